@@ -1,0 +1,51 @@
+{{- define "zenlayer-port-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The release's name where it says what this is, else release and chart. */}}
+{{- define "zenlayer-port-operator.fullname" -}}
+{{- $name := include "zenlayer-port-operator.name" . }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $full .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* Immutable: part of the Deployment's selector. */}}
+{{- define "zenlayer-port-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "zenlayer-port-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "zenlayer-port-operator.labels" -}}
+{{- $standard := dict
+      "app.kubernetes.io/version" .Chart.AppVersion
+      "app.kubernetes.io/component" "operator"
+      "app.kubernetes.io/part-of" .Chart.Name
+      "app.kubernetes.io/managed-by" .Release.Service
+      "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
+{{- $selector := include "zenlayer-port-operator.selectorLabels" . | fromYaml }}
+{{- mustMerge $selector $standard .Values.commonLabels | toYaml }}
+{{- end }}
+
+{{- define "zenlayer-port-operator.serviceAccountName" -}}
+{{- $default := ternary (include "zenlayer-port-operator.fullname" .) "default" .Values.serviceAccount.create }}
+{{- default $default .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "zenlayer-port-operator.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}
+{{- else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What the operator may do beside its own kind: in the whole cluster, or in each watched namespace. */}}
+{{- define "zenlayer-port-operator.namespacedRules" -}}
+# The Secrets that objects name: read one by one, never listed or watched.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -1,0 +1,147 @@
+//! The Kubernetes API of the operator: `sdn.zenlayer.com/v1alpha1`, kind `ZenlayerPort`.
+//!
+//! The doc comments on the fields are what `kubectl explain zenlayerport` prints.
+
+mod reason;
+mod status;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::CustomResourceExt;
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+pub use reason::{Actor, EventType, READY, RECONCILING, Readiness, Reason, STALLED};
+pub use status::{Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
+
+use crate::fingerprint::Fingerprint;
+use crate::port::PortId;
+
+/// Held by every `ZenlayerPort` until its port is proven gone, or left alone by its policy.
+pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
+
+/// A ZenlayerPort owns the end of life of one Zenlayer SDN port: deleting the object releases the port.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "sdn.zenlayer.com",
+    version = "v1alpha1",
+    kind = "ZenlayerPort",
+    plural = "zenlayerports",
+    namespaced,
+    shortname = "zlp",
+    category = "zenlayer",
+    status = "ZenlayerPortStatus",
+    derive = "PartialEq",
+    doc = "A ZenlayerPort owns the end of life of one Zenlayer SDN port: deleting the object releases the port.",
+    printcolumn(name = "Port-ID", type_ = "string", json_path = ".spec.portId", description = "Zenlayer's id of the port"),
+    printcolumn(name = "Port-Name", type_ = "string", json_path = ".status.port.name", description = "Zenlayer's name of the port"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.port.status", description = "Zenlayer's word for the port's state, as last seen"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "What is being waited for, in one word"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.deletionPolicy", priority = 1),
+    printcolumn(name = "Type", type_ = "string", json_path = ".status.port.type", priority = 1),
+    printcolumn(name = "Datacenter", type_ = "string", json_path = ".status.port.dataCenter", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+)]
+pub struct ZenlayerPortSpec {
+    /// Zenlayer's id of the port that this object owns. It cannot be changed: create another object for another port.
+    #[x_kube(
+        validation = Rule::new("self.matches('^[A-Za-z0-9_-]+$')")
+            .message("portId is Zenlayer's id of a port: 1 to 64 letters, digits, '-' or '_'"),
+        validation = Rule::new("self == oldSelf")
+            .message("portId cannot be changed: create another ZenlayerPort for another port")
+    )]
+    pub port_id: PortId,
+
+    /// What deleting this object does to the port. May be changed at any time, also while the object is being deleted:
+    /// each decision uses the current value.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// While true, nothing disruptive is ever called for this port, whatever else is said.
+    #[serde(default)]
+    pub deletion_protection: bool,
+
+    /// The Zenlayer credentials to use. Unset: the operator's own, which serve only the namespaces that the operator's
+    /// configuration lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_ref: Option<CredentialsRef>,
+}
+
+/// What deleting the object does to the port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Release a port that lies in the recycle bin; while it does not, wait and say so.
+    #[default]
+    Destroy,
+    /// Move the port to the recycle bin first, which stops its traffic, then release it.
+    TerminateAndDestroy,
+    /// Move the port to the recycle bin, which stops its traffic, and let go: Zenlayer releases it itself within 24 hours
+    /// to 2 days, and until then it can be restored.
+    Terminate,
+    /// Let go and leave the port as it is.
+    Retain,
+}
+
+/// Names a Secret in the object's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct CredentialsRef {
+    /// Name of a Secret in the same namespace with the keys `accessKeyId` and `accessKeyPassword`, or `token`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl JsonSchema for PortId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PortId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": 64 })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+impl JsonSchema for Fingerprint {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fingerprint".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// The CustomResourceDefinition that the operator is built for.
+pub fn custom_resource_definition() -> CustomResourceDefinition {
+    ZenlayerPort::crd()
+}
+
+impl ZenlayerPort {
+    /// `deletionTimestamp` is set: somebody asked for the end of this object.
+    pub fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    pub fn has_finalizer(&self) -> bool {
+        self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    /// The write-ahead record of this very object: that of another uid (a restored backup's) does not count.
+    pub fn release(&self) -> Option<&Release> {
+        let uid = self.metadata.uid.as_deref()?;
+        self.status.as_ref()?.release.as_ref().filter(|release| release.uid == uid)
+    }
+}
+
+#[cfg(test)]
+mod tests;

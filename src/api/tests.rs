@@ -1,0 +1,322 @@
+//! The custom resource definition as an API server would take it, and the table of reasons.
+
+use std::collections::BTreeSet;
+
+use kube::core::cel::{ValidationErrors, Validator};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn crd() -> Value {
+    serde_json::to_value(custom_resource_definition()).expect("JSON")
+}
+
+fn version() -> Value {
+    crd()["spec"]["versions"][0].take()
+}
+
+fn schema() -> Value {
+    version()["schema"]["openAPIV3Schema"].take()
+}
+
+/// Every schema of a value: the whole, its properties and its items, each with its path.
+fn values(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        values(&format!("{path}.{name}"), property, visit);
+    }
+    if schema.get("items").is_some() {
+        values(&format!("{path}[]"), &schema["items"], visit);
+    }
+}
+
+fn all_values() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    values("", &schema(), &mut |path, schema| found.push((path.to_owned(), schema.clone())));
+    found
+}
+
+// Validation
+
+fn validate(spec: &Value, old: Option<&Value>) -> Result<(), ValidationErrors> {
+    let object = |spec: &Value| json!({ "spec": spec });
+    Validator::new().validate(&schema(), &object(spec), old.map(object).as_ref())
+}
+
+#[test]
+fn a_port_id_is_made_of_letters_digits_dashes_and_underscores() {
+    for id in ["4087dc41-0c6c-4e4b-8f0a-3a1ed2c1e5d5", "port_1", "0", "-"] {
+        assert!(validate(&json!({ "portId": id }), None).is_ok(), "{id:?} is refused");
+    }
+    for id in ["", "a b", "a/b", "a.b", "port-1\n", "pört", "a\"b", "*"] {
+        let refused = validate(&json!({ "portId": id }), None).expect_err(id).to_string();
+        assert!(refused.contains("1 to 64 letters, digits, '-' or '_'"), "{refused}");
+    }
+}
+
+#[test]
+fn a_port_id_has_at_least_one_and_at_most_64_characters() {
+    let (_, port_id) =
+        all_values().into_iter().find(|(path, _)| path == ".spec.portId").expect("spec.portId");
+    assert_eq!((&port_id["minLength"], &port_id["maxLength"]), (&json!(1), &json!(64)));
+}
+
+#[test]
+fn a_port_id_cannot_be_changed_and_everything_else_can() {
+    let old = json!({ "portId": "port-1" });
+    let refused = validate(&json!({ "portId": "port-2" }), Some(&old)).expect_err("another port").to_string();
+    assert!(refused.contains("create another ZenlayerPort"), "{refused}");
+    let changed = json!({
+        "portId": "port-1",
+        "deletionPolicy": "Retain",
+        "deletionProtection": true,
+        "credentialsRef": { "name": "keys" }
+    });
+    assert!(validate(&changed, Some(&old)).is_ok() && validate(&old, Some(&changed)).is_ok());
+}
+
+#[test]
+fn a_policy_is_one_of_four_and_destroy_if_unset() {
+    let (_, policy) =
+        all_values().into_iter().find(|(path, _)| path == ".spec.deletionPolicy").expect("the policy");
+    assert_eq!(policy["enum"], json!(["Destroy", "TerminateAndDestroy", "Terminate", "Retain"]));
+    let spec: ZenlayerPortSpec = serde_json::from_value(json!({ "portId": "port-1" })).expect("a spec");
+    assert_eq!(
+        (policy["default"].as_str(), spec.deletion_policy),
+        (Some("Destroy"), DeletionPolicy::Destroy)
+    );
+}
+
+// The definition
+
+#[test]
+fn there_is_one_version_and_its_status_is_a_subresource() {
+    let versions = crd()["spec"]["versions"].take();
+    assert_eq!(versions.as_array().map(Vec::len), Some(1));
+    let version = &versions[0];
+    assert_eq!(
+        (&version["name"], &version["served"], &version["storage"]),
+        (&json!("v1alpha1"), &json!(true), &json!(true))
+    );
+    assert_eq!(version["subresources"], json!({ "status": {} }));
+}
+
+#[test]
+fn it_is_found_by_the_names_that_users_type() {
+    let spec = crd()["spec"].take();
+    assert_eq!((&spec["group"], &spec["scope"]), (&json!("sdn.zenlayer.com"), &json!("Namespaced")));
+    let names = &spec["names"];
+    assert_eq!((&names["kind"], &names["plural"]), (&json!("ZenlayerPort"), &json!("zenlayerports")));
+    assert_eq!((&names["shortNames"], &names["categories"]), (&json!(["zlp"]), &json!(["zenlayer"])));
+}
+
+#[test]
+fn the_columns_are_in_order_and_those_of_the_wide_output_last() {
+    let columns = version()["additionalPrinterColumns"].take();
+    let named: Vec<_> = columns
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|column| {
+            (column["name"].as_str().unwrap_or_default(), column["priority"].as_i64().unwrap_or_default())
+        })
+        .collect();
+    let plain = ["Port-ID", "Port-Name", "Status", "Ready", "Reason", "Age"].map(|name| (name, 0));
+    let wide = ["Policy", "Type", "Datacenter", "Message"].map(|name| (name, 1));
+    assert_eq!(named, [plain.as_slice(), wide.as_slice()].concat());
+}
+
+#[test]
+fn each_column_shows_a_field_that_exists() {
+    let fields: BTreeSet<String> = all_values().into_iter().map(|(path, _)| path).collect();
+    for column in version()["additionalPrinterColumns"].as_array().into_iter().flatten() {
+        let path = column["jsonPath"].as_str().expect("a path").replace("[?(@.type==\"Ready\")]", "[]");
+        assert!(path == ".metadata.creationTimestamp" || fields.contains(&path), "{path} is no field");
+    }
+}
+
+#[test]
+fn conditions_are_a_list_map_by_type() {
+    let schema = schema();
+    let conditions = &schema["properties"]["status"]["properties"]["conditions"];
+    assert_eq!(conditions["x-kubernetes-list-type"], "map");
+    assert_eq!(conditions["x-kubernetes-list-map-keys"], json!(["type"]));
+    assert_eq!(
+        conditions["items"]["required"],
+        json!(["lastTransitionTime", "message", "reason", "status", "type"])
+    );
+}
+
+/// A schema that an API server calls structural: the type of every value is said, and said outside of the logical
+/// junctors, which only forbid.
+#[test]
+fn the_schema_is_structural() {
+    for (path, schema) in all_values() {
+        assert!(schema["type"].is_string(), "{path} has no type");
+        for keyword in ["$ref", "definitions", "$defs", "const", "if", "patternProperties", "propertyNames"] {
+            assert!(schema.get(keyword).is_none(), "{path} has {keyword}");
+        }
+        assert_ne!(schema["additionalProperties"], json!(false), "{path} forbids additional properties");
+        let junctors =
+            ["allOf", "anyOf", "oneOf"].iter().filter_map(|junctor| schema[junctor].as_array()).flatten();
+        for branch in junctors.chain(schema.get("not")) {
+            for keyword in ["type", "description", "default", "nullable", "additionalProperties", "title"] {
+                assert!(branch.get(keyword).is_none(), "{path} has {keyword} within a junctor");
+            }
+            for name in branch["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
+                assert!(
+                    schema["properties"].get(name).is_some(),
+                    "{path} says of {name} only within a junctor"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_have_formats_that_an_api_server_knows() {
+    for (path, schema) in all_values() {
+        if let Some(format) = schema["format"].as_str() {
+            assert!(["int32", "int64", "date-time"].contains(&format), "{path} has the format {format}");
+        }
+    }
+}
+
+#[test]
+fn kubectl_explain_says_something_of_every_field() {
+    let silent: Vec<_> = all_values()
+        .into_iter()
+        .filter(|(path, schema)| {
+            !path.ends_with("[]") && schema["description"].as_str().is_none_or(str::is_empty)
+        })
+        .map(|(path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "no description: {silent:#?}");
+}
+
+// Values
+
+#[test]
+fn the_outcome_of_a_call_is_an_object_with_one_field_and_comes_back_as_it_was() {
+    let (code, request_id) = ("CODE".to_owned(), Some("T1".to_owned()));
+    for (outcome, written) in [
+        (CallOutcome::Pending {}, json!({ "pending": {} })),
+        (
+            CallOutcome::Accepted { request_id: request_id.clone() },
+            json!({ "accepted": { "requestId": "T1" } }),
+        ),
+        (CallOutcome::Accepted { request_id: None }, json!({ "accepted": {} })),
+        (
+            CallOutcome::Refused { code: code.clone(), request_id },
+            json!({ "refused": { "code": "CODE", "requestId": "T1" } }),
+        ),
+        (CallOutcome::Refused { code, request_id: None }, json!({ "refused": { "code": "CODE" } })),
+        (CallOutcome::NotSent { why: "late".to_owned() }, json!({ "notSent": { "why": "late" } })),
+        (CallOutcome::Unclear { why: "reset".to_owned() }, json!({ "unclear": { "why": "reset" } })),
+    ] {
+        assert_eq!(serde_json::to_value(&outcome).expect("JSON"), written);
+        assert_eq!(serde_json::from_value::<CallOutcome>(written).expect("an outcome"), outcome);
+    }
+}
+
+#[test]
+fn the_schema_allows_exactly_the_outcomes_that_there_are() {
+    let (_, outcome) =
+        all_values().into_iter().find(|(path, _)| path.ends_with(".call.outcome")).expect("the outcome");
+    let required: Vec<_> =
+        outcome["oneOf"].as_array().into_iter().flatten().map(|it| &it["required"][0]).collect();
+    assert_eq!(required, ["pending", "accepted", "refused", "notSent", "unclear"]);
+}
+
+#[test]
+fn an_unknown_policy_is_an_error_and_not_a_default() {
+    let spec = json!({ "portId": "port-1", "deletionPolicy": "Detach" });
+    assert!(serde_json::from_value::<ZenlayerPortSpec>(spec).is_err());
+}
+
+#[test]
+fn a_record_belongs_to_the_object_of_its_uid_alone() {
+    let object = |uid: Option<&str>| -> ZenlayerPort {
+        serde_json::from_value(json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1",
+            "kind": "ZenlayerPort",
+            "metadata": { "name": "edge-1", "uid": uid },
+            "spec": { "portId": "port-1" },
+            "status": { "release": { "uid": "one" } }
+        }))
+        .expect("an object")
+    };
+    assert!(object(Some("one")).release().is_some());
+    assert!(object(Some("two")).release().is_none());
+    assert!(object(None).release().is_none());
+}
+
+// Reasons
+
+#[test]
+fn each_reason_has_a_name_of_its_own_that_conditions_may_carry() {
+    let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(names.len(), Reason::ALL.len());
+    for reason in Reason::ALL {
+        let name = reason.as_str();
+        assert!(name.starts_with(|first: char| first.is_ascii_uppercase()), "{name}");
+        assert!(name.chars().all(|one| one.is_ascii_alphanumeric()), "{name}");
+        assert_eq!(Reason::parse(name), Some(*reason));
+    }
+    assert_eq!(Reason::parse("running"), None);
+}
+
+#[test]
+fn a_person_who_must_act_is_told_what_to_do() {
+    for reason in Reason::ALL.iter().filter(|reason| reason.actor() == Actor::Person) {
+        assert!(!reason.advice().is_empty(), "{reason:?} has no advice");
+        assert_ne!(reason.readiness(), Readiness::True, "{reason:?} needs a person and calls itself ready");
+        assert!(reason.event().is_some(), "{reason:?} calls for a person without an event");
+    }
+}
+
+#[test]
+fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
+    for reason in Reason::ALL {
+        let advice = reason.advice_for("team-a", "edge-1");
+        assert!(!advice.contains("{name}") && !advice.contains("{namespace}"), "{reason:?}: {advice}");
+        assert!(!advice.contains("  "), "{reason:?}: {advice}");
+        let Some((_, command)) = advice.split_once("kubectl ") else { continue };
+        assert!(command.contains(" zenlayerport edge-1 -n team-a"), "{reason:?}: {command}");
+        let Some((_, patch)) = command.split_once("--type=merge -p '") else {
+            assert!(command.starts_with("delete "), "{reason:?}: {command}");
+            continue;
+        };
+        let patch: Value =
+            serde_json::from_str(patch.strip_suffix('\'').expect("a closing quote")).expect("JSON");
+        let fields = patch["spec"].as_object().expect("a patch of the spec");
+        let known =
+            all_values().into_iter().filter(|(path, _)| path.starts_with(".spec.")).map(|(path, _)| path);
+        let known: BTreeSet<_> = known.collect();
+        assert!(fields.keys().all(|field| known.contains(&format!(".spec.{field}"))), "{reason:?}: {patch}");
+        let spec = json!({ "portId": "port-1" })
+            .as_object()
+            .into_iter()
+            .flatten()
+            .chain(fields)
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect::<serde_json::Map<_, _>>();
+        assert!(serde_json::from_value::<ZenlayerPortSpec>(spec.into()).is_ok(), "{reason:?}: {patch}");
+    }
+}
+
+#[test]
+fn what_the_operator_or_zenlayer_must_move_on_stalls_one_day() {
+    for reason in Reason::ALL {
+        let awaited = matches!(reason.actor(), Actor::Operator | Actor::Zenlayer);
+        // The grace ends by itself, after seconds.
+        let stalls = awaited && *reason != Reason::GracePeriod;
+        assert_eq!(reason.stalls_after().is_some(), stalls, "{reason:?}: {:?}", reason.stalls_after());
+    }
+}
+
+#[test]
+fn only_a_live_port_is_ready() {
+    let ready: Vec<_> = Reason::ALL.iter().filter(|reason| reason.readiness() == Readiness::True).collect();
+    assert_eq!(ready, [&Reason::Running]);
+}

@@ -1,0 +1,261 @@
+//! The command line. Every flag is also an environment variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::{Clients, OwnCredentials, Settings, run};
+use crate::decision::Timing;
+use crate::server::{self, LogFormat};
+use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
+
+/// A request to the API server that takes longer than this is given up. Watches have no such bound.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Releases Zenlayer SDN ports when their ZenlayerPort objects are deleted.
+#[derive(Debug, Parser)]
+#[command(version, args_override_self = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator (the default).
+    Run,
+    /// Print the CustomResourceDefinition.
+    Crd,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// Zenlayer's API.
+    #[arg(long, env, global = true, default_value = "https://console.zenlayer.com")]
+    zenlayer_endpoint: String,
+
+    /// Version of Zenlayer's API (X-ZC-Version).
+    #[arg(long, env, global = true, default_value = "2023-08-30")]
+    zenlayer_api_version: ApiVersion,
+
+    /// Requests per second to Zenlayer, for each credential.
+    #[arg(long, env, global = true, default_value = "10")]
+    requests_per_second: Rate,
+
+    /// Allow plain HTTP to an endpoint beyond loopback.
+    #[arg(long, env, global = true, action = ArgAction::SetTrue)]
+    allow_insecure_endpoint: bool,
+
+    /// The operator's own credentials: a directory with the files accessKeyId and accessKeyPassword, or token.
+    #[arg(long, env, global = true, requires = "credentials_namespaces")]
+    credentials_dir: Option<PathBuf>,
+
+    /// The namespaces that the operator's own credentials serve, separated by commas.
+    #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
+    credentials_namespaces: Vec<String>,
+
+    /// The namespaces to watch, separated by commas; none: all.
+    #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
+    watch_namespaces: Vec<String>,
+
+    /// How often a port is read whose release is under way, such as 10s.
+    #[arg(long, env, global = true, default_value = "10s", value_parser = interval)]
+    poll_interval: Duration,
+
+    /// How often a port is read of which nothing is expected, such as 5m.
+    #[arg(long, env, global = true, default_value = "5m", value_parser = interval)]
+    resync_interval: Duration,
+
+    /// The time between the deletion of an object and the first call that changes its port, such as 10s.
+    #[arg(long, env, global = true, default_value = "10s", value_parser = duration)]
+    deletion_grace: Duration,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env, global = true, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+
+    #[arg(long, env, global = true, value_enum, default_value = "json")]
+    log_format: LogFormat,
+
+    /// A level (error, warn, info, debug, trace), or a list of target=level.
+    #[arg(long, env, global = true, default_value = "info")]
+    log_level: String,
+
+    /// Multiplies every duration that is fixed otherwise. For tests: works with a loopback endpoint only.
+    #[arg(long, env, global = true, hide = true, default_value_t = 1.0)]
+    time_scale: f64,
+
+    /// The name of the Pod, shown in Events.
+    #[arg(long, env, global = true, hide = true)]
+    pod_name: Option<String>,
+}
+
+impl Run {
+    pub async fn run(self) -> anyhow::Result<()> {
+        server::install_telemetry(self.log_format, &self.log_level)?;
+        let endpoint = self.endpoint()?;
+        let settings = self.settings(&endpoint)?;
+        let transport = self.transport(endpoint)?;
+        let listener = server::bind(self.listen).await?;
+        let clients = clients().await?;
+
+        let shutdown = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(shutdown.clone())?);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            endpoint = self.zenlayer_endpoint,
+            watched = if self.watch_namespaces.is_empty() { "all namespaces".to_owned() } else { self.watch_namespaces.join(", ") },
+            "zenlayer-port-operator starts",
+        );
+        run(settings, clients, transport, listener, shutdown).await?;
+        tracing::info!("zenlayer-port-operator has stopped");
+        Ok(())
+    }
+
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        let insecure =
+            if self.allow_insecure_endpoint { InsecureEndpoint::Allow } else { InsecureEndpoint::Refuse };
+        Endpoint::parse(&self.zenlayer_endpoint, insecure).context("--zenlayer-endpoint")
+    }
+
+    fn transport(&self, endpoint: Endpoint) -> anyhow::Result<Transport> {
+        let settings = zenlayer::Settings {
+            endpoint,
+            api_version: self.zenlayer_api_version.clone(),
+            requests_per_second: self.requests_per_second,
+            timeouts: Timeouts::default(),
+        };
+        Ok(Transport::new(settings)?)
+    }
+
+    fn settings(&self, endpoint: &Endpoint) -> anyhow::Result<Settings> {
+        let own_credentials = match &self.credentials_dir {
+            None => None,
+            Some(directory) => {
+                Some(OwnCredentials::new(directory.clone(), self.credentials_namespaces.iter().cloned())?)
+            }
+        };
+        ensure!(
+            self.resync_interval >= self.poll_interval,
+            "--resync-interval ({:?}) must not be shorter than --poll-interval ({:?})",
+            self.resync_interval,
+            self.poll_interval
+        );
+        Ok(Settings {
+            watch_namespaces: self.watch_namespaces.clone(),
+            own_credentials,
+            timing: self.timing(endpoint)?,
+            instance: self.pod_name.clone(),
+        })
+    }
+
+    fn timing(&self, endpoint: &Endpoint) -> anyhow::Result<Timing> {
+        let timing = Timing {
+            release_interval: self.poll_interval,
+            held_interval: Timing::default().held_interval.clamp(self.poll_interval, self.resync_interval),
+            slow_interval: self.resync_interval,
+            grace: self.deletion_grace,
+            ..Timing::default()
+        };
+        if (self.time_scale - 1.0).abs() < f64::EPSILON {
+            return Ok(timing);
+        }
+        if !endpoint.is_loopback() {
+            bail!("--time-scale is for tests and works with a loopback endpoint only");
+        }
+        ensure!((0.001..=1.0).contains(&self.time_scale), "--time-scale must be from 0.001 to 1");
+        Ok(timing.scaled(self.time_scale))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let malformed = |_| format!("{text:?} is no duration; write it like 10s, 5m or 1h");
+    let parsed: SignedDuration = text.parse().map_err(malformed)?;
+    let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
+    if duration <= Duration::from_secs(24 * 3600) { Ok(duration) } else { Err("at most 24h".to_owned()) }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration >= Duration::from_secs(1) { Ok(duration) } else { Err("at least 1s".to_owned()) }
+}
+
+async fn clients() -> anyhow::Result<Clients> {
+    let watch = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
+    let mut request = watch.clone();
+    request.read_timeout = Some(REQUEST_TIMEOUT);
+    // A write that is sent twice is two writes.
+    request.default_retry = false;
+    Ok(Clients { watch: watch.try_into()?, request: request.try_into()? })
+}
+
+/// Cancels `shutdown` on SIGTERM or Ctrl-C.
+fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("shutting down: no new work is begun, and calls under way may return");
+        shutdown.cancel();
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(args: &[&str]) -> anyhow::Result<Timing> {
+        let cli = Cli::try_parse_from([&["zenlayer-port-operator"], args].concat())?;
+        Ok(cli.run.settings(&cli.run.endpoint()?)?.timing)
+    }
+
+    #[test]
+    fn the_time_scale_is_refused_beyond_loopback() {
+        let scaled = timing(&["--time-scale=0.1", "--zenlayer-endpoint=http://127.0.0.1:1"]).expect("loopback");
+        assert_eq!(scaled.settle, Duration::from_secs(6));
+        let refused = timing(&["--time-scale=0.1"]).expect_err("the real endpoint");
+        assert!(refused.to_string().contains("loopback"), "{refused}");
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_must_be_asked_for() {
+        let endpoint = "--zenlayer-endpoint=http://zenlayer.example";
+        timing(&[endpoint]).expect_err("plain HTTP");
+        timing(&[endpoint, "--allow-insecure-endpoint"]).expect("asked for");
+    }
+
+    #[test]
+    fn durations_are_written_with_their_unit() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for text in ["", "10", "-1s", "1y", "25h", "soon"] {
+            assert!(duration(text).is_err(), "{text:?}");
+        }
+        assert!(interval("0s").is_err());
+    }
+
+    #[test]
+    fn own_credentials_need_the_namespaces_that_they_serve() {
+        timing(&["--credentials-dir=/etc/zenlayer"]).expect_err("no namespaces");
+        timing(&["--credentials-dir=/etc/zenlayer", "--credentials-namespaces=a,b"]).expect("both");
+    }
+
+    #[test]
+    fn a_later_flag_overrides_an_earlier_one() {
+        let grace = timing(&["run", "--deletion-grace=10s", "--deletion-grace=1m"]).expect("twice").grace;
+        assert_eq!(grace, Duration::from_secs(60));
+    }
+}

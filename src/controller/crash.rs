@@ -1,0 +1,39 @@
+//! Places at which a test can have the operator killed. Compiled into debug builds only.
+
+/// Names, in the environment of a debug build, the point at which the process kills itself.
+pub const CRASH_AT: &str = "ZENLAYER_CRASH_AT";
+
+/// The steps of a disruptive call and of letting go, between which a process may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CrashPoint {
+    BeforeRecord,
+    AfterRecord,
+    AfterCall,
+    BeforeOutcome,
+    BeforeFinalizerRemoval,
+}
+
+impl CrashPoint {
+    #[cfg(debug_assertions)]
+    fn name(self) -> &'static str {
+        match self {
+            Self::BeforeRecord => "before-record",
+            Self::AfterRecord => "after-record",
+            Self::AfterCall => "after-call",
+            Self::BeforeOutcome => "before-outcome",
+            Self::BeforeFinalizerRemoval => "before-finalizer-removal",
+        }
+    }
+
+    /// Dies here, as by `kill -9`, if the environment says so.
+    #[cfg(debug_assertions)]
+    pub(super) fn reached(self) {
+        if std::env::var(CRASH_AT).is_ok_and(|point| point == self.name()) {
+            tracing::warn!(point = self.name(), "killing this process, as {CRASH_AT} says");
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+    }
+
+    #[cfg(not(debug_assertions))]
+    pub(super) fn reached(self) {}
+}

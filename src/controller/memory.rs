@@ -1,0 +1,69 @@
+//! What this process remembers of each object, by uid: when it first saw what, on its own monotonic clock.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::api::ZenlayerPort;
+use crate::clock::Monotonic;
+
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<HashMap<String, Remembered>>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    deletion_known_since: Option<Monotonic>,
+    /// The attempt of the newest call record, and since when it is known.
+    call: Option<(i64, Monotonic)>,
+    failures: u32,
+}
+
+/// Since when this process has known of an object's deletion and of its newest call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KnownSince {
+    pub(super) deletion: Option<Monotonic>,
+    pub(super) call: Option<Monotonic>,
+}
+
+impl Memory {
+    /// Takes in what is new on `object`.
+    pub(super) fn note(&self, object: &ZenlayerPort, now: Monotonic) -> KnownSince {
+        self.with(object, |remembered| {
+            if object.is_terminating() {
+                remembered.deletion_known_since.get_or_insert(now);
+            }
+            if let Some(call) = object.release().and_then(|release| release.call.as_ref())
+                && remembered.call.is_none_or(|(attempt, _)| attempt != call.attempt)
+            {
+                remembered.call = Some((call.attempt, now));
+            }
+            KnownSince { deletion: remembered.deletion_known_since, call: remembered.call.map(|(_, since)| since) }
+        })
+        .unwrap_or_default()
+    }
+
+    /// Counts a failed pass; returns how many there were in a row.
+    pub(super) fn failed(&self, object: &ZenlayerPort) -> u32 {
+        let count = |remembered: &mut Remembered| {
+            remembered.failures = remembered.failures.saturating_add(1);
+            remembered.failures
+        };
+        self.with(object, count).unwrap_or(1)
+    }
+
+    pub(super) fn succeeded(&self, object: &ZenlayerPort) {
+        self.with(object, |remembered| remembered.failures = 0);
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn with<T>(&self, object: &ZenlayerPort, f: impl FnOnce(&mut Remembered) -> T) -> Option<T> {
+        let uid = object.metadata.uid.clone()?;
+        Some(f(self.lock().entry(uid).or_default()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

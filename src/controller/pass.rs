@@ -1,0 +1,209 @@
+//! One pass over one object: gather what is known, decide, execute; on a conflict look again.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::Api;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::reflector::{Lookup, ObjectRef};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::execute::{self, Done};
+use super::shared::Shared;
+use crate::api::ZenlayerPort;
+use crate::decision::sighting::{Evidence, Unreadable};
+use crate::decision::{self, Action, Context, CredentialState, Input, Plan};
+use crate::mirror::Account;
+use crate::zenlayer::{Client, Permit};
+
+/// Reads and writes of the object in one pass before it gives way to others.
+const MOST_ROUNDS: u32 = 8;
+
+/// The bound of a whole pass: a call with its writes before and after it, and some.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Trust in events has a limit: every object is looked at this often, come what may.
+const SAFETY_REQUEUE: Duration = Duration::from_secs(3600);
+
+/// How long a pass waits for its turn to call; then others may use its place.
+const PERMIT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// When an object whose turn to call had not come is looked at again.
+const PERMIT_RETRY: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PassError {
+    #[error("the Kubernetes API server refused {verb} of {what}: {source}")]
+    Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
+    #[error("the object kept changing while it was looked at")]
+    Contended,
+    #[error("the pass took longer than {} s", DEADLINE.as_secs())]
+    Deadline,
+    #[error("the pass panicked: {0}")]
+    Panicked(String),
+}
+
+impl PassError {
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Kubernetes { .. } => "kubernetes",
+            Self::Contended => "contended",
+            Self::Deadline => "deadline",
+            Self::Panicked(_) => "panicked",
+        }
+    }
+}
+
+/// A pass that can neither hang nor take the controller down with it.
+pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> Result<Requeue, PassError> {
+    let pass = AssertUnwindSafe(pass(Arc::clone(&object), &shared)).catch_unwind();
+    let result = match tokio::time::timeout(DEADLINE, pass).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(PassError::Panicked(panic_message(panic.as_ref()))),
+        Err(_) => Err(PassError::Deadline),
+    };
+    match &result {
+        Ok(_) => shared.memory.succeeded(&object),
+        Err(_) => {}
+    }
+    shared.metrics.count_pass(result.as_ref().err().map_or("ok", PassError::class));
+    result
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// The pause after a failed pass, longer with each that fails in a row.
+pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared: Arc<Shared>) -> Requeue {
+    let failures = shared.memory.failed(&object);
+    let mut hasher = DefaultHasher::new();
+    object.metadata.uid.hash(&mut hasher);
+    let pause = decision::error_backoff(failures, hasher.finish());
+    tracing::warn!(
+        namespace = object.metadata.namespace, name = object.metadata.name, %error, failures,
+        retry_in_seconds = pause.as_secs(), "reconciling failed; it is tried again",
+    );
+    Requeue::requeue(pause)
+}
+
+async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, PassError> {
+    let api = api_of(&object, shared);
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let mut permit = None;
+    for _ in 0..MOST_ROUNDS {
+        let gathered = Gathered::of(&object, shared).await;
+        let plan = gathered.decide(&object, shared);
+        gathered.tell_mirror(&object, &plan, shared);
+        if let (Action::Call(_), None, Some(account)) = (&plan.action, &permit, &gathered.account) {
+            // Waiting for a turn takes time, and a decision must not be older than the call it justifies: decide anew.
+            match tokio::time::timeout(PERMIT_PATIENCE, account.reader.change_permit()).await {
+                Ok(granted) => permit = Some((Arc::clone(account), granted)),
+                Err(_) => return Ok(Requeue::requeue(PERMIT_RETRY)),
+            }
+            continue;
+        }
+        let deadline = plan.deadline;
+        match execute::execute(&api, &object, plan, permit.take(), shared).await? {
+            Done::Settled => return Ok(requeue(deadline)),
+            Done::Gone => {
+                shared.mirror.forget(&object.to_object_ref(()));
+                return Ok(Requeue::await_change());
+            }
+            Done::Conflict => {
+                let read = api.get_opt(&name).await.map_err(|error| execute::kubernetes("get", "the object", error))?;
+                match read {
+                    Some(newer) if newer.metadata.uid == object.metadata.uid => object = Arc::new(newer),
+                    // Another object by now, or none: the watch tells.
+                    Some(_) | None => return Ok(Requeue::await_change()),
+                }
+            }
+            Done::Called(after) => object = Arc::new(*after),
+        }
+    }
+    Err(PassError::Contended)
+}
+
+fn requeue(deadline: Option<Duration>) -> Requeue {
+    Requeue::requeue(deadline.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))
+}
+
+pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Api<ZenlayerPort> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    Api::namespaced(shared.kubernetes.clone(), namespace)
+}
+
+/// What a decision about one object rests on.
+pub(super) struct Gathered {
+    account: Option<Arc<Account<Client>>>,
+    evidence: Option<Evidence>,
+    context: Context,
+}
+
+impl Gathered {
+    pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
+        let known = shared.memory.note(object, shared.clock.monotonic());
+        let (held, evidence) = match shared.credentials.source(object) {
+            Err(why) => (Err(why), None),
+            Ok(source) => {
+                let mut held = shared.credentials.held(&source, None).await;
+                let mut evidence = observe(object, &held, shared);
+                // Zenlayer rejects them: perhaps the source holds better ones by now.
+                if let Some(failure) = evidence.as_ref().and_then(|evidence| evidence.failure.as_ref())
+                    && let Unreadable::Unauthorized(_) = failure.why
+                {
+                    held = shared.credentials.held(&source, Some(failure.at)).await;
+                    evidence = observe(object, &held, shared);
+                }
+                (held, evidence)
+            }
+        };
+        let credential = match &held {
+            Ok(account) => CredentialState::Usable(account.fingerprint.clone()),
+            Err(why) => CredentialState::Unavailable(why.clone()),
+        };
+        let (claims, same_account) = shared.others(object, held.as_ref().ok().map(|account| &account.fingerprint));
+        let context = Context {
+            credential,
+            claims,
+            same_account,
+            deletion_known_since: known.deletion,
+            call_known_since: known.call,
+        };
+        Self { account: held.ok(), evidence, context }
+    }
+
+    pub(super) fn decide(&self, object: &ZenlayerPort, shared: &Shared) -> Plan {
+        decision::decide(&Input {
+            object,
+            evidence: self.evidence.as_ref(),
+            context: &self.context,
+            timing: &shared.timing,
+            now: shared.clock.now(),
+        })
+    }
+
+    pub(super) fn tell_mirror(&self, object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
+        let reference = object.to_object_ref(());
+        match plan.want {
+            Some(want) => shared.mirror.want(&reference, want),
+            None => shared.mirror.forget(&reference),
+        }
+    }
+}
+
+fn observe(
+    object: &ZenlayerPort,
+    held: &Result<Arc<Account<Client>>, String>,
+    shared: &Shared,
+) -> Option<Evidence> {
+    let account = held.as_ref().ok()?;
+    let reference: ObjectRef<ZenlayerPort> = object.to_object_ref(());
+    Some(shared.mirror.observe(reference, account, &object.spec.port_id))
+}
+
+/// A turn to call, and the account whose turn it is.
+pub(super) type Turn = (Arc<Account<Client>>, Permit);

@@ -1,0 +1,322 @@
+//! An object that is being deleted: the table of `docs/architecture.md`, row by row.
+//!
+//! Top to bottom, the first row that matches wins. A *hold* changes nothing in the cloud until something else changes; a
+//! *wait* ends when the mirror has news.
+
+use super::memory::{Identity, identity, remember};
+use super::proof::{self, Proof};
+use super::record::{Blocked, CallFailure, Standing, standing};
+use super::sighting::{Cadence, Evidence, Presence, Reading};
+use super::status::{Act, Verdict, conclude};
+use super::{CredentialState, Input, Plan, claims, upkeep};
+use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
+use crate::clock::Monotonic;
+use crate::fingerprint::Fingerprint;
+use crate::port::{PortInfo, PortStatus};
+
+pub(super) fn decide(input: &Input<'_>) -> Plan {
+    let status = remember(input);
+    let verdict = verdict(input, &status);
+    conclude(input, status, verdict)
+}
+
+fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
+    let spec = &input.object.spec;
+    let id = &spec.port_id;
+
+    // 1
+    if spec.deletion_policy == DeletionPolicy::Retain {
+        return Verdict::let_go(
+            Reason::PortRetained,
+            format!("Port {id} is left as it is: spec.deletionPolicy is Retain."),
+        );
+    }
+    // 2
+    if let Some(others) = other_finalizers(input) {
+        return Verdict::wait(
+            Reason::WaitingForFinalizers,
+            format!("Nothing is called before the other finalizers are gone: {others}."),
+            Cadence::Slow,
+        );
+    }
+    // 3
+    let credential = match &input.context.credential {
+        CredentialState::Usable(fingerprint) => fingerprint,
+        CredentialState::Unavailable(why) => return upkeep::without_credentials(input, why),
+    };
+    // 4
+    let (evidence, reading) = match upkeep::current_reading(input) {
+        Ok(current) => current,
+        Err(unread) => return unread,
+    };
+    // 5 and 6, absent
+    let port = match &reading.presence {
+        Presence::Seen(port) => port,
+        Presence::Absent => return absent(input, status, evidence, reading),
+    };
+    let at = match &port.port_status {
+        // 5, listed as DESTROYED
+        PortStatus::Destroyed => {
+            return if_fresh(input, evidence, reading, || destroyed(input, status));
+        }
+        // 7
+        PortStatus::Destroying => {
+            return Verdict::wait(
+                Reason::Destroying,
+                format!("Zenlayer is destroying port {id}; this object goes when it is gone."),
+                Cadence::Release,
+            );
+        }
+        // 8
+        PortStatus::Creating | PortStatus::Deleting | PortStatus::Updating | PortStatus::Recovering => {
+            return in_transition(input, status, port);
+        }
+        // 9
+        PortStatus::Unknown(word) => {
+            return Verdict::wait(
+                Reason::UnknownPortStatus,
+                format!("Zenlayer says port {id} is {word:?}, a status that this version does not know; nothing is called."),
+                Cadence::Slow,
+            );
+        }
+        PortStatus::Running => Place::Live,
+        PortStatus::Recycled => Place::RecycleBin,
+    };
+    in_place(input, status, credential, evidence, reading, port, at)
+}
+
+/// Where a port is on which a call would work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Live,
+    RecycleBin,
+}
+
+fn in_place(
+    input: &Input<'_>,
+    status: &ZenlayerPortStatus,
+    credential: &Fingerprint,
+    evidence: &Evidence,
+    reading: &Reading,
+    port: &PortInfo,
+    place: Place,
+) -> Verdict {
+    let spec = &input.object.spec;
+    let id = &spec.port_id;
+    let standing = standing(input, status.release.as_ref(), reading);
+
+    // 10
+    if let Standing::Blocks(call, blocked) = standing {
+        return awaiting_call(input, call, blocked);
+    }
+    // 11
+    if identity(status, port) == Identity::Changed {
+        return upkeep::identity_changed(input, status, port);
+    }
+    // 12
+    if place == Place::RecycleBin && spec.deletion_policy == DeletionPolicy::Terminate {
+        return if_fresh(input, evidence, reading, || {
+            Verdict::let_go(
+                Reason::PortRecycled,
+                format!("Port {id} lies in the recycle bin, where the policy Terminate leaves it to Zenlayer."),
+            )
+        });
+    }
+    // 13
+    if status.release.as_ref().is_some_and(|release| release.restored) {
+        return Verdict::wait(
+            Reason::RestoredElsewhere,
+            format!("Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."),
+            Cadence::Slow,
+        );
+    }
+    // 14
+    if let Some(claim) = claims::blocking(input.object, port.created_time.as_deref(), &input.context.claims) {
+        return upkeep::claimed(input, claim);
+    }
+    // 15
+    if place == Place::Live && port.is_prepaid() {
+        return Verdict::wait(
+            Reason::PrepaidPort,
+            format!("Port {id} is live and prepaid; Zenlayer's API cannot terminate it."),
+            Cadence::Slow,
+        );
+    }
+    // 16
+    if place == Place::Live && spec.deletion_policy == DeletionPolicy::Destroy {
+        return Verdict::wait(
+            Reason::NotInRecycleBin,
+            format!("Port {id} is RUNNING, and the policy Destroy releases only a port that lies in the recycle bin."),
+            Cadence::Held,
+        );
+    }
+    // 17
+    if let Some(shut) = gate(input) {
+        return shut;
+    }
+    // 18
+    if let Standing::Failed { call, failure, until } = standing {
+        return failed(input, call, failure, until);
+    }
+    if_fresh(input, evidence, reading, || {
+        let (reason, action) = match place {
+            // 19
+            Place::Live => (Reason::Terminating, CallAction::TerminatePort),
+            // 20
+            Place::RecycleBin => (Reason::Destroying, CallAction::DestroyPort),
+        };
+        call(reason, action, port, credential)
+    })
+}
+
+fn other_finalizers(input: &Input<'_>) -> Option<String> {
+    let finalizers = input.object.metadata.finalizers.iter().flatten();
+    let others: Vec<&str> = finalizers.map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    (!others.is_empty()).then(|| others.join(", "))
+}
+
+/// An act needs a reading that is fresh enough to justify it; without one, one is asked for.
+fn if_fresh(input: &Input<'_>, evidence: &Evidence, reading: &Reading, act: impl FnOnce() -> Verdict) -> Verdict {
+    if input.now.monotonic.since(reading.at) <= input.timing.reading_valid {
+        act()
+    } else {
+        upkeep::unread(input, evidence)
+    }
+}
+
+fn destroyed(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
+    let id = &input.object.spec.port_id;
+    if status.release.as_ref().is_some_and(proof::destroyed_by_us) {
+        Verdict::let_go(Reason::PortDestroyed, format!("Port {id} is DESTROYED."))
+    } else {
+        Verdict::let_go(Reason::PortGone, format!("Port {id} is DESTROYED, by somebody else's doing."))
+    }
+}
+
+fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, reading: &Reading) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let Some(absences) = evidence.absences else { return upkeep::unread(input, evidence) };
+    match proof::of_absence(input, status, evidence, absences) {
+        Proof::Gone(reason) => if_fresh(input, evidence, reading, || {
+            let fact = match reason {
+                Reason::PortNeverFound => format!("No port {id} was ever seen; nothing was destroyed."),
+                _ => format!("Port {id} is no longer listed, in {} readings.", absences.count),
+            };
+            Verdict::let_go(reason, fact)
+        }),
+        Proof::NotYet { fresh_after } => Verdict::wait(
+            Reason::ConfirmingAbsence,
+            format!("Port {id} is not listed; further readings make sure that it is gone."),
+            Cadence::Release,
+        )
+        .fresh_after(fresh_after)
+        .show_after(absences.first + input.timing.quiet),
+        Proof::Unprovable => Verdict::wait(
+            Reason::AbsenceUnproven,
+            format!("Port {id} was seen before, but the present credentials never saw it, so its absence proves nothing."),
+            Cadence::Slow,
+        ),
+    }
+}
+
+fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let call = status.release.as_ref().and_then(|release| release.call.as_ref());
+    let follows_our_call = port.port_status == PortStatus::Deleting
+        && call.is_some_and(|call| call.action == CallAction::TerminatePort && call.landed);
+    if follows_our_call {
+        return Verdict::wait(
+            Reason::Terminating,
+            format!("Zenlayer is moving port {id} to the recycle bin."),
+            Cadence::Release,
+        );
+    }
+    let word = port.port_status.as_str();
+    Verdict::wait(Reason::PortBusy, format!("Port {id} is {word}; nothing can be called until that ends."), Cadence::Release)
+}
+
+fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let name = call.action.as_str();
+    match blocked {
+        Blocked::UntilSettled(at) => Verdict::wait(
+            Reason::Confirming,
+            format!(
+                "{name} for port {id} was recorded, and its answer is not known; the port is watched until it is clear \
+                 whether it was carried out."
+            ),
+            Cadence::Release,
+        )
+        .fresh_after(at),
+        Blocked::UntilLanded(at) => Verdict::wait(
+            match call.action {
+                CallAction::TerminatePort => Reason::Terminating,
+                CallAction::DestroyPort => Reason::Destroying,
+            },
+            format!("Zenlayer accepted {name} for port {id}; it has not begun yet."),
+            Cadence::Release,
+        )
+        .fresh_after(at),
+    }
+}
+
+fn gate(input: &Input<'_>) -> Option<Verdict> {
+    let id = &input.object.spec.port_id;
+    if input.object.spec.deletion_protection {
+        return Some(Verdict::wait(
+            Reason::DeletionProtected,
+            format!("Nothing is called for port {id}: spec.deletionProtection is true."),
+            Cadence::Slow,
+        ));
+    }
+    // Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
+    let now = input.now.monotonic;
+    let ends = input.context.deletion_known_since.unwrap_or(now) + input.timing.grace;
+    let remaining = ends.since(now);
+    (!remaining.is_zero()).then(|| {
+        Verdict::wait(
+            Reason::GracePeriod,
+            format!("Nothing is called for port {id} in the first moments of a deletion."),
+            Cadence::Paused,
+        )
+        .fresh_after(ends)
+        .deadline(remaining)
+    })
+}
+
+/// The last call changed nothing; there is a pause before the next.
+fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monotonic) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let name = call.action.as_str();
+    let attempt = call.attempt;
+    let (reason, fact) = match failure {
+        CallFailure::Refused { code } => {
+            (refusal(code), format!("Zenlayer refused {name} for port {id} with {code} (attempt {attempt})."))
+        }
+        CallFailure::NotSent { why } => {
+            (Reason::CloudUnavailable, format!("{name} for port {id} was not sent (attempt {attempt}): {why}."))
+        }
+    };
+    let soon = until.since(input.now.monotonic) <= input.timing.held_interval;
+    Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)
+}
+
+/// What a refusal's code (`zenlayer-api.md` §2.3) asks for.
+fn refusal(code: &str) -> Reason {
+    match code {
+        "REQUEST_LIMIT_EXCEEDED" => Reason::Throttled,
+        "AUTHFAILURE_SIGNATURE_EXPIRED" => Reason::ClockSkew,
+        "AUTHFAILURE_UNAUTHORIZED_OPERATION" => Reason::PermissionDenied,
+        code if code.starts_with("AUTHFAILURE_") => Reason::Unauthorized,
+        _ => Reason::Refused,
+    }
+}
+
+fn call(reason: Reason, action: CallAction, port: &PortInfo, credential: &Fingerprint) -> Verdict {
+    let before = port.port_status.as_str();
+    let fact = format!("Calling {} for port {}, which is {before}.", action.as_str(), port.port_id);
+    Verdict {
+        act: Act::Call { action, port_status: before.to_owned(), credential: credential.clone() },
+        ..Verdict::wait(reason, fact, Cadence::Release)
+    }
+}

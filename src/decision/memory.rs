@@ -1,0 +1,93 @@
+//! What an object's status must remember of what was just seen, before anything is decided.
+
+use super::Input;
+use super::sighting::{Presence, Reading};
+use crate::api::{CallAction, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
+use crate::fingerprint::Fingerprint;
+use crate::port::{PortInfo, PortStatus, same_instant};
+
+/// How many fingerprints `identity.seenBy` keeps.
+const SEEN_BY_MAX: usize = 4;
+
+/// Whether the port seen now is the one that this object saw first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    Same,
+    /// The id now names a port with another creation time.
+    Changed,
+}
+
+/// The object's status with the newest good reading taken in. The conditions are left for the decision to set.
+pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
+    let mut status = input.object.status.clone().unwrap_or_default();
+    let reading = input.evidence.and_then(|evidence| evidence.good.as_ref().map(|good| (evidence, good)));
+
+    if let Some((evidence, Reading { presence: Presence::Seen(port), .. })) = reading {
+        status.port = Some(ObservedPort::from(port));
+        if identity(&status, port) == Identity::Same {
+            take_in_identity(&mut status, port, &evidence.by);
+        }
+    }
+    if input.object.is_terminating() {
+        let mut release = input.object.release().cloned().unwrap_or_else(|| Release {
+            uid: input.object.metadata.uid.clone().unwrap_or_default(),
+            ..Release::default()
+        });
+        if let Some((_, good)) = reading {
+            take_in_release(&mut release, input, &status, good);
+        }
+        status.release = Some(release);
+    }
+    status
+}
+
+/// A creation time that is missing is unknown, not different.
+pub(super) fn identity(status: &ZenlayerPortStatus, port: &PortInfo) -> Identity {
+    let first = status.identity.as_ref().and_then(|identity| identity.created_time.as_deref());
+    match (first, port.created_time.as_deref()) {
+        (Some(first), Some(now)) if !same_instant(first, now) => Identity::Changed,
+        _ => Identity::Same,
+    }
+}
+
+fn take_in_identity(status: &mut ZenlayerPortStatus, port: &PortInfo, by: &Fingerprint) {
+    let identity = status.identity.get_or_insert_with(PortIdentity::default);
+    if identity.created_time.is_none() {
+        identity.created_time.clone_from(&port.created_time);
+    }
+    if !identity.seen_by.contains(by) && identity.seen_by.len() < SEEN_BY_MAX {
+        identity.seen_by.push(by.clone());
+    }
+}
+
+fn take_in_release(
+    release: &mut Release,
+    input: &Input<'_>,
+    status: &ZenlayerPortStatus,
+    good: &Reading,
+) {
+    let seen = match &good.presence {
+        Presence::Seen(port) if identity(status, port) == Identity::Changed => return,
+        Presence::Seen(port) => Some(&port.port_status),
+        Presence::Absent => None,
+    };
+    if seen == Some(&PortStatus::Recycled) {
+        release.seen_recycled = true;
+    }
+    if release.seen_recycled
+        && seen == Some(&PortStatus::Running)
+        && good.at.since(good.since) >= input.timing.restored_apart
+    {
+        release.restored = true;
+    }
+    let Some(call) = release.call.as_mut() else { return };
+    let read_after_call = input.context.call_known_since.is_some_and(|known| good.at >= known);
+    call.landed |= read_after_call
+        && match (call.action, seen) {
+        (CallAction::TerminatePort, Some(PortStatus::Deleting | PortStatus::Recycled)) => true,
+        (CallAction::DestroyPort, Some(PortStatus::Destroying | PortStatus::Destroyed)) => true,
+        // One reading without the port is not enough to call it landed: were it a slip of the list, the next call would
+        // go out while this one may still be carried out. `proof` judges absences.
+        (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,
+    };
+}

@@ -1,0 +1,162 @@
+//! What to do about one `ZenlayerPort`: a pure function of plain values.
+//!
+//! No IO, clock or randomness is imported here (`tests/architecture.rs` holds that), so the same function runs in unit
+//! tests, property tests and the operator. It reads top to bottom as the table of `docs/architecture.md`:
+//! [`deletion`] for an object that is being deleted, [`upkeep`] for one that lives.
+
+mod backoff;
+mod claims;
+mod deletion;
+mod memory;
+mod proof;
+mod record;
+pub mod sighting;
+mod status;
+mod timing;
+mod upkeep;
+
+use std::time::Duration;
+
+use crate::api::{CallAction, EventType, Reason, ZenlayerPort, ZenlayerPortStatus};
+use crate::clock::{Monotonic, Now};
+use crate::fingerprint::Fingerprint;
+use crate::port::PortId;
+use sighting::{Evidence, Want};
+
+pub use backoff::error_backoff;
+pub use claims::Claim;
+pub use record::with_outcome;
+pub use timing::Timing;
+
+/// All that a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub object: &'a ZenlayerPort,
+    /// What the object's credential has read of the port; none without a usable credential.
+    pub evidence: Option<&'a Evidence>,
+    pub context: &'a Context,
+    pub timing: &'a Timing,
+    pub now: Now,
+}
+
+/// What is known beside the object and its port.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub credential: CredentialState,
+    /// Other objects with the same `portId`.
+    pub claims: Vec<Claim>,
+    /// Fingerprints that are known to belong to one account with the object's credential: some object has been seen by
+    /// both.
+    pub same_account: Vec<Fingerprint>,
+    /// When this process first saw the object's `deletionTimestamp`.
+    pub deletion_known_since: Option<Monotonic>,
+    /// Since when this process has known the object's newest call record (uid and attempt).
+    pub call_known_since: Option<Monotonic>,
+}
+
+/// The credential that reads the port and would sign its calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialState {
+    Usable(Fingerprint),
+    /// Why there is none: which Secret, and what is wrong with it.
+    Unavailable(String),
+}
+
+/// What to do: put `status` if it differs from the object's, then do `action`, then look again when the mirror has what
+/// `want` asks for, or after `deadline`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub status: ZenlayerPortStatus,
+    pub action: Action,
+    /// What the mirror should read; none where it has nothing to do for this object.
+    pub want: Option<Want>,
+    /// When to decide again even if nothing changes.
+    pub deadline: Option<Duration>,
+    /// The Event that this plan's transition is worth.
+    pub event: Option<Announcement>,
+}
+
+/// A transition that is worth an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    pub reason: Reason,
+    pub event_type: EventType,
+    pub message: String,
+}
+
+/// At most one of these per pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    None,
+    AddFinalizer,
+    /// Take our finalizer off: the port is proven gone, was never there, or is left by policy.
+    LetGo(Reason),
+    /// Call Zenlayer, once the plan's status, which holds the record of this call, is written.
+    Call(Warrant),
+}
+
+/// The proof that a disruptive call is justified: only [`deletion`] makes one, in the rows that say so. It names the
+/// record (uid and attempt) that must have been written before it may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warrant {
+    action: CallAction,
+    port_id: PortId,
+    uid: String,
+    attempt: i64,
+    credential: Fingerprint,
+}
+
+impl Warrant {
+    pub fn action(&self) -> CallAction {
+        self.action
+    }
+
+    pub fn port_id(&self) -> &PortId {
+        &self.port_id
+    }
+
+    pub fn credential(&self) -> &Fingerprint {
+        &self.credential
+    }
+
+    /// Whether `object` carries the pending record of this very call.
+    pub fn is_recorded_in(&self, object: &ZenlayerPort) -> bool {
+        record::is_pending(object, &self.uid, self.attempt)
+    }
+
+    /// Whether the newest record of `object` is this call's, whatever its outcome.
+    pub fn is_newest_of(&self, object: &ZenlayerPort) -> bool {
+        object
+            .release()
+            .and_then(|release| release.call.as_ref())
+            .is_some_and(|call| call.attempt == self.attempt)
+            && object.metadata.uid.as_deref() == Some(self.uid.as_str())
+    }
+}
+
+/// Decides what to do about one object. Total: it has an answer to every input.
+pub fn decide(input: &Input<'_>) -> Plan {
+    if !input.object.is_terminating() {
+        upkeep::decide(input)
+    } else if input.object.has_finalizer() {
+        deletion::decide(input)
+    } else {
+        Plan::nothing(input.object)
+    }
+}
+
+impl Plan {
+    /// Somebody else's finalizers keep the object: it is no longer ours.
+    fn nothing(object: &ZenlayerPort) -> Self {
+        Self {
+            status: object.status.clone().unwrap_or_default(),
+            action: Action::None,
+            want: None,
+            deadline: None,
+            event: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

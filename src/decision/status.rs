@@ -1,0 +1,196 @@
+//! From a verdict to a plan: conditions, the Event of a transition, and when to look again.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::sighting::{Cadence, Want};
+use super::{Action, Announcement, Input, Plan, record};
+use crate::api::{Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPortStatus};
+use crate::clock::Monotonic;
+use crate::fingerprint::Fingerprint;
+
+/// What a row of the table says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) reason: Reason,
+    /// What is the case, for this object; the reason's advice is added to it.
+    pub(super) fact: String,
+    pub(super) act: Act,
+    pub(super) want: Option<Want>,
+    pub(super) deadline: Option<Duration>,
+    /// Until then the reason is too fleeting to be written.
+    pub(super) show_after: Option<Monotonic>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Act {
+    None,
+    LetGo,
+    Call { action: CallAction, port_status: String, credential: Fingerprint },
+}
+
+impl Verdict {
+    /// Nothing is done; the mirror reads at `cadence`.
+    pub(super) fn wait(reason: Reason, fact: impl Into<String>, cadence: Cadence) -> Self {
+        Self {
+            reason,
+            fact: fact.into(),
+            act: Act::None,
+            want: Some(Want { cadence, fresh_after: None }),
+            deadline: None,
+            show_after: None,
+        }
+    }
+
+    pub(super) fn let_go(reason: Reason, fact: impl Into<String>) -> Self {
+        Self { reason, fact: fact.into(), act: Act::LetGo, want: None, deadline: None, show_after: None }
+    }
+
+    #[must_use]
+    pub(super) fn fresh_after(mut self, at: Monotonic) -> Self {
+        if let Some(want) = self.want.as_mut() {
+            want.fresh_after = Some(at);
+        }
+        self
+    }
+
+    #[must_use]
+    pub(super) fn deadline(mut self, after: Duration) -> Self {
+        self.deadline = Some(self.deadline.map_or(after, |earlier| earlier.min(after)));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn show_after(mut self, at: Monotonic) -> Self {
+        self.show_after = Some(at);
+        self
+    }
+}
+
+/// The plan that carries out `verdict`, `status` being the object's with the newest reading taken in.
+pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdict: Verdict) -> Plan {
+    let message = message(input, &verdict);
+    let action = match &verdict.act {
+        Act::LetGo => {
+            return Plan {
+                // The object goes: a last status would only be one more write.
+                status: input.object.status.clone().unwrap_or_default(),
+                action: Action::LetGo(verdict.reason),
+                want: None,
+                deadline: None,
+                event: announce(verdict.reason, message),
+            };
+        }
+        Act::None => Action::None,
+        Act::Call { action, port_status, credential } => {
+            let (recorded, warrant) = record::open(input, status, *action, port_status, credential);
+            status = recorded;
+            Action::Call(warrant)
+        }
+    };
+
+    let now = input.now.monotonic;
+    if let Some(hidden) = verdict.show_after.map(|at| at.since(now)).filter(|hidden| !hidden.is_zero()) {
+        let verdict = verdict.deadline(hidden);
+        return Plan { status, action, want: verdict.want, deadline: verdict.deadline, event: None };
+    }
+
+    let previous = condition(&status, READY).map(|ready| ready.reason.clone());
+    let stall = set_conditions(input, &mut status, verdict.reason, &message);
+    let verdict = match stall {
+        Stall::Never | Stall::Stalled => verdict,
+        Stall::In(remaining) => verdict.deadline(remaining),
+    };
+    let event = (previous.as_deref() != Some(verdict.reason.as_str()))
+        .then(|| announce(verdict.reason, message))
+        .flatten();
+    Plan { status, action, want: verdict.want, deadline: verdict.deadline, event }
+}
+
+fn message(input: &Input<'_>, verdict: &Verdict) -> String {
+    let metadata = &input.object.metadata;
+    let advice = verdict.reason.advice_for(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    );
+    if advice.is_empty() { verdict.fact.clone() } else { format!("{} {advice}", verdict.fact) }
+}
+
+fn announce(reason: Reason, message: String) -> Option<Announcement> {
+    reason.event().map(|event_type| Announcement { reason, event_type, message })
+}
+
+fn condition<'a>(status: &'a ZenlayerPortStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+enum Stall {
+    Never,
+    In(Duration),
+    Stalled,
+}
+
+fn set_conditions(input: &Input<'_>, status: &mut ZenlayerPortStatus, reason: Reason, message: &str) -> Stall {
+    let ready = Condition {
+        type_: READY.to_owned(),
+        status: match reason.readiness() {
+            Readiness::True => "True",
+            Readiness::False => "False",
+            Readiness::Unknown => "Unknown",
+        }
+        .to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: message.to_owned(),
+        observed_generation: input.object.metadata.generation,
+        last_transition_time: Time(input.now.wall),
+    };
+    // The time of `Ready` also moves with its reason ("when the underlying condition changed"): it tells how long this
+    // reason has lasted, whichever process looks.
+    let ready = keep_time(status, ready, |old, new| old.status == new.status && old.reason == new.reason);
+    let lasted = input.now.wall.duration_since(ready.last_transition_time.0);
+    let stall = match (reason.actor(), reason.stalls_after()) {
+        (Actor::Person, _) => Stall::Stalled,
+        (_, None) => Stall::Never,
+        (_, Some(after)) => match remaining(after, lasted) {
+            Some(left) => Stall::In(left),
+            None => Stall::Stalled,
+        },
+    };
+    let abnormal = |kind: &str, on: bool| {
+        let text = if on { message.to_owned() } else { String::new() };
+        let value = if on { "True" } else { "False" }.to_owned();
+        Condition { type_: kind.to_owned(), status: value, message: text, ..ready.clone() }
+    };
+    let reconciling = abnormal(RECONCILING, matches!(reason.actor(), Actor::Operator | Actor::Zenlayer));
+    let stalled = abnormal(STALLED, matches!(stall, Stall::Stalled));
+    let now = |condition: Condition| Condition { last_transition_time: Time(input.now.wall), ..condition };
+    let same_status = |old: &Condition, new: &Condition| old.status == new.status;
+    let reconciling = keep_time(status, now(reconciling), same_status);
+    let stalled = keep_time(status, now(stalled), same_status);
+
+    status.conditions.retain(|other| ![READY, RECONCILING, STALLED].contains(&other.type_.as_str()));
+    status.conditions.splice(0..0, [ready, reconciling, stalled]);
+    status.observed_generation = input.object.metadata.generation;
+    stall
+}
+
+/// `after` less what has `lasted`; none once nothing is left.
+fn remaining(after: Duration, lasted: SignedDuration) -> Option<Duration> {
+    let lasted = Duration::try_from(lasted).unwrap_or_default();
+    after.checked_sub(lasted).filter(|left| !left.is_zero())
+}
+
+fn keep_time(
+    status: &ZenlayerPortStatus,
+    new: Condition,
+    unchanged: impl Fn(&Condition, &Condition) -> bool,
+) -> Condition {
+    match condition(status, &new.type_) {
+        Some(old) if unchanged(old, &new) => {
+            Condition { last_transition_time: old.last_transition_time.clone(), ..new }
+        }
+        _ => new,
+    }
+}

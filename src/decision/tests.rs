@@ -1,0 +1,13 @@
+//! The decision: row by row, and as properties over all inputs.
+
+mod absence;
+mod claims;
+mod conditions;
+mod memory;
+mod oracle;
+mod properties;
+mod record;
+mod rows;
+mod scenario;
+mod strategy;
+mod upkeep;

@@ -1,0 +1,126 @@
+//! Proof that a port is gone (design §7): each history has its number of readings and its span.
+
+use super::scenario::*;
+use crate::api::CallAction::DestroyPort;
+use crate::api::DeletionPolicy::Destroy;
+use crate::api::Reason::{self, AbsenceUnproven, ConfirmingAbsence, PortDestroyed, PortGone, PortNeverFound};
+use crate::decision::CredentialState;
+use crate::port::PortStatus::{
+    Creating, Deleting, Destroyed, Destroying, Recovering, Recycled, Running, Unknown, Updating,
+};
+
+/// So many readings over so long prove it, and nothing less does.
+#[track_caller]
+fn proven_by(history: &Scenario, readings: u32, span: u64, says: Reason) {
+    let absent = |count, span| history.clone().absent(count, span);
+    absent(readings, span).lets_go(says);
+    for (count, span) in [(readings - 1, span + HOUR), (readings + 9, span - 1)] {
+        let plan = absent(count, span).plan();
+        assert_eq!(plan.action, crate::decision::Action::None, "{count} readings over {span} s: {plan:#?}");
+    }
+}
+
+#[test]
+fn a_port_never_seen_needs_two_readings_thirty_seconds_apart() {
+    proven_by(&Scenario::deleting(Destroy), 2, 30, PortNeverFound);
+}
+
+#[test]
+fn a_port_never_seen_needs_an_object_a_minute_old_whatever_the_wall_clock_does() {
+    let aged = |age| {
+        Scenario::deleting(Destroy)
+            .with(|it| it.object.metadata.creation_timestamp = Some(time(age)))
+            .absent(2, 30)
+    };
+    aged(60).lets_go(PortNeverFound);
+    let plan = aged(59).waits(ConfirmingAbsence);
+    assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW + seconds(1)), "{plan:#?}");
+    let born_tomorrow = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(wall() + seconds(24 * HOUR));
+    aged(0).with(|it| it.object.metadata.creation_timestamp = Some(born_tomorrow)).waits(ConfirmingAbsence);
+    aged(0).with(|it| it.object.metadata.creation_timestamp = None).waits(ConfirmingAbsence);
+}
+
+#[test]
+fn a_port_whose_destroy_was_accepted_needs_two_readings_five_seconds_apart() {
+    let accepted_then =
+        Scenario::deleting(Destroy).remembers(Recycled).release(|it| it.destroy_accepted = true);
+    proven_by(&accepted_then, 2, 5, PortDestroyed);
+    let seen_live = Scenario::deleting(Destroy).remembers(Running).release(|it| it.destroy_accepted = true);
+    proven_by(&seen_live, 2, 5, PortDestroyed);
+}
+
+#[test]
+fn a_port_last_seen_on_its_way_out_needs_two_readings_five_seconds_apart() {
+    for status in [Destroying, Destroyed] {
+        let history = Scenario::deleting(Destroy).remembers(status);
+        proven_by(&history, 2, 5, PortGone);
+        proven_by(&history.called(DestroyPort, unclear(), 5), 2, 5, PortDestroyed);
+    }
+}
+
+#[test]
+fn a_port_last_seen_in_the_bin_needs_three_readings_over_two_minutes() {
+    for status in [Recycled, Deleting] {
+        let history = Scenario::deleting(Destroy).remembers(status);
+        proven_by(&history, 3, 120, PortGone);
+        proven_by(&history.clone().called(DestroyPort, refused("NO"), 5), 3, 120, PortGone);
+        proven_by(&history.clone().called(DestroyPort, not_sent(), 5), 3, 120, PortGone);
+        proven_by(&history.called(DestroyPort, unclear(), 5), 3, 120, PortDestroyed);
+    }
+}
+
+#[test]
+fn a_port_last_seen_elsewhere_needs_three_readings_over_ten_minutes() {
+    for status in [Creating, Running, Updating, Recovering, Unknown("ODD".to_owned()), Unknown(String::new())]
+    {
+        proven_by(&Scenario::deleting(Destroy).remembers(status), 3, 600, PortGone);
+    }
+    let state_unknown = Scenario::deleting(Destroy).remembers(Running).status(|it| it.port = None);
+    proven_by(&state_unknown, 3, 600, PortGone);
+}
+
+#[test]
+fn the_reading_that_would_complete_the_proof_is_asked_for() {
+    let fresh_after = |scenario: Scenario| scenario.plan().want.and_then(|want| want.fresh_after);
+    let known = |status| Scenario::deleting(Destroy).remembers(status);
+    assert_eq!(fresh_after(Scenario::deleting(Destroy).absent(1, 0)), Some(NOW + seconds(30)));
+    assert_eq!(fresh_after(known(Destroying).absent(1, 0)), Some(NOW + seconds(5)));
+    assert_eq!(fresh_after(known(Recycled).absent(2, 20)), Some(NOW + seconds(100)));
+    let one_more = fresh_after(known(Running).absent(2, HOUR)).expect("a reading");
+    assert!(one_more > NOW && one_more < NOW + seconds(1), "any later reading will do, not {one_more:?}");
+}
+
+/// The object is read with a key that never saw the port.
+fn read_by_another_key(history: Scenario) -> Scenario {
+    history
+        .with(|it| it.context.credential = CredentialState::Usable(key(OTHER_KEY)))
+        .evidence(|it| it.by = key(OTHER_KEY))
+}
+
+#[test]
+fn no_number_of_readings_by_a_key_that_never_saw_the_port_proves_anything() {
+    for status in [Running, Recycled, Destroying, Destroyed] {
+        let history = read_by_another_key(Scenario::deleting(Destroy).remembers(status));
+        history.clone().absent(9999, 24 * HOUR).waits(AbsenceUnproven);
+        let called = history.called(DestroyPort, accepted(), 5).release(|it| it.destroy_accepted = true);
+        called.absent(9999, 24 * HOUR).waits(AbsenceUnproven);
+    }
+}
+
+#[test]
+fn a_key_of_the_same_account_by_another_objects_testimony_proves_as_well() {
+    let history = read_by_another_key(Scenario::deleting(Destroy).remembers(Destroying)).absent(2, 5);
+    let told_of = |witness: &str| history.clone().with(|it| it.context.same_account = vec![key(witness)]);
+    told_of(KEY).lets_go(PortGone);
+    told_of("00000000000000cc").waits(AbsenceUnproven);
+}
+
+#[test]
+fn an_absence_unproven_can_be_ended_by_the_command_that_its_message_prints() {
+    let plan = read_by_another_key(Scenario::deleting(Destroy).remembers(Running))
+        .absent(9, HOUR)
+        .waits(AbsenceUnproven);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    let command = "kubectl patch zenlayerport edge-1 -n team-a --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+    assert!(message.ends_with(command), "{message}");
+}

@@ -1,0 +1,159 @@
+//! What `kubectl get`, kstatus clients and `kubectl get events` are told.
+
+use super::scenario::*;
+use crate::api::CallAction::DestroyPort;
+use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
+use crate::api::{EventType, READY, RECONCILING, Reason, STALLED};
+use crate::decision::{Action, Plan};
+use crate::port::PortStatus::{Destroying, Recycled, Running, Updating};
+
+fn statuses(plan: &Plan) -> [&str; 3] {
+    [READY, RECONCILING, STALLED]
+        .map(|kind| condition(&plan.status, kind).map_or("", |it| it.status.as_str()))
+}
+
+#[test]
+fn three_conditions_say_whether_it_is_well_moves_on_or_needs_a_person() {
+    for (scenario, expected) in [
+        (Scenario::living().seen(Running), ["True", "False", "False"]),
+        (Scenario::living().seen(Recycled), ["False", "False", "True"]),
+        (Scenario::living().seen(Updating), ["False", "True", "False"]),
+        (Scenario::living(), ["Unknown", "True", "False"]),
+        (Scenario::living().without_credentials(), ["Unknown", "False", "True"]),
+        (Scenario::deleting(Destroy).seen(Running), ["False", "False", "True"]),
+        (Scenario::deleting(Destroy).seen(Destroying), ["False", "True", "False"]),
+        (Scenario::deleting(Destroy).seen(Recycled), ["False", "True", "False"]),
+    ] {
+        let plan = scenario.plan();
+        assert_eq!(statuses(&plan), expected, "{:?}", shown(&plan));
+        assert_eq!(plan.status.conditions.len(), 3);
+    }
+}
+
+#[test]
+fn the_message_states_the_case_and_then_the_command_for_this_object() {
+    let plan = Scenario::deleting(Destroy).seen(Running).plan();
+    for kind in [READY, STALLED] {
+        let message = &condition(&plan.status, kind).expect("a condition").message;
+        assert!(message.starts_with("Port port-1 is RUNNING, and the policy Destroy"), "{message}");
+        let command = "kubectl patch zenlayerport edge-1 -n team-a --type=merge \
+                       -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
+        assert!(message.ends_with(command), "{message}");
+    }
+}
+
+#[test]
+fn a_wait_that_outlasts_its_time_is_also_stalled_and_is_looked_at_just_then() {
+    let destroying_for =
+        |ago| Scenario::deleting(Destroy).seen(Destroying).showing(Reason::Destroying, ago).plan();
+    let plan = destroying_for(HOUR - 60);
+    assert_eq!((statuses(&plan)[2], plan.deadline), ("False", Some(seconds(60))));
+    let plan = destroying_for(HOUR);
+    assert_eq!((statuses(&plan), plan.deadline), (["False", "True", "True"], None));
+}
+
+#[test]
+fn each_wait_has_a_stall_time_of_its_own() {
+    let scenario = Scenario::deleting(Destroy).seen(Destroying).showing(Reason::PortBusy, 24 * HOUR);
+    let plan = scenario.plan();
+    assert_eq!((statuses(&plan)[2], plan.deadline), ("False", Some(seconds(HOUR))));
+}
+
+#[test]
+fn a_pass_that_finds_nothing_new_changes_nothing_however_late_it_comes() {
+    for scenario in [
+        Scenario::living().seen(Running),
+        Scenario::deleting(Destroy).seen(Running),
+        Scenario::deleting(Destroy).seen(Destroying),
+        Scenario::deleting(Destroy).protected().seen(Recycled),
+    ] {
+        let written = scenario.written();
+        let plan = written.clone().later(1800).plan();
+        assert_eq!(Some(plan.status), written.object.status);
+        assert_eq!(plan.event, None);
+    }
+}
+
+#[test]
+fn the_time_of_ready_moves_with_its_reason_and_that_of_the_others_with_their_status() {
+    let first = Scenario::deleting(Destroy).seen(Destroying).showing(Reason::PortBusy, 600).written();
+    let later = first.clone().later(60).seen(Updating).plan();
+    let times =
+        |status| [READY, RECONCILING].map(|kind| condition(status, kind).map(|it| it.last_transition_time.0));
+    assert_eq!(times(first.object.status.as_ref().expect("a status")), [Some(wall()), Some(wall())]);
+    assert_eq!(times(&later.status), [Some(wall() + seconds(60)), Some(wall())]);
+}
+
+#[test]
+fn conditions_of_others_are_kept_and_ours_are_not_doubled() {
+    let plan = Scenario::living()
+        .seen(Running)
+        .status(|it| {
+            let mut theirs = ready(Reason::Running, HOUR);
+            theirs.type_ = "example.com/Audited".to_owned();
+            it.conditions = vec![theirs, ready(Reason::Running, HOUR)];
+        })
+        .plan();
+    let kinds: Vec<_> = plan.status.conditions.iter().map(|it| it.type_.as_str()).collect();
+    assert_eq!(kinds, [READY, RECONCILING, STALLED, "example.com/Audited"]);
+}
+
+#[test]
+fn every_condition_names_the_generation_that_it_is_of() {
+    let plan = Scenario::living().seen(Running).showing(Reason::Running, HOUR).plan();
+    assert_eq!(plan.status.observed_generation, Some(GENERATION));
+    assert!(plan.status.conditions.iter().all(|it| it.observed_generation == Some(GENERATION)), "{plan:#?}");
+}
+
+#[test]
+fn what_passes_within_ten_seconds_is_not_written_and_then_looked_at_again() {
+    let waiting_for = |ago| Scenario::deleting(Destroy).evidence(|it| it.waiting_since = NOW - seconds(ago));
+    let absent_for = |ago| Scenario::deleting(Destroy).remembers(Running).absent(2, ago);
+    let living_absent_for = |ago| Scenario::living().remembers(Running).absent(1, ago);
+    for (reason, scenario) in [
+        (Reason::Observing, &waiting_for as &dyn Fn(u64) -> Scenario),
+        (Reason::ConfirmingAbsence, &absent_for),
+        (Reason::ConfirmingAbsence, &living_absent_for),
+    ] {
+        let before = scenario(9).showing(Reason::Destroying, 60);
+        let plan = before.plan();
+        assert_eq!(plan.status.conditions, before.object.status.expect("a status").conditions, "{reason:?}");
+        assert_eq!((plan.event, plan.deadline), (None, Some(seconds(1))), "{reason:?}");
+        scenario(10).showing(Reason::Destroying, 60).waits(reason);
+    }
+}
+
+#[test]
+fn a_reading_too_old_to_act_on_is_replaced_in_silence() {
+    let in_bin = |ago| {
+        let slow = Scenario::deleting(Destroy).evidence(|it| it.interval = Some(seconds(300)));
+        slow.seen_ago(Recycled, ago).showing(Reason::WaitingForFinalizers, 60)
+    };
+    let plan = in_bin(39).plan();
+    assert_eq!((shown(&plan), &plan.event), (Some("WaitingForFinalizers"), &None));
+    in_bin(40).waits(Reason::Observing);
+}
+
+#[test]
+fn an_event_tells_of_a_transition_once() {
+    let held =
+        Scenario::deleting(TerminateAndDestroy).protected().seen(Running).showing(Reason::Running, HOUR);
+    let event = held.plan().event.expect("an event");
+    assert_eq!((event.reason, event.event_type), (Reason::DeletionProtected, EventType::Warning));
+    assert_eq!(Some(event.message), condition(&held.plan().status, READY).map(|it| it.message.clone()));
+    assert_eq!(held.written().plan().event, None);
+}
+
+#[test]
+fn a_reason_that_is_not_worth_an_event_sends_none() {
+    assert_eq!(Scenario::living().seen(Updating).plan().event, None);
+}
+
+#[test]
+fn a_call_and_letting_go_are_told() {
+    let plan = Scenario::deleting(Destroy).seen(Recycled).calls(DestroyPort);
+    assert_eq!(plan.event.map(|event| event.reason), Some(Reason::Destroying));
+    let plan = Scenario::deleting(Destroy).absent(2, 30).plan();
+    assert_eq!(plan.action, Action::LetGo(Reason::PortNeverFound));
+    assert_eq!(plan.event.map(|event| event.event_type), Some(EventType::Warning));
+}

@@ -1,0 +1,181 @@
+//! When a call, and when letting go, is right: the design's rules (sections 5 to 7) told a second time, as plain
+//! conditions instead of a table, and sharing no code with it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::scenario::*;
+use crate::api::CallAction::{self, DestroyPort, TerminatePort};
+use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
+use crate::api::{CallOutcome, FINALIZER, Reason, Release};
+use crate::clock::Monotonic;
+use crate::decision::sighting::{Presence, Reading};
+use crate::decision::{Claim, CredentialState};
+use crate::fingerprint::Fingerprint;
+use crate::port::PortInfo;
+
+/// The one call that is justified now, if any.
+pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {
+    let (by, port, reading) = (signer(it)?, seen(it)?, fresh(it)?);
+    let policy = it.object.spec.deletion_policy;
+    let status = port.port_status.as_str();
+    let action = match (status, policy) {
+        ("RECYCLED", Destroy | TerminateAndDestroy) => DestroyPort,
+        ("RUNNING", Terminate | TerminateAndDestroy) if !port.is_prepaid() => TerminatePort,
+        _ => return None,
+    };
+    let justified = ours_alone(it)
+        && it.evidence.as_ref().is_some_and(|evidence| &evidence.by == by)
+        && !it.object.spec.deletion_protection
+        && it.context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
+        && is_the_port_we_owned(it, port)
+        && !restored(it, port, reading)
+        && record_is_free(it, status, reading)
+        && !it.context.claims.iter().any(|claim| claim_goes_first(it, port, claim));
+    justified.then_some(action)
+}
+
+/// The one reason for which the object may go now, if any.
+pub(super) fn justified_end(it: &Scenario) -> Option<Reason> {
+    let ours = it.object.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER);
+    if it.object.spec.deletion_policy == Retain {
+        return (it.object.metadata.deletion_timestamp.is_some() && ours).then_some(Reason::PortRetained);
+    }
+    signer(it)?;
+    let reading = fresh(it).filter(|_| ours_alone(it))?;
+    let end = match seen(it) {
+        None => return proven_absent(it),
+        Some(port) => match port.port_status.as_str() {
+            "DESTROYED" if our_doing(it) => Reason::PortDestroyed,
+            "DESTROYED" => Reason::PortGone,
+            "RECYCLED"
+                if it.object.spec.deletion_policy == Terminate
+                    && is_the_port_we_owned(it, port)
+                    && record_is_free(it, "RECYCLED", reading) =>
+            {
+                Reason::PortRecycled
+            }
+            _ => return None,
+        },
+    };
+    Some(end)
+}
+
+fn elapsed(since: Monotonic) -> Duration {
+    NOW.since(since)
+}
+
+fn signer(it: &Scenario) -> Option<&Fingerprint> {
+    match &it.context.credential {
+        CredentialState::Usable(by) => Some(by),
+        CredentialState::Unavailable(_) => None,
+    }
+}
+
+fn fresh(it: &Scenario) -> Option<&Reading> {
+    it.evidence.as_ref()?.good.as_ref().filter(|good| elapsed(good.at) <= seconds(30))
+}
+
+fn seen(it: &Scenario) -> Option<&PortInfo> {
+    match &it.evidence.as_ref()?.good.as_ref()?.presence {
+        Presence::Seen(port) => Some(port),
+        Presence::Absent => None,
+    }
+}
+
+/// It is being deleted, and our finalizer is the last.
+fn ours_alone(it: &Scenario) -> bool {
+    let finalizers = it.object.metadata.finalizers.as_deref().unwrap_or_default();
+    it.object.metadata.deletion_timestamp.is_some() && finalizers == [FINALIZER]
+}
+
+fn own_release(it: &Scenario) -> Option<&Release> {
+    let release = it.object.status.as_ref()?.release.as_ref()?;
+    (Some(&release.uid) == it.object.metadata.uid.as_ref()).then_some(release)
+}
+
+fn at(time: &str) -> Result<Timestamp, &str> {
+    time.parse().map_err(|_| time)
+}
+
+fn may_be_same(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| at(one) == at(other))
+}
+
+fn is_the_port_we_owned(it: &Scenario, port: &PortInfo) -> bool {
+    let identity = it.object.status.as_ref().and_then(|status| status.identity.as_ref());
+    may_be_same(identity.and_then(|identity| identity.created_time.as_deref()), port.created_time.as_deref())
+}
+
+fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
+    own_release(it).is_some_and(|release| {
+        let live_again =
+            port.port_status.as_str() == "RUNNING" && reading.at.since(reading.since) >= seconds(10);
+        release.restored || (release.seen_recycled && live_again)
+    })
+}
+
+/// Nothing that was called before may still happen, and no pause is to be kept.
+fn record_is_free(it: &Scenario, status: &str, reading: &Reading) -> bool {
+    let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return true };
+    let known = it.context.call_known_since;
+    let read_after = |pause| known.is_some_and(|known| reading.at >= known + seconds(pause));
+    let terminated = call.action == TerminatePort && status == "RECYCLED" && read_after(0);
+    let over = match &call.outcome {
+        CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
+        CallOutcome::Accepted { .. } => read_after(600),
+        CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => {
+            let pause = [30, 60, 120, 240, 480]
+                .get(usize::try_from(call.attempt - 1).expect("from 1"))
+                .unwrap_or(&600);
+            known.is_some_and(|known| elapsed(known) >= seconds(*pause)) && read_after(0)
+        }
+    };
+    call.landed || terminated || over
+}
+
+fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {
+    let of_this_port = match &claim.identity {
+        Some(theirs) => may_be_same(theirs.created_time.as_deref(), port.created_time.as_deref()),
+        None => claim.same_credential,
+    };
+    let metadata = &it.object.metadata;
+    let age = |creation: Option<Timestamp>, uid: &str| (creation, uid.to_owned());
+    let ours =
+        age(metadata.creation_timestamp.as_ref().map(|it| it.0), metadata.uid.as_deref().unwrap_or(""));
+    of_this_port && (!claim.terminating || age(claim.creation, &claim.uid) < ours)
+}
+
+fn our_doing(it: &Scenario) -> bool {
+    own_release(it).is_some_and(|release| {
+        let sent = release.call.as_ref().is_some_and(|call| {
+            call.action == DestroyPort
+                && !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
+        });
+        release.destroy_accepted || sent
+    })
+}
+
+fn proven_absent(it: &Scenario) -> Option<Reason> {
+    let evidence = it.evidence.as_ref()?;
+    let absences = evidence.absences?;
+    let proven =
+        |readings, span| absences.count >= readings && absences.last.since(absences.first) >= seconds(span);
+    let status = it.object.status.as_ref();
+    let Some(identity) = status.and_then(|status| status.identity.as_ref()) else {
+        let age = it.object.metadata.creation_timestamp.as_ref().map(|time| wall().duration_since(time.0));
+        let of_age = age.is_some_and(|age| age >= jiff::SignedDuration::from_secs(60));
+        return (of_age && proven(2, 30)).then_some(Reason::PortNeverFound);
+    };
+    let witness = |key: &Fingerprint| *key == evidence.by || it.context.same_account.contains(key);
+    let last_seen = status.and_then(|status| status.port.as_ref()).map_or("", |port| port.status.as_str());
+    let enough = match last_seen {
+        _ if own_release(it).is_some_and(|release| release.destroy_accepted) => proven(2, 5),
+        "DESTROYING" | "DESTROYED" => proven(2, 5),
+        "RECYCLED" | "DELETING" => proven(3, 120),
+        _ => proven(3, 600),
+    };
+    let end = if our_doing(it) { Reason::PortDestroyed } else { Reason::PortGone };
+    (enough && identity.seen_by.iter().any(witness)).then_some(end)
+}

@@ -1,0 +1,386 @@
+//! The table of an object's deletion: each row, and the rows that it has to come before. Every test bears the reason of
+//! its row at the end of its name.
+
+use super::scenario::*;
+use crate::api::CallAction::{DestroyPort, TerminatePort};
+use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
+use crate::api::Reason;
+use crate::decision::sighting::Unreadable;
+use crate::port::PortInfo;
+use crate::port::PortStatus::{
+    self, Creating, Deleting, Destroyed, Destroying, Recovering, Recycled, Running, Unknown, Updating,
+};
+
+fn prepaid(status: PortStatus) -> PortInfo {
+    PortInfo { port_charge_type: Some("PREPAID".to_owned()), ..port(status) }
+}
+
+fn recreated(status: PortStatus) -> PortInfo {
+    PortInfo { created_time: Some(RECREATED.to_owned()), ..port(status) }
+}
+
+fn restored(scenario: Scenario) -> Scenario {
+    scenario.release(|it| it.restored = true)
+}
+
+// 1
+
+#[test]
+fn retain_lets_go_before_other_finalizers_are_gone_and_without_credentials_port_retained() {
+    Scenario::deleting(Retain).also_finalized_by("foregroundDeletion").lets_go(Reason::PortRetained);
+    Scenario::deleting(Retain).without_credentials().lets_go(Reason::PortRetained);
+}
+
+#[test]
+fn retain_lets_go_of_a_port_that_is_held_for_any_other_cause_port_retained() {
+    let held = Scenario::deleting(Retain).remembers(Running).claimed().protected();
+    held.clone().seen(Running).lets_go(Reason::PortRetained);
+    restored(held.clone()).seen_as(recreated(Recycled)).lets_go(Reason::PortRetained);
+    held.called(DestroyPort, pending(), 0).seen(Destroying).lets_go(Reason::PortRetained);
+}
+
+// 2
+
+#[test]
+fn other_finalizers_are_waited_for_before_any_act_waiting_for_finalizers() {
+    let others = Scenario::deleting(Destroy).also_finalized_by("example.com/backup");
+    others.clone().seen(Recycled).waits(Reason::WaitingForFinalizers);
+    others.clone().seen(Destroyed).waits(Reason::WaitingForFinalizers);
+    others.seen(Running).waits(Reason::WaitingForFinalizers);
+}
+
+#[test]
+fn other_finalizers_are_named_even_without_credentials_waiting_for_finalizers() {
+    let plan = Scenario::deleting(Destroy)
+        .also_finalized_by("example.com/backup")
+        .without_credentials()
+        .waits(Reason::WaitingForFinalizers);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.contains("example.com/backup"), "{message}");
+}
+
+// 3
+
+#[test]
+fn without_credentials_nothing_is_called_and_nothing_let_go_credentials_unavailable() {
+    Scenario::deleting(Destroy).without_credentials().waits(Reason::CredentialsUnavailable);
+    for status in [Destroyed, Recycled, Running] {
+        let evidence = Scenario::deleting(TerminateAndDestroy).seen(status).evidence;
+        let read_before = Scenario::deleting(TerminateAndDestroy).without_credentials();
+        read_before.with(|it| it.evidence = evidence).waits(Reason::CredentialsUnavailable);
+    }
+}
+
+// 4
+
+#[test]
+fn an_outdated_sighting_decides_nothing_observing() {
+    for status in [Destroyed, Destroying, Creating, Unknown("ODD".to_owned()), Recycled, Running] {
+        Scenario::deleting(TerminateAndDestroy).seen_ago(status, HOUR).waits(Reason::Observing);
+    }
+    Scenario::deleting(Destroy).waits(Reason::Observing);
+}
+
+#[test]
+fn a_port_that_cannot_be_read_is_not_absent_whatever_was_seen_before_the_failures_reason() {
+    let code = || "CODE".to_owned();
+    for (why, reason) in [
+        (Unreadable::Unavailable("timeout".to_owned()), Reason::CloudUnavailable),
+        (Unreadable::Throttled, Reason::Throttled),
+        (Unreadable::Unauthorized(code()), Reason::Unauthorized),
+        (Unreadable::PermissionDenied(code()), Reason::PermissionDenied),
+        (Unreadable::ClockSkew, Reason::ClockSkew),
+        (Unreadable::Refused(code()), Reason::Refused),
+    ] {
+        Scenario::deleting(Destroy).failing(why.clone()).waits(reason);
+        Scenario::deleting(Destroy).seen_ago(Destroyed, HOUR).failing(why).waits(reason);
+    }
+}
+
+#[test]
+fn one_failed_reading_displaces_no_young_sighting_destroying() {
+    let failing = |ago| Scenario::deleting(Destroy).seen_ago(Destroying, ago).failing(Unreadable::Throttled);
+    failing(30).waits(Reason::Destroying);
+    failing(31).waits(Reason::Throttled);
+}
+
+// 5
+
+#[test]
+fn a_port_listed_as_destroyed_is_let_go_whatever_the_record_and_identity_say_port_gone() {
+    Scenario::deleting(Destroy).seen(Destroyed).lets_go(Reason::PortGone);
+    let known = Scenario::deleting(Destroy).remembers(Running);
+    known.clone().seen_as(recreated(Destroyed)).lets_go(Reason::PortGone);
+    known.called(TerminatePort, pending(), 0).claimed().seen(Destroyed).lets_go(Reason::PortGone);
+}
+
+#[test]
+fn a_port_destroyed_after_our_call_is_let_go_as_our_doing_port_destroyed() {
+    let known = Scenario::deleting(Destroy).remembers(Recycled);
+    known.clone().called(DestroyPort, accepted(), 5).seen(Destroyed).lets_go(Reason::PortDestroyed);
+    known.clone().called(DestroyPort, unclear(), 5).seen(Destroyed).lets_go(Reason::PortDestroyed);
+    known.clone().release(|it| it.destroy_accepted = true).seen(Destroyed).lets_go(Reason::PortDestroyed);
+    known.called(DestroyPort, refused("NO"), 5).seen(Destroyed).lets_go(Reason::PortGone);
+}
+
+#[test]
+fn a_port_that_nobody_ever_saw_is_let_go_with_a_warning_port_never_found() {
+    let plan = Scenario::deleting(Destroy).absent(2, 30).lets_go(Reason::PortNeverFound);
+    let event = plan.event.expect("an event");
+    assert!(event.message.contains("nothing was destroyed"), "{event:?}");
+}
+
+#[test]
+fn letting_go_needs_a_reading_of_the_last_thirty_seconds() {
+    let slow = |status| {
+        Scenario::deleting(Terminate).evidence(|it| it.interval = Some(seconds(300))).seen_ago(status, 31)
+    };
+    slow(Destroyed).asks_for_a_reading();
+    slow(Recycled).asks_for_a_reading();
+}
+
+// 6
+
+#[test]
+fn an_absence_that_proves_nothing_yet_is_read_again_confirming_absence() {
+    Scenario::deleting(Destroy).absent(2, 20).waits(Reason::ConfirmingAbsence);
+    Scenario::deleting(Destroy).remembers(Running).absent(9, 599).waits(Reason::ConfirmingAbsence);
+}
+
+#[test]
+fn an_absence_told_by_a_key_that_never_saw_the_port_is_held_absence_unproven() {
+    Scenario::deleting(Destroy)
+        .remembers(Recycled)
+        .evidence(|it| it.by = key(OTHER_KEY))
+        .with(|it| it.context.credential = crate::decision::CredentialState::Usable(key(OTHER_KEY)))
+        .absent(99, HOUR)
+        .waits(Reason::AbsenceUnproven);
+}
+
+// 7
+
+#[test]
+fn a_port_on_its_way_out_is_waited_for_whatever_the_record_and_identity_say_destroying() {
+    let known = Scenario::deleting(Terminate).remembers(Running);
+    known.clone().seen(Destroying).waits(Reason::Destroying);
+    known.clone().called(DestroyPort, pending(), 0).seen(Destroying).waits(Reason::Destroying);
+    known.seen_as(recreated(Destroying)).waits(Reason::Destroying);
+}
+
+// 8
+
+#[test]
+fn a_port_in_transition_is_waited_for_whatever_the_record_and_identity_say_port_busy() {
+    for status in [Creating, Deleting, Updating, Recovering] {
+        let known = Scenario::deleting(TerminateAndDestroy).remembers(Running);
+        known.clone().seen(status.clone()).waits(Reason::PortBusy);
+        known.clone().called(DestroyPort, pending(), 0).seen(status.clone()).waits(Reason::PortBusy);
+        known.seen_as(recreated(status)).waits(Reason::PortBusy);
+    }
+}
+
+#[test]
+fn a_port_that_follows_our_call_into_the_bin_is_not_just_busy_terminating() {
+    let called = Scenario::deleting(Terminate).remembers(Running).called(TerminatePort, accepted(), 5);
+    called.clone().seen(Deleting).waits(Reason::Terminating);
+    called.seen(Updating).waits(Reason::PortBusy);
+}
+
+// 9
+
+#[test]
+fn a_status_of_a_later_version_is_held_whatever_the_record_and_identity_say_unknown_port_status() {
+    for word in ["SUSPENDED", ""] {
+        let known = Scenario::deleting(TerminateAndDestroy).remembers(Running);
+        let unknown = Unknown(word.to_owned());
+        known.clone().seen(unknown.clone()).waits(Reason::UnknownPortStatus);
+        known
+            .clone()
+            .called(DestroyPort, pending(), 0)
+            .seen(unknown.clone())
+            .waits(Reason::UnknownPortStatus);
+        known.seen_as(recreated(unknown)).waits(Reason::UnknownPortStatus);
+    }
+}
+
+// 10
+
+#[test]
+fn a_call_without_an_answer_blocks_every_row_below_confirming() {
+    for outcome in [pending(), unclear()] {
+        let called =
+            |policy| Scenario::deleting(policy).remembers(Recycled).called(DestroyPort, outcome.clone(), 5);
+        called(Destroy).seen(Recycled).waits(Reason::Confirming);
+        called(Destroy).seen_as(recreated(Recycled)).waits(Reason::Confirming);
+        called(Terminate).seen(Recycled).waits(Reason::Confirming);
+        restored(called(TerminateAndDestroy)).seen(Running).waits(Reason::Confirming);
+    }
+}
+
+#[test]
+fn an_accepted_terminate_that_shows_no_effect_is_waited_for_terminating() {
+    let called = Scenario::deleting(TerminateAndDestroy).called(TerminatePort, accepted(), 5);
+    called.seen(Running).waits(Reason::Terminating);
+}
+
+#[test]
+fn an_accepted_destroy_that_shows_no_effect_is_waited_for_destroying() {
+    Scenario::deleting(Destroy).called(DestroyPort, accepted(), 5).seen(Recycled).waits(Reason::Destroying);
+}
+
+// 11
+
+#[test]
+fn another_port_under_the_id_is_held_before_anything_is_let_go_or_called_identity_changed() {
+    for policy in [Destroy, TerminateAndDestroy, Terminate] {
+        let known = Scenario::deleting(policy).remembers(Recycled);
+        known.clone().seen_as(recreated(Recycled)).waits(Reason::IdentityChanged);
+        restored(known.clone()).seen_as(recreated(Running)).waits(Reason::IdentityChanged);
+        known.claimed().seen_as(recreated(Running)).waits(Reason::IdentityChanged);
+    }
+}
+
+#[test]
+fn a_creation_time_that_is_missing_is_unknown_and_not_different_destroying() {
+    let nameless = PortInfo { created_time: None, ..port(Recycled) };
+    Scenario::deleting(Destroy).remembers(Recycled).seen_as(nameless).calls(DestroyPort);
+    let same = PortInfo { created_time: Some("2025-11-05T09:00:00+01:00".to_owned()), ..port(Recycled) };
+    Scenario::deleting(Destroy).remembers(Recycled).seen_as(same).calls(DestroyPort);
+}
+
+// 12
+
+#[test]
+fn terminate_lets_go_of_a_port_in_the_bin_though_it_was_restored_claimed_or_protected_port_recycled() {
+    let in_bin = Scenario::deleting(Terminate).seen(Recycled);
+    in_bin.lets_go(Reason::PortRecycled);
+    restored(in_bin.clone()).lets_go(Reason::PortRecycled);
+    in_bin.clone().claimed().lets_go(Reason::PortRecycled);
+    in_bin.clone().protected().lets_go(Reason::PortRecycled);
+    in_bin.deleted_ago(0).lets_go(Reason::PortRecycled);
+}
+
+// 13
+
+#[test]
+fn a_port_that_a_person_restored_is_held_whatever_its_state_now_restored_elsewhere() {
+    for policy in [Destroy, TerminateAndDestroy] {
+        let held = restored(Scenario::deleting(policy));
+        held.clone().seen(Running).waits(Reason::RestoredElsewhere);
+        held.clone().seen(Recycled).waits(Reason::RestoredElsewhere);
+        held.clone().claimed().seen(Recycled).waits(Reason::RestoredElsewhere);
+        held.seen_as(prepaid(Running)).waits(Reason::RestoredElsewhere);
+    }
+}
+
+// 14
+
+#[test]
+fn a_port_of_another_object_is_held_whatever_its_state_port_claimed() {
+    for policy in [Destroy, TerminateAndDestroy] {
+        let claimed = Scenario::deleting(policy).claimed();
+        claimed.clone().seen(Recycled).waits(Reason::PortClaimed);
+        claimed.clone().seen(Running).waits(Reason::PortClaimed);
+        claimed.clone().seen_as(prepaid(Running)).waits(Reason::PortClaimed);
+        claimed.protected().seen(Recycled).waits(Reason::PortClaimed);
+    }
+}
+
+// 15
+
+#[test]
+fn a_live_prepaid_port_is_held_under_every_policy_that_calls_prepaid_port() {
+    for policy in [Destroy, TerminateAndDestroy, Terminate] {
+        Scenario::deleting(policy).seen_as(prepaid(Running)).waits(Reason::PrepaidPort);
+        Scenario::deleting(policy).protected().seen_as(prepaid(Running)).waits(Reason::PrepaidPort);
+    }
+}
+
+#[test]
+fn a_prepaid_port_in_the_bin_is_destroyed_destroying() {
+    Scenario::deleting(Destroy).seen_as(prepaid(Recycled)).calls(DestroyPort);
+}
+
+// 16
+
+#[test]
+fn a_live_port_under_destroy_is_held_before_any_gate_not_in_recycle_bin() {
+    Scenario::deleting(Destroy).seen(Running).waits(Reason::NotInRecycleBin);
+    Scenario::deleting(Destroy).protected().seen(Running).waits(Reason::NotInRecycleBin);
+    Scenario::deleting(Destroy).deleted_ago(0).seen(Running).waits(Reason::NotInRecycleBin);
+}
+
+// 17
+
+#[test]
+fn protection_shuts_before_the_grace_and_before_a_refusals_pause_deletion_protected() {
+    for (policy, status) in [(Destroy, Recycled), (TerminateAndDestroy, Running), (Terminate, Running)] {
+        let protected = Scenario::deleting(policy).protected().seen(status);
+        protected.waits(Reason::DeletionProtected);
+        protected.clone().deleted_ago(0).waits(Reason::DeletionProtected);
+        protected.called(DestroyPort, refused("NO"), 5).waits(Reason::DeletionProtected);
+    }
+}
+
+#[test]
+fn nothing_is_called_in_the_first_ten_seconds_that_this_process_knows_of_grace_period() {
+    for (policy, status) in [(Destroy, Recycled), (TerminateAndDestroy, Running), (Terminate, Running)] {
+        let deleted = Scenario::deleting(policy).seen(status);
+        let plan = deleted.clone().deleted_ago(9).waits(Reason::GracePeriod);
+        assert_eq!(plan.deadline, Some(seconds(1)), "decided again when the grace ends");
+        deleted.clone().with(|it| it.context.deletion_known_since = None).waits(Reason::GracePeriod);
+        deleted.clone().deleted_ago(0).called(DestroyPort, refused("NO"), 5).waits(Reason::GracePeriod);
+        assert!(matches!(deleted.deleted_ago(10).plan().action, crate::decision::Action::Call(_)));
+    }
+}
+
+// 18
+
+#[test]
+fn a_refused_call_is_not_repeated_before_its_pause_ends_refused() {
+    let called = |known| Scenario::deleting(Destroy).called(DestroyPort, refused("NO"), known).seen(Recycled);
+    let plan = called(29).waits(Reason::Refused);
+    let fresh_after = plan.want.and_then(|want| want.fresh_after);
+    assert_eq!(fresh_after, Some(NOW + seconds(1)), "read, and so decided again, when the pause ends");
+    called(30).calls(DestroyPort);
+}
+
+// 19
+
+#[test]
+fn a_live_port_is_terminated_under_both_policies_that_say_so_terminating() {
+    for policy in [TerminateAndDestroy, Terminate] {
+        let plan = Scenario::deleting(policy).seen(Running).calls(TerminatePort);
+        assert_eq!(shown(&plan), Some("Terminating"));
+    }
+}
+
+// 20
+
+#[test]
+fn a_port_in_the_bin_is_destroyed_under_both_policies_that_say_so_destroying() {
+    for policy in [Destroy, TerminateAndDestroy] {
+        let plan = Scenario::deleting(policy).seen(Recycled).calls(DestroyPort);
+        assert_eq!(shown(&plan), Some("Destroying"));
+    }
+}
+
+#[test]
+fn a_call_needs_a_reading_of_the_last_thirty_seconds() {
+    for (status, action) in [(Running, TerminatePort), (Recycled, DestroyPort)] {
+        let slow = Scenario::deleting(TerminateAndDestroy).evidence(|it| it.interval = Some(seconds(300)));
+        slow.clone().seen_ago(status.clone(), 30).calls(action);
+        slow.seen_ago(status, 31).asks_for_a_reading();
+    }
+}
+
+// Beside the table
+
+#[test]
+fn an_object_that_is_no_longer_ours_is_left_alone() {
+    let plan = Scenario::deleting(Destroy)
+        .with(|it| it.object.metadata.finalizers = Some(vec!["example.com/backup".to_owned()]))
+        .seen(Recycled)
+        .plan();
+    assert_eq!((plan.action, plan.want, plan.deadline), (crate::decision::Action::None, None, None));
+}

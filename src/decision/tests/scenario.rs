@@ -1,0 +1,363 @@
+//! A situation to decide about, told in a few words: what differs from the plainest one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+
+use crate::api::{
+    Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, READY, Reason,
+    Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
+};
+use crate::clock::{Monotonic, Now};
+use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
+use crate::decision::{Action, Claim, Context, CredentialState, Input, Plan, Timing, decide};
+use crate::fingerprint::Fingerprint;
+use crate::port::{PortId, PortInfo, PortStatus};
+
+pub(super) const UID: &str = "5f0c9a3e-0000-4000-8000-000000000001";
+pub(super) const OTHER_UID: &str = "5f0c9a3e-0000-4000-8000-000000000002";
+pub(super) const NAMESPACE: &str = "team-a";
+pub(super) const NAME: &str = "edge-1";
+pub(super) const KEY: &str = "00000000000000aa";
+pub(super) const OTHER_KEY: &str = "00000000000000bb";
+pub(super) const CREATED: &str = "2025-11-05T08:00:00Z";
+pub(super) const RECREATED: &str = "2025-12-24T18:00:00Z";
+pub(super) const GENERATION: i64 = 7;
+
+pub(super) const HOUR: u64 = 3600;
+
+/// This process has run for a day and a bit.
+pub(super) const NOW: Monotonic = Monotonic::from_start(Duration::from_secs(100_000));
+
+pub(super) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(super) fn key(digest: &str) -> Fingerprint {
+    Fingerprint::new(digest)
+}
+
+pub(super) fn wall() -> Timestamp {
+    "2026-01-02T12:00:00Z".parse().expect("a time")
+}
+
+pub(super) fn time(ago: u64) -> Time {
+    Time(wall() - seconds(ago))
+}
+
+pub(super) fn port(status: PortStatus) -> PortInfo {
+    PortInfo {
+        port_id: PortId::new("port-1"),
+        port_status: status,
+        port_name: Some("uplink".to_owned()),
+        port_type: Some("10G".to_owned()),
+        dc_id: None,
+        dc_name: Some("AMS1".to_owned()),
+        connection_status: Some("ACTIVE".to_owned()),
+        port_charge_type: Some("POSTPAID".to_owned()),
+        created_time: Some(CREATED.to_owned()),
+        expired_time: None,
+    }
+}
+
+/// An object, what is known of its port, and the time.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) object: ZenlayerPort,
+    pub(super) evidence: Option<Evidence>,
+    pub(super) context: Context,
+    pub(super) timing: Timing,
+    pub(super) now: Now,
+}
+
+/// The beginning of a scenario.
+impl Scenario {
+    /// An object a day old, whose port nobody has read though it was asked for an hour ago.
+    pub(super) fn living() -> Self {
+        let spec = ZenlayerPortSpec {
+            port_id: PortId::new("port-1"),
+            deletion_policy: DeletionPolicy::Destroy,
+            deletion_protection: false,
+            credentials_ref: None,
+        };
+        let metadata = ObjectMeta {
+            name: Some(NAME.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            uid: Some(UID.to_owned()),
+            generation: Some(GENERATION),
+            creation_timestamp: Some(time(24 * HOUR)),
+            finalizers: Some(vec![FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        };
+        Self {
+            object: ZenlayerPort { metadata, spec, status: None },
+            evidence: Some(Evidence {
+                by: key(KEY),
+                good: None,
+                failure: None,
+                absences: None,
+                waiting_since: NOW - seconds(HOUR),
+                interval: Some(seconds(10)),
+            }),
+            context: Context {
+                credential: CredentialState::Usable(key(KEY)),
+                claims: Vec::new(),
+                same_account: Vec::new(),
+                deletion_known_since: None,
+                call_known_since: None,
+            },
+            timing: Timing::default(),
+            now: Now { wall: wall(), monotonic: NOW },
+        }
+    }
+
+    /// The same, deleted an hour ago.
+    pub(super) fn deleting(policy: DeletionPolicy) -> Self {
+        Self::living().with(|it| {
+            it.object.spec.deletion_policy = policy;
+            it.object.metadata.deletion_timestamp = Some(time(HOUR));
+            it.context.deletion_known_since = Some(NOW - seconds(HOUR));
+        })
+    }
+}
+
+/// What differs.
+impl Scenario {
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Read just now, by the object's credential.
+    pub(super) fn seen(self, status: PortStatus) -> Self {
+        self.seen_as(port(status))
+    }
+
+    pub(super) fn seen_as(self, port: PortInfo) -> Self {
+        self.read(Presence::Seen(port), 0)
+    }
+
+    /// In the state before, but the reading is this old.
+    pub(super) fn seen_ago(self, status: PortStatus, ago: u64) -> Self {
+        self.read(Presence::Seen(port(status)), ago)
+    }
+
+    /// Absent in so many readings, the first so long ago and the last just now.
+    pub(super) fn absent(self, count: u32, span: u64) -> Self {
+        self.read(Presence::Absent, 0)
+            .evidence(|it| it.absences = Some(Absences { count, first: NOW - seconds(span), last: NOW }))
+    }
+
+    fn read(self, presence: Presence, ago: u64) -> Self {
+        let at = self.now.monotonic - seconds(ago);
+        self.evidence(|it| it.good = Some(Reading { presence, at, since: at }))
+    }
+
+    pub(super) fn evidence(mut self, change: impl FnOnce(&mut Evidence)) -> Self {
+        change(self.evidence.as_mut().expect("evidence"));
+        self
+    }
+
+    pub(super) fn failing(self, why: Unreadable) -> Self {
+        self.evidence(|it| it.failure = Some(Failure { why, since: NOW - seconds(60), at: NOW }))
+    }
+
+    pub(super) fn without_credentials(self) -> Self {
+        self.with(|it| {
+            it.context.credential =
+                CredentialState::Unavailable("Secret team-a/keys does not exist.".to_owned());
+            it.evidence = None;
+        })
+    }
+
+    pub(super) fn also_finalized_by(self, other: &str) -> Self {
+        self.with(|it| it.object.metadata.finalizers.get_or_insert_default().push(other.to_owned()))
+    }
+
+    pub(super) fn protected(self) -> Self {
+        self.with(|it| it.object.spec.deletion_protection = true)
+    }
+
+    /// This process learned of the deletion so many seconds ago.
+    pub(super) fn deleted_ago(self, ago: u64) -> Self {
+        self.with(|it| it.context.deletion_known_since = Some(NOW - seconds(ago)))
+    }
+
+    pub(super) fn status(self, change: impl FnOnce(&mut ZenlayerPortStatus)) -> Self {
+        self.with(|it| change(it.object.status.get_or_insert_default()))
+    }
+
+    /// The object has owned the port of [`CREATED`], last seen in this state by [`KEY`].
+    pub(super) fn remembers(self, status: PortStatus) -> Self {
+        self.status(|it| {
+            it.port = Some(ObservedPort::from(&port(status)));
+            it.identity =
+                Some(PortIdentity { created_time: Some(CREATED.to_owned()), seen_by: vec![key(KEY)] });
+        })
+    }
+
+    pub(super) fn release(self, change: impl FnOnce(&mut Release)) -> Self {
+        self.status(|it| {
+            change(it.release.get_or_insert_with(|| Release { uid: UID.to_owned(), ..Release::default() }));
+        })
+    }
+
+    /// This deletion's newest call, the first one, which this process has known for so long.
+    pub(super) fn called(self, action: CallAction, outcome: CallOutcome, known: u64) -> Self {
+        self.release(|it| {
+            it.call = Some(Call {
+                action,
+                attempt: 1,
+                requested_time: time(known),
+                port_status_before: "RECYCLED".to_owned(),
+                credential: key(KEY),
+                landed: false,
+                outcome,
+            });
+        })
+        .with(|it| it.context.call_known_since = Some(NOW - seconds(known)))
+    }
+
+    pub(super) fn call(self, change: impl FnOnce(&mut Call)) -> Self {
+        self.release(|it| change(it.call.as_mut().expect("a call")))
+    }
+
+    /// Another living object of the namespace has seen the same port.
+    pub(super) fn claimed(self) -> Self {
+        self.claimed_by(claim())
+    }
+
+    pub(super) fn claimed_by(self, claim: Claim) -> Self {
+        self.with(|it| it.context.claims.push(claim))
+    }
+
+    /// `Ready` has had this reason for so long.
+    pub(super) fn showing(self, reason: Reason, ago: u64) -> Self {
+        self.status(|it| it.conditions = vec![ready(reason, ago)])
+    }
+
+    /// The plan's status is written; the record of a call is known from then on.
+    pub(super) fn written(self) -> Self {
+        let plan = self.plan();
+        self.with(|it| {
+            it.object.status = Some(plan.status);
+            if matches!(plan.action, Action::Call(_)) {
+                it.context.call_known_since = Some(it.now.monotonic);
+            }
+        })
+    }
+
+    /// Time passes, and the port is read again with the same result.
+    pub(super) fn later(self, by: u64) -> Self {
+        let later = self.with(|it| {
+            it.now.wall += seconds(by);
+            it.now.monotonic = it.now.monotonic + seconds(by);
+        });
+        let now = later.now.monotonic;
+        later.evidence(|it| {
+            if let Some(good) = it.good.as_mut() {
+                good.at = now;
+            }
+        })
+    }
+}
+
+pub(super) fn ready(reason: Reason, ago: u64) -> Condition {
+    Condition {
+        type_: READY.to_owned(),
+        status: "False".to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: "As before.".to_owned(),
+        observed_generation: Some(GENERATION - 1),
+        last_transition_time: time(ago),
+    }
+}
+
+pub(super) fn claim() -> Claim {
+    Claim {
+        namespace: NAMESPACE.to_owned(),
+        name: "edge-2".to_owned(),
+        uid: OTHER_UID.to_owned(),
+        creation: Some(time(HOUR).0),
+        terminating: false,
+        same_credential: false,
+        identity: Some(PortIdentity {
+            created_time: Some(CREATED.to_owned()),
+            seen_by: vec![key(OTHER_KEY)],
+        }),
+    }
+}
+
+/// What is decided.
+impl Scenario {
+    pub(super) fn plan(&self) -> Plan {
+        decide(&Input {
+            object: &self.object,
+            evidence: self.evidence.as_ref(),
+            context: &self.context,
+            timing: &self.timing,
+            now: self.now,
+        })
+    }
+
+    /// Nothing is done, for this reason.
+    #[track_caller]
+    pub(super) fn waits(&self, reason: Reason) -> Plan {
+        let plan = self.plan();
+        assert_eq!((shown(&plan), &plan.action), (Some(reason.as_str()), &Action::None), "{plan:#?}");
+        plan
+    }
+
+    /// Nothing is done yet but to ask for a reading at once.
+    #[track_caller]
+    pub(super) fn asks_for_a_reading(&self) {
+        let plan = self.plan();
+        let fresh_after = plan.want.and_then(|want| want.fresh_after);
+        assert_eq!((fresh_after, &plan.action), (Some(self.now.monotonic), &Action::None), "{plan:#?}");
+    }
+
+    #[track_caller]
+    pub(super) fn lets_go(&self, reason: Reason) -> Plan {
+        let plan = self.plan();
+        assert_eq!(plan.action, Action::LetGo(reason), "{plan:#?}");
+        plan
+    }
+
+    #[track_caller]
+    pub(super) fn calls(&self, action: CallAction) -> Plan {
+        let plan = self.plan();
+        match &plan.action {
+            Action::Call(warrant) if warrant.action() == action => plan,
+            other => panic!("{other:?} instead of {}: {plan:#?}", action.as_str()),
+        }
+    }
+}
+
+pub(super) fn shown(plan: &Plan) -> Option<&str> {
+    condition(&plan.status, READY).map(|ready| ready.reason.as_str())
+}
+
+pub(super) fn condition<'a>(status: &'a ZenlayerPortStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+pub(super) fn pending() -> CallOutcome {
+    CallOutcome::Pending {}
+}
+
+pub(super) fn unclear() -> CallOutcome {
+    CallOutcome::Unclear { why: "the connection was reset".to_owned() }
+}
+
+pub(super) fn accepted() -> CallOutcome {
+    CallOutcome::Accepted { request_id: Some("T1".to_owned()) }
+}
+
+pub(super) fn refused(code: &str) -> CallOutcome {
+    CallOutcome::Refused { code: code.to_owned(), request_id: None }
+}
+
+pub(super) fn not_sent() -> CallOutcome {
+    CallOutcome::NotSent { why: "no connection to Zenlayer".to_owned() }
+}

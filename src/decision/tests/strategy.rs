@@ -1,0 +1,258 @@
+//! Every situation that the decision may meet, drawn so that none is too rare to be tried: the few values at which rows
+//! change (ages, counts, times) come up often.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::collection::vec;
+use proptest::option::{of, weighted};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::scenario::*;
+use crate::api::{
+    Call, CallAction, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, Reason, Release,
+    ZenlayerPortStatus,
+};
+use crate::clock::Monotonic;
+use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
+use crate::decision::{Claim, Context, CredentialState};
+use crate::fingerprint::Fingerprint;
+use crate::port::{PortInfo, PortStatus};
+
+pub(super) fn scenario() -> impl Strategy<Value = Scenario> {
+    (object(), context(), weighted(0.95, evidence())).prop_map(|(scenario, context, evidence)| {
+        scenario.with(|it| {
+            // Evidence is that of the object's own credential.
+            it.evidence = evidence.map(|evidence| match &context.credential {
+                CredentialState::Usable(by) => Evidence { by: by.clone(), ..evidence },
+                CredentialState::Unavailable(_) => evidence,
+            });
+            it.context = context;
+        })
+    })
+}
+
+fn object() -> impl Strategy<Value = Scenario> {
+    let finalizers = prop_oneof![
+        8 => Just(vec![FINALIZER]),
+        1 => Just(vec!["example.com/backup", FINALIZER]),
+        1 => Just(vec!["example.com/backup"]),
+        1 => Just(vec![]),
+    ];
+    let facts = (
+        weighted(0.8, Just(time(HOUR))),
+        weighted(0.95, Just(UID)),
+        weighted(0.9, ago()),
+        weighted(0.1, Just(())),
+    );
+    (facts, policy(), finalizers, weighted(0.8, status())).prop_map(|(facts, policy, finalizers, status)| {
+        let (deletion, uid, age, protection) = facts;
+        Scenario::living().with(|it| {
+            let metadata = &mut it.object.metadata;
+            metadata.deletion_timestamp = deletion;
+            metadata.uid = uid.map(str::to_owned);
+            metadata.creation_timestamp = age.map(|age| Time(wall() - age));
+            metadata.finalizers = Some(finalizers.into_iter().map(str::to_owned).collect());
+            it.object.spec.deletion_policy = policy;
+            it.object.spec.deletion_protection = protection.is_some();
+            it.object.status = status;
+        })
+    })
+}
+
+fn policy() -> impl Strategy<Value = DeletionPolicy> {
+    use DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
+    prop_oneof![4 => Just(Destroy), 4 => Just(TerminateAndDestroy), 3 => Just(Terminate), 1 => Just(Retain)]
+}
+
+fn status() -> impl Strategy<Value = ZenlayerPortStatus> {
+    let seen = of(port_status().prop_map(|status| ObservedPort::from(&port(status))));
+    let shown = of((select(Reason::ALL), ago()).prop_map(|(reason, ago)| ready(reason, ago.as_secs())));
+    (seen, of(identity()), of(release()), shown).prop_map(|(port, identity, release, shown)| {
+        ZenlayerPortStatus {
+            observed_generation: shown.is_some().then_some(GENERATION - 1),
+            port,
+            identity,
+            release,
+            conditions: shown.into_iter().collect(),
+        }
+    })
+}
+
+fn identity() -> impl Strategy<Value = PortIdentity> {
+    let keys = vec![key(KEY), key(OTHER_KEY), key("1"), key("2")];
+    (created_time(), subsequence(keys, 0..=4))
+        .prop_map(|(created_time, seen_by)| PortIdentity { created_time, seen_by })
+}
+
+fn release() -> impl Strategy<Value = Release> {
+    let uid = prop_oneof![9 => Just(UID), 1 => Just(OTHER_UID)];
+    let rarely = || proptest::bool::weighted(0.1);
+    (uid, any::<bool>(), rarely(), rarely(), of(call())).prop_map(
+        |(uid, seen_recycled, restored, destroy_accepted, call)| Release {
+            uid: uid.to_owned(),
+            seen_recycled: seen_recycled || restored,
+            restored,
+            destroy_accepted,
+            call,
+        },
+    )
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let action = select(&[CallAction::TerminatePort, CallAction::DestroyPort]);
+    let attempt = select(&[1, 2, 5, 99, i64::MAX]);
+    let codes = &["REQUEST_LIMIT_EXCEEDED", "AUTHFAILURE_SIGNATURE_EXPIRED", "AUTHFAILURE_X", "OTHER"];
+    let outcome = prop_oneof![
+        Just(pending()),
+        Just(unclear()),
+        Just(accepted()),
+        Just(not_sent()),
+        select(codes).prop_map(refused),
+    ];
+    (action, attempt, proptest::bool::weighted(0.2), outcome).prop_map(
+        |(action, attempt, landed, outcome)| Call {
+            action,
+            attempt,
+            requested_time: time(HOUR),
+            port_status_before: "RECYCLED".to_owned(),
+            credential: key(KEY),
+            landed,
+            outcome,
+        },
+    )
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    let credential = prop_oneof![
+        8 => Just(CredentialState::Usable(key(KEY))),
+        2 => Just(CredentialState::Usable(key(OTHER_KEY))),
+        1 => Just(CredentialState::Unavailable("Secret team-a/keys does not exist.".to_owned())),
+    ];
+    let claims = prop_oneof![3 => Just(vec![]), 1 => vec(other_claim(), 1..3)];
+    let same_account =
+        prop_oneof![3 => Just(vec![]), 1 => select(&[KEY, "1"]).prop_map(|one| vec![key(one)])];
+    (credential, claims, same_account, weighted(0.9, moment()), weighted(0.9, moment())).prop_map(
+        |(credential, claims, same_account, deletion_known_since, call_known_since)| Context {
+            credential,
+            claims,
+            same_account,
+            deletion_known_since,
+            call_known_since,
+        },
+    )
+}
+
+fn other_claim() -> impl Strategy<Value = Claim> {
+    let uid = select(&[OTHER_UID, "00000000-0000-4000-8000-000000000000"]);
+    (of(ago()), uid, any::<bool>(), any::<bool>(), of(identity())).prop_map(
+        |(age, uid, terminating, same_credential, identity)| Claim {
+            creation: age.map(|age| wall() - age),
+            uid: uid.to_owned(),
+            terminating,
+            same_credential,
+            identity,
+            ..claim()
+        },
+    )
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    let interval = of(select(&[10, 60, 300]).prop_map(seconds));
+    let failure = weighted(0.2, (unreadable(), moment(), moment()));
+    let reading = prop_oneof![1 => Just((None, None)), 4 => sighting(), 4 => absence()];
+    (reading, failure, moment(), interval).prop_map(|((good, absences), failure, waiting_since, interval)| {
+        Evidence {
+            by: Fingerprint::new(KEY),
+            good,
+            failure: failure.map(|(why, one, other)| Failure {
+                why,
+                since: one.min(other),
+                at: one.max(other),
+            }),
+            absences,
+            waiting_since,
+            interval,
+        }
+    })
+}
+
+type Told = (Option<Reading>, Option<Absences>);
+
+fn sighting() -> impl Strategy<Value = Told> {
+    let charge = select(&["POSTPAID", "POSTPAID", "POSTPAID", "PREPAID"]);
+    let port = (port_status(), created_time(), charge).prop_map(|(status, created_time, charge)| PortInfo {
+        created_time,
+        port_charge_type: Some(charge.to_owned()),
+        ..port(status)
+    });
+    (port, recent(), ago()).prop_map(|(port, at, span)| {
+        (Some(Reading { presence: Presence::Seen(port), at, since: at - span }), None)
+    })
+}
+
+fn absence() -> impl Strategy<Value = Told> {
+    (recent(), ago(), weighted(0.95, 1..5_u32)).prop_map(|(last, span, count)| {
+        let first = last - span;
+        let absences = count.map(|count| Absences { count, first, last });
+        (Some(Reading { presence: Presence::Absent, at: last, since: first }), absences)
+    })
+}
+
+fn unreadable() -> impl Strategy<Value = Unreadable> {
+    let code = || "CODE".to_owned();
+    select(vec![
+        Unreadable::Unavailable("timeout".to_owned()),
+        Unreadable::Throttled,
+        Unreadable::Unauthorized(code()),
+        Unreadable::PermissionDenied(code()),
+        Unreadable::ClockSkew,
+        Unreadable::Refused(code()),
+    ])
+}
+
+fn port_status() -> impl Strategy<Value = PortStatus> {
+    let words = &[
+        "CREATING",
+        "UPDATING",
+        "DELETING",
+        "RECOVERING",
+        "DESTROYING",
+        "DESTROYED",
+        "SUSPENDED",
+        "",
+        "RUNNING",
+    ];
+    prop_oneof![2 => select(words), 1 => Just("RUNNING"), 1 => Just("RECYCLED")].prop_map(PortStatus::from)
+}
+
+/// Mostly that of one port, in two notations; sometimes missing or of another.
+fn created_time() -> impl Strategy<Value = Option<String>> {
+    let times = [
+        Some(CREATED),
+        Some(CREATED),
+        Some("2025-11-05T09:00:00+01:00"),
+        None,
+        Some(RECREATED),
+        Some("soon"),
+    ];
+    select(times.to_vec()).prop_map(|time| time.map(str::to_owned))
+}
+
+/// Around the bounds of the rules.
+fn ago() -> impl Strategy<Value = Duration> {
+    let bounds = &[5, 10, 30, 60, 120, 240, 600, 1800, 3600];
+    let around = (select(bounds), -1..=1_i64).prop_map(|(bound, off)| {
+        Duration::from_nanos((bound * 1_000_000_000_u64).saturating_add_signed(off))
+    });
+    prop_oneof![1 => Just(Duration::ZERO), 2 => around, 1 => (0..4000_u64).prop_map(seconds)]
+}
+
+fn moment() -> impl Strategy<Value = Monotonic> {
+    ago().prop_map(|ago| NOW - ago)
+}
+
+fn recent() -> impl Strategy<Value = Monotonic> {
+    prop_oneof![2 => Just(NOW), 1 => Just(NOW - seconds(10)), 1 => moment()]
+}

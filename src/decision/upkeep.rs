@@ -1,0 +1,177 @@
+//! An object that lives: its status is kept true, and nothing is changed in the cloud. What a living object and one that
+//! is being deleted have in common stands here too.
+
+use std::time::Duration;
+
+use super::claims::{self, Claim};
+use super::memory::{Identity, identity, remember};
+use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
+use super::status::{Verdict, conclude};
+use super::{Action, CredentialState, Input, Plan};
+use crate::api::{Reason, ZenlayerPortStatus};
+use crate::port::{PortInfo, PortStatus};
+
+pub(super) fn decide(input: &Input<'_>) -> Plan {
+    if !input.object.has_finalizer() {
+        // Nothing may be said of an object that could vanish without a trace.
+        return Plan { action: Action::AddFinalizer, ..Plan::nothing(input.object) };
+    }
+    let status = remember(input);
+    let verdict = verdict(input, &status);
+    conclude(input, status, verdict)
+}
+
+fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
+    let id = &input.object.spec.port_id;
+    if let CredentialState::Unavailable(why) = &input.context.credential {
+        return without_credentials(input, why);
+    }
+    let (evidence, reading) = match current_reading(input) {
+        Ok(current) => current,
+        Err(unread) => return Verdict { want: unread.want.map(slowly), ..unread },
+    };
+    let port = match &reading.presence {
+        Presence::Seen(port) => port,
+        Presence::Absent => return absent(input, evidence),
+    };
+    if identity(status, port) == Identity::Changed {
+        return identity_changed(input, status, port);
+    }
+    if let Some(claim) = claims::competing(port.created_time.as_deref(), &input.context.claims) {
+        return claimed(input, claim);
+    }
+    let (reason, fact) = match &port.port_status {
+        PortStatus::Running => (Reason::Running, format!("Port {id} is RUNNING.")),
+        PortStatus::Recycled => (
+            Reason::PortRecycled,
+            format!("Port {id} lies in the recycle bin; Zenlayer releases it itself within 24 hours to 2 days."),
+        ),
+        PortStatus::Creating | PortStatus::Updating | PortStatus::Deleting | PortStatus::Recovering => {
+            (Reason::PortBusy, format!("Port {id} is {}.", port.port_status.as_str()))
+        }
+        PortStatus::Destroying => (
+            Reason::Destroying,
+            format!("Zenlayer is destroying port {id}, by somebody else's doing: this object is not deleted."),
+        ),
+        PortStatus::Destroyed => {
+            (Reason::PortNotFound, format!("Port {id} is DESTROYED, by somebody else's doing."))
+        }
+        PortStatus::Unknown(word) => (
+            Reason::UnknownPortStatus,
+            format!("Zenlayer says port {id} is {word:?}, a status that this version does not know."),
+        ),
+    };
+    Verdict::wait(reason, fact, Cadence::Slow)
+}
+
+/// A living object is in no hurry.
+fn slowly(want: super::sighting::Want) -> super::sighting::Want {
+    super::sighting::Want { cadence: Cadence::Slow, ..want }
+}
+
+/// One slip of a list is not worth an alarm; two readings are.
+fn absent(input: &Input<'_>, evidence: &Evidence) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let apart = input.timing.proof.destroyed;
+    match evidence.absences {
+        Some(absences) if absences.count >= 2 && absences.last.since(absences.first) >= apart => Verdict::wait(
+            Reason::PortNotFound,
+            format!("Zenlayer lists no port {id} to these credentials."),
+            Cadence::Slow,
+        ),
+        Some(absences) => Verdict::wait(
+            Reason::ConfirmingAbsence,
+            format!("Port {id} is not listed; another reading makes sure."),
+            Cadence::Slow,
+        )
+        .fresh_after(absences.first + apart)
+        .show_after(absences.first + input.timing.quiet),
+        None => unread(input, evidence),
+    }
+}
+
+/// The newest reading, if it is young enough to be shown; else what to say and do without one.
+pub(super) fn current_reading<'a>(input: &Input<'a>) -> Result<(&'a Evidence, &'a Reading), Verdict> {
+    let Some(evidence) = input.evidence else {
+        let fact = format!("Port {} is about to be read.", input.object.spec.port_id);
+        return Err(Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(input.now.monotonic));
+    };
+    match &evidence.good {
+        Some(reading) if input.now.monotonic.since(reading.at) <= shown_for(input, evidence) => {
+            Ok((evidence, reading))
+        }
+        _ => Err(unread(input, evidence)),
+    }
+}
+
+/// A reading is shown for three of its ticks, so that a failed one writes nothing.
+fn shown_for(input: &Input<'_>, evidence: &Evidence) -> Duration {
+    let tick = evidence.interval.unwrap_or(input.timing.slow_interval);
+    (tick * 3).max(input.timing.reading_valid)
+}
+
+/// There is no reading that would do: the mirror reads now, and the status says why it has not yet.
+pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let read_at = evidence.good.as_ref().map(|good| good.at);
+    let failure = evidence.failure.as_ref().filter(|failure| read_at.is_none_or(|read| failure.at > read));
+    let Some(failure) = failure else {
+        let since = read_at.map_or(evidence.waiting_since, |read| read + input.timing.reading_valid);
+        return Verdict::wait(Reason::Observing, format!("Port {id} is being read."), Cadence::Release)
+            .fresh_after(input.now.monotonic)
+            .show_after(since.max(evidence.waiting_since) + input.timing.quiet);
+    };
+    let (reason, fact) = match &failure.why {
+        Unreadable::Unavailable(detail) => {
+            (Reason::CloudUnavailable, format!("Port {id} cannot be read: {detail}. It is tried again by itself."))
+        }
+        Unreadable::Throttled => {
+            (Reason::Throttled, format!("Port {id} cannot be read: Zenlayer limits this account's requests."))
+        }
+        Unreadable::Unauthorized(code) => {
+            (Reason::Unauthorized, format!("Port {id} cannot be read: Zenlayer rejects the credentials ({code})."))
+        }
+        Unreadable::PermissionDenied(code) => {
+            (Reason::PermissionDenied, format!("Port {id} cannot be read: DescribePorts is forbidden ({code})."))
+        }
+        Unreadable::ClockSkew => {
+            (Reason::ClockSkew, format!("Port {id} cannot be read: Zenlayer says the request's time is wrong."))
+        }
+        Unreadable::Refused(code) => {
+            (Reason::Refused, format!("Port {id} cannot be read: Zenlayer refuses the request ({code})."))
+        }
+    };
+    Verdict::wait(reason, fact, Cadence::Release).fresh_after(input.now.monotonic)
+}
+
+pub(super) fn without_credentials(input: &Input<'_>, why: &str) -> Verdict {
+    Verdict {
+        want: None,
+        ..Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow).deadline(input.timing.credentials_recheck)
+    }
+}
+
+pub(super) fn identity_changed(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Verdict {
+    let first = status.identity.as_ref().and_then(|identity| identity.created_time.as_deref());
+    Verdict::wait(
+        Reason::IdentityChanged,
+        format!(
+            "Port {} was created at {} and is not the one that this object has owned, created at {}; nothing is called.",
+            input.object.spec.port_id,
+            port.created_time.as_deref().unwrap_or("an unknown time"),
+            first.unwrap_or("an unknown time"),
+        ),
+        Cadence::Slow,
+    )
+}
+
+/// The other object is named only within the namespace: elsewhere its name is its owner's business.
+pub(super) fn claimed(input: &Input<'_>, claim: &Claim) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let who = if input.object.metadata.namespace.as_deref() == Some(claim.namespace.as_str()) {
+        format!("ZenlayerPort {}", claim.name)
+    } else {
+        "a ZenlayerPort in another namespace".to_owned()
+    };
+    Verdict::wait(Reason::PortClaimed, format!("Port {id} is also owned by {who}."), Cadence::Slow)
+}

@@ -1,0 +1,41 @@
+//! zenlayer-port-operator: `kubectl delete zenlayerport NAME` releases a Zenlayer SDN port.
+//!
+//! ```text
+//!    Kubernetes API server                              Zenlayer API
+//!         │ watch                                          ▲ DescribePorts, up to 100 ids a call
+//!         ▼                                                │
+//!    mirror of ZenlayerPort objects             mirror of ports, one poller per credential
+//!         └──────────────┐            ┌────────────────────┘
+//!                        ▼            ▼
+//!        decide(object, evidence, context, now) → Plan         pure: no IO, clock or randomness
+//!                              │
+//!                              ▼
+//!                   execute: status, then at most one act
+//!        write status · add/remove finalizer · TerminatePort · DestroyPort
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`port`], [`fingerprint`], [`clock`], [`wakes`] | words that several modules share |
+//! | [`api`] | the Kubernetes API: spec, status, reasons |
+//! | [`decision`] | pure: what to do about one object |
+//! | [`zenlayer`] | the client of Zenlayer's API |
+//! | [`mirror`] | what the cloud says of every port that somebody waits for |
+//! | [`controller`] | streams, passes, execution, credentials, events |
+//! | [`server`] | health, metrics, log |
+//! | [`cli`], [`manifest`] | the command line, and the texts that are generated |
+//!
+//! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod controller;
+pub mod decision;
+pub mod fingerprint;
+pub mod manifest;
+pub mod mirror;
+pub mod port;
+pub mod server;
+pub mod wakes;
+pub mod zenlayer;

@@ -1,0 +1,17 @@
+use clap::Parser;
+use zenlayer_port_operator::cli::{Cli, Command};
+
+fn main() -> anyhow::Result<()> {
+    // Before anything makes a TLS connection: kube and reqwest then agree on the provider.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli.run.run()),
+        Command::Crd => {
+            print!("{}", zenlayer_port_operator::manifest::custom_resource_definition()?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the readings by one credential have told of one port.
+
+use std::mem::discriminant;
+
+use crate::clock::Monotonic;
+use crate::decision::sighting::{Absences, Failure, Presence, Reading, Unreadable};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knowledge {
+    pub(super) good: Option<Reading>,
+    pub(super) failure: Option<Failure>,
+    pub(super) absences: Option<Absences>,
+}
+
+/// What a reading did to the knowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It was sent no later than a reading that is recorded already.
+    Outdated,
+    /// It says what was known.
+    Unchanged,
+    /// The port changed, or failures began, ended or became of another kind.
+    Changed,
+}
+
+impl Knowledge {
+    /// When the newest recorded reading, good or failed, was sent.
+    pub(super) fn newest(&self) -> Option<Monotonic> {
+        let good = self.good.as_ref().map(|reading| reading.at);
+        good.max(self.failure.as_ref().map(|failure| failure.at))
+    }
+
+    pub(super) fn record(&mut self, sent: Monotonic, outcome: Result<Presence, Unreadable>) -> Effect {
+        if self.newest().is_some_and(|newest| sent <= newest) {
+            return Effect::Outdated;
+        }
+        let changed = match outcome {
+            Ok(presence) => self.record_good(sent, presence),
+            Err(why) => self.record_failure(sent, why),
+        };
+        if changed { Effect::Changed } else { Effect::Unchanged }
+    }
+
+    fn record_good(&mut self, sent: Monotonic, presence: Presence) -> bool {
+        self.absences = match presence {
+            Presence::Seen(_) => None,
+            Presence::Absent => Some(match self.absences {
+                Some(run) => Absences { count: run.count.saturating_add(1), last: sent, ..run },
+                None => Absences { count: 1, first: sent, last: sent },
+            }),
+        };
+        let recovered = self.failure.take().is_some();
+        let known = self.good.as_ref();
+        let changed = known.is_none_or(|known| known.presence != presence);
+        let run = known.filter(|known| same_state(&known.presence, &presence));
+        let since = run.map_or(sent, |known| known.since);
+        self.good = Some(Reading { presence, at: sent, since });
+        recovered || changed
+    }
+
+    fn record_failure(&mut self, sent: Monotonic, why: Unreadable) -> bool {
+        let known = self.failure.as_ref();
+        let changed = known.is_none_or(|known| discriminant(&known.why) != discriminant(&why));
+        let since = known.map_or(sent, |known| known.since);
+        self.failure = Some(Failure { why, since, at: sent });
+        changed
+    }
+}
+
+/// Whether two readings belong to one run ([`Reading::since`]).
+fn same_state(one: &Presence, other: &Presence) -> bool {
+    match (one, other) {
+        (Presence::Seen(one), Presence::Seen(other)) => one.port_status == other.port_status,
+        (Presence::Absent, Presence::Absent) => true,
+        (Presence::Seen(_), Presence::Absent) | (Presence::Absent, Presence::Seen(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::mirror::tests::port_info;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_secs(seconds))
+    }
+
+    fn seen(status: &str) -> Presence {
+        Presence::Seen(port_info("port-1", status))
+    }
+
+    fn unavailable(detail: &str) -> Result<Presence, Unreadable> {
+        Err(Unreadable::Unavailable(detail.to_owned()))
+    }
+
+    const ABSENT: Result<Presence, Unreadable> = Ok(Presence::Absent);
+
+    #[test]
+    fn only_a_difference_is_a_change() {
+        let mut knowledge = Knowledge::default();
+        let effects = [
+            (Ok(seen("RUNNING")), Effect::Changed),
+            (Ok(seen("RUNNING")), Effect::Unchanged),
+            (Ok(seen("RECYCLED")), Effect::Changed),
+            (ABSENT, Effect::Changed),
+            (ABSENT, Effect::Unchanged),
+            (unavailable("timeout"), Effect::Changed),
+            (unavailable("HTTP 502"), Effect::Unchanged),
+            (Err(Unreadable::Throttled), Effect::Changed),
+            (ABSENT, Effect::Changed),
+            (ABSENT, Effect::Unchanged),
+        ];
+        for (second, (outcome, expected)) in (0..).zip(effects) {
+            let effect = knowledge.record(at(second), outcome.clone());
+            assert_eq!(effect, expected, "reading {second}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_touches_neither_the_good_reading_nor_the_run_of_absences() {
+        let mut knowledge = Knowledge::default();
+        knowledge.record(at(10), ABSENT);
+        knowledge.record(at(20), unavailable("timeout"));
+        knowledge.record(at(30), Err(Unreadable::Throttled));
+        assert_eq!(knowledge.good, Some(Reading { presence: Presence::Absent, at: at(10), since: at(10) }));
+        assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(10), last: at(10) }));
+        let failure = Failure { why: Unreadable::Throttled, since: at(20), at: at(30) };
+        assert_eq!(knowledge.failure, Some(failure));
+        knowledge.record(at(40), ABSENT);
+        assert_eq!(knowledge.absences, Some(Absences { count: 2, first: at(10), last: at(40) }));
+        assert_eq!(knowledge.failure, None);
+    }
+
+    #[test]
+    fn a_sighting_ends_the_run_of_absences() {
+        let mut knowledge = Knowledge::default();
+        knowledge.record(at(10), ABSENT);
+        knowledge.record(at(20), Ok(seen("RECYCLED")));
+        assert_eq!(knowledge.absences, None);
+        knowledge.record(at(30), ABSENT);
+        assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(30), last: at(30) }));
+    }
+
+    #[test]
+    fn a_reading_knows_since_when_the_port_is_in_this_state() {
+        let mut renamed = port_info("port-1", "RUNNING");
+        renamed.port_name = Some("another name".to_owned());
+        let mut knowledge = Knowledge::default();
+        let readings = [
+            (Ok(seen("RUNNING")), 0),
+            (Ok(Presence::Seen(renamed)), 0),
+            (unavailable("timeout"), 0),
+            (Ok(seen("RUNNING")), 0),
+            (Ok(seen("RECYCLED")), 4),
+            (ABSENT, 5),
+            (ABSENT, 5),
+            (Ok(seen("RECYCLED")), 7),
+        ];
+        for (second, (outcome, since)) in (0..).zip(readings) {
+            knowledge.record(at(second), outcome.clone());
+            let known = knowledge.good.as_ref().map(|reading| reading.since);
+            assert_eq!(known, Some(at(since)), "after reading {second}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_request_is_ignored() {
+        let mut knowledge = Knowledge::default();
+        knowledge.record(at(20), Ok(seen("DESTROYING")));
+        for outcome in [ABSENT, Ok(seen("RECYCLED")), unavailable("timeout")] {
+            assert_eq!(knowledge.record(at(19), outcome), Effect::Outdated);
+        }
+        assert_eq!(knowledge.good.map(|reading| reading.presence), Some(seen("DESTROYING")));
+        assert_eq!((knowledge.failure, knowledge.absences), (None, None));
+    }
+}

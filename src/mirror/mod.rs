@@ -1,0 +1,244 @@
+//! The port mirror: what the cloud says of every port that somebody waits for.
+//!
+//! It is the twin of kube's watcher for an API that has no watch. Per credential one *poller* reads all ports that
+//! are waited for, in chunks of up to 100 ids, on ticks that are aligned across the process, so that a thousand
+//! waiting ports cost ten calls a tick. It wakes a waiter when the answer *changed*, or when the fresh reading that
+//! the waiter asked for is there; a port that stays as it is wakes nobody.
+//!
+//! ```text
+//!   observe · want · forget                                 Wakes: whom to reconcile
+//!            │                                                      ▲
+//!            ▼                 take ──► PortReader::read ──► record ┘
+//!   Mirror ──► Poller (one task per credential) around a Cohort
+//!                                                       ├ Knowledge: what readings told of a port
+//!                                                       ├ Agenda:    which port is to be read when
+//!                                                       └ Grid:      the ticks
+//! ```
+//!
+//! All that is under the poller is pure and is told the time; the poller only sleeps, reads and records.
+
+mod agenda;
+mod cohort;
+mod grid;
+mod knowledge;
+mod poller;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod watched;
+mod zenlayer;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use self::poller::{Poller, Totals};
+use crate::clock::{Clock, Monotonic};
+use crate::decision::sighting::{Evidence, Unreadable, Want};
+use crate::fingerprint::Fingerprint;
+use crate::port::{PortId, PortInfo};
+use crate::wakes::WakeSender;
+
+pub use self::settings::MirrorSettings;
+
+/// What a reading is for; the client's limiter serves releases first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPriority {
+    Release,
+    Upkeep,
+}
+
+/// Reads ports with one credential.
+pub trait PortReader: Send + Sync + 'static {
+    /// A good reading (`design.md` §7) of all the `ids` (1 to [`MirrorSettings::chunk`] of them): of these, exactly
+    /// the ports that it returns exist.
+    ///
+    /// [`Unreadable::Refused`] is taken to be the fault of some of the ids, and the chunk is read again in halves;
+    /// any other error is taken to concern the whole account.
+    fn read(
+        &self,
+        ids: &[PortId],
+        priority: ReadPriority,
+    ) -> impl Future<Output = Result<Vec<PortInfo>, Unreadable>> + Send;
+}
+
+/// Tells credentials apart: a hash of key id *and* secret, or of the token, so that naming another tenant's key id
+/// does not lead to that tenant's poller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AccountKey([u8; 32]);
+
+impl AccountKey {
+    pub const fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
+impl fmt::Debug for AccountKey {
+    /// Shows nothing: the digest covers a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccountKey(…)")
+    }
+}
+
+/// A credential as the mirror needs it. The reader that comes first serves its key for as long as anybody waits
+/// under it.
+#[derive(Debug)]
+pub struct Account<R> {
+    pub key: AccountKey,
+    pub fingerprint: Fingerprint,
+    pub reader: Arc<R>,
+}
+
+/// For metrics; the reads are calls of [`PortReader::read`] since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorStats {
+    pub accounts: usize,
+    pub ports: usize,
+    pub reads_ok: u64,
+    pub reads_failed: u64,
+}
+
+/// The mirror; `K` names who waits for a port. Its calls are cheap and never wait for the cloud. Dropping it, or
+/// cancelling the token that it was made with, ends its tasks.
+#[derive(Debug)]
+pub struct Mirror<K, R> {
+    settings: MirrorSettings,
+    clock: Clock,
+    wakes: Arc<WakeSender<K>>,
+    totals: Arc<Totals>,
+    state: Mutex<State<K, R>>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State<K, R> {
+    places: HashMap<K, Place>,
+    pollers: HashMap<AccountKey, Arc<Poller<K, R>>>,
+}
+
+/// Where a waiter waits.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    account: AccountKey,
+    port: PortId,
+}
+
+impl<K, R> Mirror<K, R>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    R: PortReader,
+{
+    /// A mirror that waits for nothing yet. It tells `wakes` whom to look at again.
+    pub fn new(
+        settings: MirrorSettings,
+        clock: Clock,
+        wakes: Arc<WakeSender<K>>,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            clock,
+            wakes,
+            totals: Arc::default(),
+            state: Mutex::new(State { places: HashMap::new(), pollers: HashMap::new() }),
+            stop: shutdown.child_token(),
+        }
+    }
+
+    /// What is known of the port for this waiter, who from now on waits there and nowhere else. Somebody new is
+    /// taken to release the port, and it is read at once. To be called within a tokio runtime.
+    pub fn observe(&self, waiter: K, account: &Account<R>, port: &PortId) -> Evidence {
+        let now = self.clock.monotonic();
+        let place = Place { account: account.key, port: port.clone() };
+        let mut state = lock(&self.state);
+        let arrived = state.places.get(&waiter) != Some(&place);
+        if arrived {
+            state.leave(&waiter, now);
+            state.places.insert(waiter.clone(), place);
+        }
+        let poller = state.pollers.entry(account.key).or_insert_with(|| self.start_poller(account));
+        let evidence = poller.cohort().observe(waiter, port, now);
+        if arrived {
+            poller.reconsider();
+        }
+        evidence
+    }
+
+    /// Sets how often the waiter's port is read, and from when on a reading is news to it even if it is unchanged;
+    /// if such a reading is there already, the waiter is woken at once. Somebody unknown is ignored.
+    pub fn want(&self, waiter: &K, want: Want) {
+        let now = self.clock.monotonic();
+        let state = lock(&self.state);
+        let Some(place) = state.places.get(waiter) else { return };
+        let Some(poller) = state.pollers.get(&place.account) else { return };
+        if poller.cohort().want(waiter, &place.port, want, now) {
+            self.wakes.wake([waiter.clone()]);
+        }
+        poller.reconsider();
+    }
+
+    /// Nobody of that name waits any more. What is known of a port goes with the last who waited for it, and so
+    /// does an account's poller.
+    pub fn forget(&self, waiter: &K) {
+        lock(&self.state).leave(waiter, self.clock.monotonic());
+    }
+
+    pub fn stats(&self) -> MirrorStats {
+        let state = lock(&self.state);
+        MirrorStats {
+            accounts: state.pollers.len(),
+            ports: state.pollers.values().map(|poller| poller.cohort().len()).sum(),
+            reads_ok: self.totals.ok(),
+            reads_failed: self.totals.failed(),
+        }
+    }
+
+    fn start_poller(&self, account: &Account<R>) -> Arc<Poller<K, R>> {
+        let poller = Arc::new(Poller::new(
+            self.settings,
+            self.clock,
+            account,
+            Arc::clone(&self.wakes),
+            Arc::clone(&self.totals),
+            self.stop.child_token(),
+        ));
+        tokio::spawn(Arc::clone(&poller).run());
+        poller
+    }
+}
+
+impl<K, R> Drop for Mirror<K, R> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl<K, R> State<K, R>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    R: PortReader,
+{
+    fn leave(&mut self, waiter: &K, now: Monotonic) {
+        let Some(place) = self.places.remove(waiter) else { return };
+        let Entry::Occupied(poller) = self.pollers.entry(place.account) else { return };
+        let nobody_left = {
+            let mut cohort = poller.get().cohort();
+            cohort.forget(waiter, &place.port, now);
+            cohort.is_empty()
+        };
+        if nobody_left {
+            poller.remove().stop();
+        } else {
+            poller.get().reconsider();
+        }
+    }
+}
+
+/// No code between `lock` and unlock leaves a state half changed that the next could not work with.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

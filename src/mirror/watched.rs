@@ -1,0 +1,196 @@
+//! One port and those who wait for it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::agenda::{Rank, Slot};
+use super::grid::Grid;
+use super::knowledge::{Effect, Knowledge};
+use super::{MirrorSettings, ReadPriority};
+use crate::clock::Monotonic;
+use crate::decision::sighting::{Cadence, Evidence, Failure, Presence, Unreadable, Want};
+use crate::fingerprint::Fingerprint;
+
+#[derive(Debug)]
+pub(super) struct Watched<K> {
+    waiters: HashMap<K, Waiter>,
+    knowledge: Knowledge,
+    /// The shortest that a waiter asks for.
+    interval: Option<Duration>,
+    /// When that interval is over.
+    tick: Option<Monotonic>,
+    /// After a failure: not to be read before, however urgently it is wanted.
+    rest_until: Monotonic,
+    /// A chunk with this port was refused, and no other reading has shown that it was not because of this port.
+    pub(super) suspected: bool,
+    pub(super) next: Next,
+}
+
+/// The next reading of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    Planned(Slot),
+    InFlight,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    since: Monotonic,
+    cadence: Cadence,
+    ask: Option<Ask>,
+}
+
+/// A fresh reading that a waiter asked for and has not got yet.
+#[derive(Debug)]
+struct Ask {
+    /// The reading must have been sent no earlier.
+    fresh_after: Monotonic,
+    /// When to read at the latest: until then others may join.
+    read_by: Monotonic,
+}
+
+impl Ask {
+    /// `open` is what was asked for before and not got yet: if its reading will do, it is not put off.
+    fn new(fresh_after: Monotonic, open: Option<&Ask>, grid: Grid, now: Monotonic) -> Self {
+        let read_by = fresh_after.max(now) + grid.coalesce();
+        let open = open.map(|ask| ask.read_by).filter(|read_by| fresh_after <= *read_by);
+        Self { fresh_after, read_by: open.map_or(read_by, |open| open.min(read_by)) }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Watched<K> {
+    pub(super) fn new(failure: Option<Failure>) -> Self {
+        Self {
+            waiters: HashMap::new(),
+            knowledge: Knowledge { failure, ..Knowledge::default() },
+            interval: None,
+            tick: None,
+            rest_until: Monotonic::default(),
+            suspected: false,
+            next: Next::Nothing,
+        }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        waiter: K,
+        by: &Fingerprint,
+        settings: &MirrorSettings,
+        grid: Grid,
+        now: Monotonic,
+    ) -> Evidence {
+        let waiter = self.waiters.entry(waiter).or_insert_with(|| Waiter {
+            since: now,
+            cadence: Cadence::Release,
+            ask: Some(Ask::new(now, None, grid, now)),
+        });
+        Evidence {
+            by: by.clone(),
+            good: self.knowledge.good.clone(),
+            failure: self.knowledge.failure.clone(),
+            absences: self.knowledge.absences,
+            waiting_since: waiter.since,
+            interval: settings.interval(waiter.cadence),
+        }
+    }
+
+    /// Says whether the fresh reading that is wanted is there already.
+    pub(super) fn want(&mut self, waiter: &K, want: Want, grid: Grid, now: Monotonic) -> bool {
+        let Some(waiter) = self.waiters.get_mut(waiter) else { return false };
+        waiter.cadence = want.cadence;
+        let good = self.knowledge.good.as_ref().map(|reading| reading.at);
+        let missing = want.fresh_after.filter(|fresh_after| good < Some(*fresh_after));
+        waiter.ask = missing.map(|fresh_after| Ask::new(fresh_after, waiter.ask.as_ref(), grid, now));
+        want.fresh_after.is_some() && missing.is_none()
+    }
+
+    /// Says whether anybody is left.
+    pub(super) fn forget(&mut self, waiter: &K) -> bool {
+        self.waiters.remove(waiter);
+        !self.waiters.is_empty()
+    }
+
+    /// Records a reading, and names those whom it wakes.
+    pub(super) fn record(
+        &mut self,
+        sent: Monotonic,
+        outcome: Result<Presence, Unreadable>,
+    ) -> impl Iterator<Item = K> {
+        let good = outcome.is_ok();
+        let effect = self.knowledge.record(sent, outcome);
+        self.waiters.iter_mut().filter_map(move |(name, waiter)| {
+            let answers = good && effect != Effect::Outdated;
+            let answered = answers && waiter.ask.take_if(|ask| ask.fresh_after <= sent).is_some();
+            (answered || effect == Effect::Changed).then(|| name.clone())
+        })
+    }
+
+    /// Draws the conclusion from a reading that came instead of a refused chunk: a port that was readable together
+    /// with others, or was seen, is not to blame. One that is read alone and not seen may be.
+    pub(super) fn suspect(&mut self, alone: bool, outcome: &Result<Presence, Unreadable>) {
+        self.suspected = alone
+            && match outcome {
+                Ok(Presence::Seen(_)) => false,
+                Err(Unreadable::Refused(_)) => true,
+                Ok(Presence::Absent) | Err(_) => self.suspected,
+            };
+    }
+
+    /// The reading is over: the interval, and after a failure the rest, begin anew.
+    pub(super) fn arrive(&mut self, settings: &MirrorSettings, grid: Grid, now: Monotonic) {
+        // Else the port was forgotten and asked for again meanwhile, and is planned already.
+        if self.next == Next::InFlight {
+            self.next = Next::Nothing;
+        }
+        self.start_interval(self.shortest_interval(settings), grid, now);
+        self.rest_until = match self.knowledge.failure {
+            Some(_) => grid.next(Some(now), grid.tick(), now),
+            None => Monotonic::default(),
+        };
+    }
+
+    /// Follows a change of the waiters' cadences. An interval that stays the same goes on running.
+    pub(super) fn set_pace(&mut self, settings: &MirrorSettings, grid: Grid, now: Monotonic) {
+        let interval = self.shortest_interval(settings);
+        if self.interval != interval {
+            self.start_interval(interval, grid, now);
+        }
+    }
+
+    fn shortest_interval(&self, settings: &MirrorSettings) -> Option<Duration> {
+        self.waiters.values().filter_map(|waiter| settings.interval(waiter.cadence)).min()
+    }
+
+    fn start_interval(&mut self, interval: Option<Duration>, grid: Grid, now: Monotonic) {
+        self.interval = interval;
+        self.tick = interval.map(|interval| grid.next(self.knowledge.newest(), interval, now));
+    }
+
+    /// When the port is to be read. What is wanted at once waits for others to join, and a tick close by is one
+    /// reading with it.
+    pub(super) fn due(&self, grid: Grid) -> Option<Monotonic> {
+        let asks = self.waiters.values().filter_map(|waiter| waiter.ask.as_ref());
+        let fresh = asks.map(|ask| ask.read_by).min().map(|read_by| read_by.max(self.rest_until));
+        match (self.tick, fresh) {
+            (Some(tick), Some(fresh)) if fresh <= tick + grid.coalesce() * 2 => Some(fresh),
+            (Some(tick), _) => Some(tick),
+            (None, fresh) => fresh,
+        }
+    }
+
+    /// The grace ends in a release, so a port in it is none of the upkeep.
+    pub(super) fn priority(&self) -> ReadPriority {
+        let releases = |waiter: &Waiter| matches!(waiter.cadence, Cadence::Release | Cadence::Paused);
+        if self.waiters.values().any(releases) { ReadPriority::Release } else { ReadPriority::Upkeep }
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        match (self.suspected, self.priority()) {
+            (true, _) => Rank::Alone,
+            (false, ReadPriority::Release) => Rank::Release,
+            (false, ReadPriority::Upkeep) => Rank::Upkeep,
+        }
+    }
+}

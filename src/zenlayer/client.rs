@@ -1,0 +1,154 @@
+//! The client of one credential.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{ChangeAnswer, ReadError, classify_change, classify_read};
+use super::credential::Credential;
+use super::limiter::{Limiter, Permit, Priority};
+use super::transport::{Action, Failure, Transport};
+use super::wire::{Object, Page};
+use crate::port::{PortId, PortInfo};
+
+/// Items of one page, always asked for: left to itself, a server gives 20, and live ports would look gone.
+const PAGE_SIZE: usize = 100;
+
+/// Pages of one reading. A server that gives less on a page than asked for is followed this far.
+const MOST_PAGES: usize = 20;
+
+/// Speaks for one credential. Clones share its limiter, and all clients share their [`Transport`].
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Transport,
+    credential: Credential,
+    limiter: Arc<Limiter>,
+}
+
+/// The ids of one reading: at least one, for an empty list would list the account, and at most a hundred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a>(&'a [PortId]);
+
+impl<'a> Chunk<'a> {
+    pub const MOST: usize = 100;
+
+    /// `None` if `ids` are none or too many.
+    pub fn new(ids: &'a [PortId]) -> Option<Self> {
+        (1..=Self::MOST).contains(&ids.len()).then_some(Self(ids))
+    }
+}
+
+impl Client {
+    pub fn new(transport: &Transport, credential: Credential) -> Self {
+        let limiter = Arc::new(Limiter::new(transport.settings().requests_per_second));
+        Self { transport: transport.clone(), credential, limiter }
+    }
+
+    /// Reads the ports of a chunk, in no particular order. A port that is left out of an `Ok` was absent
+    /// beyond doubt: the answer was complete, it held only ports that were asked for, and none twice.
+    pub async fn describe_ports(
+        &self,
+        chunk: Chunk<'_>,
+        priority: Priority,
+    ) -> Result<Vec<PortInfo>, ReadError> {
+        let filter = json!({ "portIds": chunk.0 });
+        let ports: Vec<PortInfo> = self.list(Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
+        let mut missing: HashSet<&PortId> = chunk.0.iter().collect();
+        match ports.iter().find(|port| !missing.remove(&port.port_id)) {
+            None => Ok(ports),
+            Some(_) => Err(bad_reading("a port that was not asked for, or one port twice")),
+        }
+    }
+
+    /// Waits for the right to send one change. To be had before the change is put on record.
+    pub async fn change_permit(&self) -> Permit {
+        self.limiter.acquire(Priority::Change).await
+    }
+
+    /// Asks Zenlayer to move a port to the recycle bin, which stops its traffic. If the future is dropped,
+    /// the outcome is as unclear as after a timeout.
+    pub async fn terminate_port(&self, permit: Permit, id: &PortId) -> ChangeAnswer {
+        self.change(permit, Action::TerminatePort, id).await
+    }
+
+    /// Asks Zenlayer to release a port that lies in the recycle bin, for good. If the future is dropped, the
+    /// outcome is as unclear as after a timeout.
+    pub async fn destroy_port(&self, permit: Permit, id: &PortId) -> ChangeAnswer {
+        self.change(permit, Action::DestroyPort, id).await
+    }
+
+    async fn change(&self, _permit: Permit, action: Action, id: &PortId) -> ChangeAnswer {
+        // The pause may have been asked for after the permit was given.
+        if let Some(pause) = self.limiter.paused() {
+            let why = format!("Zenlayer asked for no requests in the next {} s", pause.as_secs() + 1);
+            return ChangeAnswer::NotSent { why };
+        }
+        match self.transport.post(&self.credential, action, json!({ "portId": id }).to_string()).await {
+            Ok(reply) => {
+                self.limiter.heed(reply.pushback());
+                classify_change(&reply)
+            }
+            Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { why },
+            Err(Failure::Lost(why)) => ChangeAnswer::Unclear { why },
+        }
+    }
+
+    /// Reads a list to its end: at most `most` items, whose count must be the same on every page and right.
+    pub(super) async fn list<T: for<'de> Deserialize<'de>>(
+        &self,
+        action: Action,
+        filter: &Value,
+        most: usize,
+        priority: Priority,
+    ) -> Result<Vec<T>, ReadError> {
+        let mut items = Vec::new();
+        let mut total = None;
+        for number in 1..=MOST_PAGES {
+            let mut body = filter.clone();
+            body["pageNum"] = json!(number);
+            body["pageSize"] = json!(PAGE_SIZE);
+            let page: Page<T> = self.read(action, body.to_string(), priority).await?;
+            let expected = *total.get_or_insert(page.total_count);
+            let ended = page.data_set.is_empty();
+            items.extend(page.data_set.into_iter().map(|Object(item)| item));
+            if page.total_count != expected {
+                return Err(bad_reading("the list changed while it was read"));
+            }
+            if expected > most || items.len() > expected {
+                return Err(bad_reading("more items than there may be"));
+            }
+            if items.len() == expected {
+                return Ok(items);
+            }
+            if ended {
+                return Err(bad_reading("fewer items than counted"));
+            }
+        }
+        Err(bad_reading("a list in too many pages"))
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        action: Action,
+        body: String,
+        priority: Priority,
+    ) -> Result<T, ReadError> {
+        let _permit = self.limiter.acquire(priority).await;
+        match self.transport.post(&self.credential, action, body).await {
+            Ok(reply) => {
+                self.limiter.heed(reply.pushback());
+                classify_read(&reply)
+            }
+            Err(Failure::NotSent(detail) | Failure::Lost(detail)) => Err(ReadError::Unavailable { detail }),
+        }
+    }
+}
+
+fn bad_reading(what: &str) -> ReadError {
+    ReadError::Unavailable { detail: format!("the answer holds {what}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The client of Zenlayer's SDN API (`zenlayer-api.md`): asks what ports are, and moves them to their end.
+//!
+//! ```text
+//! Settings ─ Transport ──────────────┐  one connection pool for all credentials
+//!                                    ▼
+//! Credential ── Client ── limiter ─ sign ─ POST /api/v2/sdn ─ classify ─▶ Vec<PortInfo> | ReadError
+//!               (one per credential, with its own limiter)                ChangeAnswer
+//! ```
+//!
+//! Two rules make it safe to build on. A reading is `Ok` only if it is beyond doubt: complete, and about the
+//! ports that were asked for. And a change is sent once: whatever leaves its fate in doubt is
+//! [`ChangeAnswer::Unclear`], never retried here.
+
+mod answer;
+mod attachments;
+mod client;
+mod credential;
+mod endpoint;
+mod limiter;
+mod settings;
+mod signing;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod wire;
+
+pub use answer::{ChangeAnswer, ReadError, Refusal, RefusalKind};
+pub use attachments::{Attachment, Owner};
+pub use client::{Chunk, Client};
+pub use credential::{Credential, CredentialError, CredentialKey};
+pub use endpoint::{Endpoint, EndpointError, InsecureEndpoint};
+pub use limiter::{Permit, Priority};
+pub use settings::{ApiVersion, ApiVersionError, Rate, RateError, Settings, Timeouts};
+pub use transport::{Transport, TransportError};

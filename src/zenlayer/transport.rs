@@ -1,0 +1,187 @@
+//! Requests on the wire: one connection pool for all credentials, no retries, no redirects, bounded bodies.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Url, redirect, retry};
+use secrecy::ExposeSecret;
+
+use super::answer::Reply;
+use super::credential::{Credential, Kind};
+use super::settings::{Settings, Timeouts};
+use super::signing::{self, ToSign};
+use super::wire::tidy;
+
+const PATH: &str = "/api/v2/sdn";
+const JSON: &str = "application/json";
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// An idle connection is given up before a server or a balancer is likely to, for a change that is sent
+/// into a closing connection is in doubt.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The connections to the API, shared by all that clone it.
+#[derive(Clone, Debug)]
+pub struct Transport(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    url: Url,
+    settings: Settings,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up ({0}); check that the system's CA certificates are installed")]
+pub struct TransportError(String);
+
+/// What is asked for, as `X-ZC-Action` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    DescribePorts,
+    DescribePrivateConnects,
+    DescribeCloudRouters,
+    TerminatePort,
+    DestroyPort,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The request has not left: there was no connection to send it on.
+    NotSent(String),
+    /// It may have arrived.
+    Lost(String),
+}
+
+impl Transport {
+    pub fn new(settings: Settings) -> Result<Self, TransportError> {
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(settings.timeouts.connect)
+            .pool_idle_timeout(IDLE)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            // The environment must not choose who sees the credentials.
+            .no_proxy()
+            .referer(false)
+            .build()
+            .map_err(|error| TransportError(root_cause(&error)))?;
+        Ok(Self(Arc::new(Inner { http, url: settings.endpoint.at(PATH), settings })))
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Sends one request, signed now, and receives its answer to the end.
+    pub(super) async fn post(
+        &self,
+        credential: &Credential,
+        action: Action,
+        body: String,
+    ) -> Result<Reply, Failure> {
+        let headers = self.headers(credential, action, &body, Timestamp::now());
+        let timeout = action.timeout(&self.0.settings.timeouts);
+        let request = self.0.http.post(self.0.url.clone()).headers(headers).timeout(timeout).body(body);
+        let mut response = request.send().await.map_err(Failure::from)?;
+        let mut reply = Reply {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(Failure::from)? {
+            if reply.body.len() + chunk.len() > action.longest_answer() {
+                let limit = action.longest_answer() / 1024;
+                return Err(Failure::Lost(format!("{} with a body of more than {limit} KiB", reply.status)));
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        let (action, credential) = (action.name(), credential.fingerprint());
+        tracing::debug!(action, credential, status = %reply.status, "Zenlayer has answered");
+        Ok(reply)
+    }
+
+    /// The headers of `zenlayer-api.md` §1.2; those of the signature only with an access key.
+    fn headers(&self, credential: &Credential, action: Action, body: &str, now: Timestamp) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(HeaderName::from_static("x-zc-service"), HeaderValue::from_static("sdn"));
+        headers.insert(HeaderName::from_static("x-zc-version"), self.0.settings.api_version.header());
+        headers.insert(HeaderName::from_static("x-zc-action"), HeaderValue::from_static(action.name()));
+        let authorization = match credential.kind() {
+            Kind::AccessKey { id, password } => {
+                let timestamp = now.as_second();
+                headers.insert(HeaderName::from_static("x-zc-timestamp"), timestamp.into());
+                headers.insert(
+                    HeaderName::from_static("x-zc-signature-method"),
+                    HeaderValue::from_static(signing::METHOD),
+                );
+                let host = self.0.settings.endpoint.authority();
+                ToSign { content_type: JSON, host, body: body.as_bytes(), timestamp }
+                    .authorization(id, password.expose_secret())
+            }
+            Kind::Token(token) => format!("Bearer {}", token.expose_secret()),
+        };
+        // A credential holds nothing but what fits into a header; without one, Zenlayer answers 401.
+        if let Ok(mut value) = HeaderValue::try_from(authorization) {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        headers
+    }
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::DescribePorts => "DescribePorts",
+            Self::DescribePrivateConnects => "DescribePrivateConnects",
+            Self::DescribeCloudRouters => "DescribeCloudRouters",
+            Self::TerminatePort => "TerminatePort",
+            Self::DestroyPort => "DestroyPort",
+        }
+    }
+
+    fn timeout(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::DescribePorts | Self::DescribePrivateConnects | Self::DescribeCloudRouters => timeouts.read,
+            Self::TerminatePort | Self::DestroyPort => timeouts.change,
+        }
+    }
+
+    /// In bytes.
+    fn longest_answer(self) -> usize {
+        match self {
+            Self::DescribePorts | Self::DescribePrivateConnects | Self::DescribeCloudRouters => {
+                8 * 1024 * 1024
+            }
+            Self::TerminatePort | Self::DestroyPort => 64 * 1024,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let cause = root_cause(&error);
+        if error.is_connect() {
+            Self::NotSent(format!("no connection to Zenlayer: {cause}"))
+        } else if error.is_timeout() {
+            Self::Lost("no answer in time".to_owned())
+        } else {
+            Self::Lost(format!("no complete answer: {cause}"))
+        }
+    }
+}
+
+/// The innermost error: the outer ones say little more than that there is one, and name the URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    tidy(&cause.to_string())
+}

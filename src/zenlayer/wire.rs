@@ -1,0 +1,165 @@
+//! The shapes of answers (`zenlayer-api.md` §2.1), read strictly where a mistake would cost a port and
+//! leniently elsewhere: unknown fields are ignored, and null is the same as missing.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The most characters of a server's text that are passed on.
+const LONGEST_TEXT: usize = 200;
+
+/// What surrounds every answer, of success and of failure.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", bound = "T: Deserialize<'de>")]
+pub(super) struct Envelope<T> {
+    #[serde(default, deserialize_with = "scalar")]
+    pub(super) request_id: Option<String>,
+    #[serde(default, deserialize_with = "scalar")]
+    pub(super) code: Option<String>,
+    #[serde(default, deserialize_with = "scalar")]
+    pub(super) message: Option<String>,
+    pub(super) response: Option<Object<T>>,
+}
+
+impl<T: for<'de> Deserialize<'de>> Envelope<T> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice::<Object<Self>>(body).map(|Object(envelope)| envelope)
+    }
+}
+
+/// One page of a list. Both fields must be there: a list that is left out is not an empty list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", bound = "T: Deserialize<'de>")]
+pub(super) struct Page<T> {
+    #[serde(deserialize_with = "count")]
+    pub(super) total_count: usize,
+    pub(super) data_set: Vec<Object<T>>,
+}
+
+/// A JSON object and nothing else: what serde derives for a struct would also take an array of its fields.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A text, or anything else as the JSON it is, so that an odd `code` is still a code.
+fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
+}
+
+/// A number, also as a text.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = match &value {
+        Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| D::Error::custom("expected a count"))
+}
+
+/// A server's text, fit for a status, a log, or a terminal: one line, printable, at most 200 characters.
+pub(super) fn tidy(text: &str) -> String {
+    let printable = text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c });
+    // A text of megabytes is not copied to be cut.
+    let printable: String = printable.take(4 * LONGEST_TEXT).collect();
+    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST_TEXT {
+        return line;
+    }
+    line.chars().take(LONGEST_TEXT - 1).chain(['…']).collect()
+}
+
+/// Characters that change how others are shown, without being seen.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+
+    use super::*;
+    use crate::port::{PortInfo, PortStatus};
+
+    fn page(json: &str) -> Result<Page<PortInfo>, serde_json::Error> {
+        serde_json::from_str::<Object<Page<PortInfo>>>(json).map(|Object(page)| page)
+    }
+
+    #[test]
+    fn a_port_of_unknown_fields_nulls_and_status_is_read() {
+        let json = r#"{"totalCount": "1", "unknown": {},
+            "dataSet": [{"portId": "p", "portStatus": "MELTING", "portName": null, "lag": {}}]}"#;
+        let page = page(json).expect("a tolerable page");
+        assert_eq!(page.total_count, 1);
+        let [Object(port)] = &page.data_set[..] else { panic!("one port, not {page:?}") };
+        assert_eq!(port.port_status, PortStatus::Unknown("MELTING".to_owned()));
+        assert_eq!(port.port_name, None);
+    }
+
+    #[test]
+    fn a_page_without_its_list_its_count_or_an_id_is_no_page() {
+        for json in [
+            r#"{"totalCount":0}"#,
+            r#"{"totalCount":0,"dataSet":null}"#,
+            r#"{"totalCount":0,"dataSet":{}}"#,
+            r#"{"dataSet":[]}"#,
+            r#"{"totalCount":null,"dataSet":[]}"#,
+            r#"{"totalCount":-1,"dataSet":[]}"#,
+            r#"{"totalCount":1.5,"dataSet":[]}"#,
+            r#"{"totalCount":1,"dataSet":[{}]}"#,
+            r#"{"totalCount":1,"dataSet":[{"portId":null}]}"#,
+            r#"{"totalCount":1,"dataSet":[null]}"#,
+            r#"{"totalCount":0,"totalCount":1,"dataSet":[]}"#,
+            r"[0,[]]",
+        ] {
+            assert!(page(json).is_err(), "{json}: {:?}", page(json));
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_an_object_whose_code_may_be_of_any_type() {
+        let envelope = Envelope::<IgnoredAny>::parse(br#"{"code":7105,"message":null,"response":null}"#);
+        let envelope = envelope.expect("a tolerable envelope");
+        assert_eq!(envelope.code.as_deref(), Some("7105"));
+        assert!(envelope.message.is_none() && envelope.response.is_none(), "{envelope:?}");
+        for body in
+            ["", "null", "[]", r#"["id",null,null,{}]"#, r#"{"response":[]}"#, r#"{"response":1}"#, "{} {}"]
+        {
+            assert!(Envelope::<IgnoredAny>::parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_the_server_is_tidied() {
+        assert_eq!(tidy("  two\r\n\u{1b}[31m  words\u{202e}\0 "), "two [31m words");
+        assert_eq!(tidy(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(tidy(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
+    }
+}

@@ -1,0 +1,151 @@
+//! Imports run one way, and the decision is pure: read from the sources, so that it stays so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a folder or file of `src/` must not know.
+struct Rule {
+    of: &'static str,
+    /// Crates and modules of this crate that it neither imports nor names in a path.
+    imports: &'static [&'static str],
+    /// Words that stand nowhere in its code.
+    words: &'static [&'static str],
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        of: "decision",
+        imports: &[
+            "tokio",
+            "tokio_util",
+            "futures",
+            "kube",
+            "reqwest",
+            "rustix",
+            "rand",
+            "tracing",
+            "zenlayer",
+            "mirror",
+            "controller",
+            "server",
+        ],
+        words: &["Clock", "Instant", "SystemTime", "now()", "std::env", "std::fs", "std::net", "std::thread"],
+    },
+    Rule {
+        of: "api",
+        imports: &["tokio", "reqwest", "rand", "decision", "zenlayer", "mirror", "controller", "server"],
+        words: &["Clock", "now()"],
+    },
+    Rule {
+        of: "zenlayer",
+        imports: &["kube", "k8s_openapi", "api", "decision", "mirror", "controller", "server"],
+        words: &[],
+    },
+    Rule { of: "mirror", imports: &["kube", "k8s_openapi", "api", "controller", "server"], words: &[] },
+    // The words that all of them share.
+    Rule {
+        of: "port.rs",
+        imports: &["tokio", "kube", "api", "decision", "zenlayer", "mirror", "controller", "server"],
+        words: &["now()"],
+    },
+];
+
+#[test]
+fn no_module_knows_what_it_must_not() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut offences = Vec::new();
+    for rule in RULES {
+        let files = rust_files(&source.join(rule.of));
+        assert!(!files.is_empty(), "src/{} is gone: is the rule about it to go too?", rule.of);
+        for file in files {
+            let code = fs::read_to_string(&file).expect("a source file");
+            let file = file.strip_prefix(&source).expect("a path within src").display();
+            let found = rule.offences(&code).into_iter();
+            offences.extend(
+                found.map(|(line, what)| format!("src/{file}:{line}: {} must not know {what}", rule.of)),
+            );
+        }
+    }
+    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+}
+
+#[test]
+fn what_is_forbidden_is_found_however_it_is_written() {
+    for (code, expected) in [
+        ("use tokio::sync::Mutex;", [(1, "tokio")]),
+        ("use ::tokio as runtime;", [(1, "tokio")]),
+        ("\n\n#[tokio::main]", [(3, "tokio")]),
+        ("fn f(client: &kube::Client) {}", [(1, "kube")]),
+        ("let client = crate::zenlayer::Client::new();", [(1, "zenlayer")]),
+        ("use super::super::controller;", [(1, "controller")]),
+        ("    pub(crate) use crate::{\n    api::Reason,\n    mirror,\n};\nlet mirror = 1;", [(3, "mirror")]),
+        ("use crate::clock::{Clock, Now};", [(1, "Clock")]),
+        ("let at = Timestamp::now();", [(1, "now()")]),
+        ("let text = std::fs::read_to_string(path);", [(1, "std::fs")]),
+    ] {
+        assert_eq!(RULES[0].offences(code), expected, "in {code:?}");
+    }
+}
+
+#[test]
+fn nothing_else_is() {
+    for code in [
+        "use crate::clock::{Monotonic, Now};",
+        "use kube_core::Resource;\nuse crate::my_mirror::{Mirrored, server_name};",
+        "// use tokio::time;\n/// See [`kube::Client`].\nlet tokio = 1; // Clock",
+        "let server = input.now;",
+    ] {
+        assert_eq!(RULES[0].offences(code), [], "in {code:?}");
+    }
+}
+
+/// The Rust files of a module, but for those that only tests have, which may use what they like.
+fn rust_files(module: &Path) -> Vec<PathBuf> {
+    if module.is_file() {
+        return vec![module.to_owned()];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(module).into_iter().flatten() {
+        let path = entry.expect("an entry of the folder").path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if name == "tests" || name == "testing" || name.ends_with("_tests") {
+            continue;
+        }
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(if path.is_dir() { rust_files(&path) } else { vec![path] });
+        }
+    }
+    found.sort();
+    found
+}
+
+impl Rule {
+    /// What `code` knows though it must not, and on which line.
+    fn offences(&self, code: &str) -> Vec<(usize, &'static str)> {
+        let mut found = Vec::new();
+        let mut in_use = false;
+        for (number, line) in (1..).zip(code.lines()) {
+            let line = line.split("//").next().unwrap_or_default();
+            in_use |= contains_word(line, "use");
+            let imports = |name: &&&'static str| {
+                let name: &str = name;
+                contains_word(line, &format!("{name}::")) || (in_use && contains_word(line, name))
+            };
+            let names = self.imports.iter().filter(imports);
+            let words = self.words.iter().filter(|word| contains_word(line, word));
+            found.extend(names.chain(words).map(|what| (number, *what)));
+            in_use &= !line.contains(';');
+        }
+        found
+    }
+}
+
+/// Whether `wanted` stands in `line`, and not as part of a longer word.
+fn contains_word(line: &str, wanted: &str) -> bool {
+    let of_word = |one: char| one.is_alphanumeric() || one == '_';
+    line.match_indices(wanted).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + wanted.len()..]);
+        let open_end = wanted.ends_with(of_word);
+        !before.ends_with(of_word) && !(open_end && after.starts_with(of_word))
+    })
+}

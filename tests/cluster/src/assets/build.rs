@@ -1,0 +1,201 @@
+//! Building the binaries from the Go modules under `tools/`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use aws_lc_rs::digest;
+use tokio::process::Command;
+use tokio::time;
+
+use super::{Binary, missing_from, progress};
+use crate::folder::{Folder, Keeper};
+
+/// Kept apart because Helm wants a newer client-go than the version of Kubernetes that is pinned.
+struct Module {
+    name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+}
+
+macro_rules! module {
+    ($name:literal) => {
+        Module {
+            name: $name,
+            go_mod: include_str!(concat!("../../tools/", $name, "/go.mod")),
+            go_sum: include_str!(concat!("../../tools/", $name, "/go.sum")),
+        }
+    };
+}
+
+static K8S: Module = module!("k8s");
+static ETCD: Module = module!("etcd");
+static HELM: Module = module!("helm");
+
+impl Module {
+    /// The word after `name` in go.mod: the version of a module, or of Go itself.
+    fn version_of(&self, name: &str) -> &'static str {
+        let mut words = self.go_mod.split_whitespace();
+        words.find(|word| *word == name);
+        words.next().expect("go.mod pins what is built from it")
+    }
+}
+
+/// One `go build`.
+struct Step {
+    module: &'static Module,
+    binaries: &'static [Binary],
+    packages: &'static [&'static str],
+    /// Joined to the folder: ending in `/`, Go takes the file names from the packages.
+    output: &'static str,
+    /// Variables set in the binaries, as in `-ldflags -X`.
+    stamps: Vec<String>,
+}
+
+impl Step {
+    fn ldflags(&self) -> String {
+        self.stamps.iter().fold("-s -w".to_owned(), |flags, stamp| flags + " -X " + stamp)
+    }
+}
+
+const GOFLAGS: &str = "-mod=readonly -trimpath -buildvcs=false";
+
+fn steps() -> [Step; 4] {
+    let kubernetes = K8S.version_of("k8s.io/kubernetes");
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+    let [major, minor] = [(); 2].map(|()| numbers.next().unwrap_or_default());
+    // Not cosmetic: without it kubectl cannot parse the server's version, and Helm refuses a chart that has
+    // a `kubeVersion`.
+    let stamps = [
+        format!("gitVersion={kubernetes}"),
+        format!("gitMajor={major}"),
+        format!("gitMinor={minor}"),
+        "gitTreeState=clean".to_owned(),
+        "buildDate=1970-01-01T00:00:00Z".to_owned(),
+    ];
+    [
+        Step {
+            module: &ETCD,
+            binaries: &[Binary::Etcd],
+            packages: &["go.etcd.io/etcd/server/v3"],
+            output: "etcd", // by its package it would be "server"
+            stamps: vec![],
+        },
+        Step {
+            module: &ETCD,
+            binaries: &[Binary::Etcdctl, Binary::Etcdutl],
+            packages: &["go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdutl/v3"],
+            output: "",
+            stamps: vec![],
+        },
+        Step {
+            module: &HELM,
+            binaries: &[Binary::Helm],
+            packages: &["helm.sh/helm/v4/cmd/helm"],
+            output: "",
+            stamps: vec![format!(
+                "helm.sh/helm/v4/internal/version.version={}",
+                HELM.version_of("helm.sh/helm/v4")
+            )],
+        },
+        Step {
+            module: &K8S,
+            binaries: &[Binary::KubeApiserver, Binary::KubeControllerManager, Binary::Kubectl],
+            packages: &["tool"],
+            output: "",
+            stamps: stamps.map(|stamp| format!("k8s.io/component-base/version.{stamp}")).into(),
+        },
+    ]
+}
+
+/// The oldest Go that builds the modules.
+pub(super) fn go_version() -> &'static str {
+    K8S.version_of("go")
+}
+
+/// A folder name that changes with whatever changes the binaries.
+pub(super) fn cache_key() -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(GOFLAGS.as_bytes());
+    for step in steps() {
+        for part in [step.module.go_mod, step.module.go_sum, &step.packages.join(" "), &step.ldflags()] {
+            hash.update(part.as_bytes());
+        }
+    }
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let mut key = format!("kubernetes-{}-{os}-{arch}-", K8S.version_of("k8s.io/kubernetes"));
+    for byte in &hash.finish().as_ref()[..6] {
+        // Writing to a String cannot fail.
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// Builds every binary beside `folder`, then renames; a build that is killed, or whose caller is, leaves
+/// nothing. The caller holds the lock.
+pub(super) async fn build(go: &Path, folder: &Path) -> Result<()> {
+    let cache = folder.parent().context("the cache has no parent folder")?;
+    let (_keeper, work) = Keeper::with_new_folder(cache, "unfinished-")?;
+    let bin = work.join("bin");
+    fs::create_dir(&bin)?;
+    progress(format_args!(
+        "building {} programs from Go modules into {}: once, about 7 min unless Go has them cached",
+        Binary::ALL.len(),
+        folder.display()
+    ));
+    for step in steps() {
+        run(go, &step, &work, &bin).await?;
+    }
+    let missing = missing_from(&bin);
+    ensure!(missing.is_empty(), "go build succeeded but made no {}", missing.join(", "));
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::rename(bin, folder).context("moving the finished binaries into the cache")
+}
+
+async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
+    let names: Vec<_> = step.binaries.iter().map(|binary| binary.file_name()).collect();
+    let names = names.join(", ");
+    progress(format_args!("building {names} …"));
+    let start = Instant::now();
+    let mut child = Command::from(work.command(go))
+        .arg("build")
+        .arg("-o")
+        .arg(bin.join(step.output))
+        .args(["-ldflags", &step.ldflags()])
+        .args(step.packages)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(step.module.name))
+        .env("CGO_ENABLED", "0")
+        .env("GOFLAGS", GOFLAGS)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        // The binaries are to run here.
+        .env_remove("GOOS")
+        .env_remove("GOARCH")
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("starting {}", go.display()))?;
+    let pid = child.id();
+    let status = loop {
+        match time::timeout(Duration::from_secs(30), child.wait()).await {
+            Ok(status) => break status?,
+            Err(_) => progress(format_args!("building {names}: {} s so far", start.elapsed().as_secs())),
+        }
+    };
+    if let Some(pid) = pid {
+        work.unregister(pid);
+    }
+    ensure!(
+        status.success(),
+        "building {names} from tests/cluster/tools/{}: go build ended with {status}; its reason is above. \
+         (The modules need Go {} or later, and a module proxy within reach the first time.)",
+        step.module.name,
+        go_version()
+    );
+    progress(format_args!("built {names} in {} s", start.elapsed().as_secs()));
+    Ok(())
+}

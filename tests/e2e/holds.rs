@@ -1,0 +1,184 @@
+//! What holds a deletion, and what ends the hold.
+
+use serde_json::json;
+use zenlayer_simulator::{Answer, ChargeType, PortStatus, Rule};
+
+use crate::world::{SECRET, given, recycled, run, running};
+
+/// Ports that are merely held are read every second, and not every 30.
+const RESYNC: &str = "polling.resyncInterval=10s";
+
+#[test]
+fn deletion_protection_holds_until_the_printed_command_takes_it_off() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let spec = json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } });
+        world.create("edge", spec).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "DeletionProtected").await?;
+        world.assert_only_destroyed(&[]);
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_prepaid_port_is_held_as_prepaid_port() {
+    run(async {
+        let world = given([running("port-1").charge_type(ChargeType::Prepaid)]).start().await?;
+        world.own("edge", "port-1", "TerminateAndDestroy").await?;
+        world.until_alive("edge", "Running").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "PrepaidPort").await?;
+        assert_eq!(world.journal().calls("TerminatePort").count(), 0, "{}", world.log());
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await
+    });
+}
+
+#[test]
+fn an_unknown_status_is_held_and_nothing_is_called() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.set_status("port-1", PortStatus::Other("FROZEN".into()));
+        world.until_reason("edge", "UnknownPortStatus").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "UnknownPortStatus").await?;
+        world.assert_only_destroyed(&[]);
+        world.simulator.set_status("port-1", PortStatus::Recycled);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_somebody_restored_is_held_as_restored_elsewhere() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        let spec = json!({
+            "portId": "port-1", "deletionPolicy": "TerminateAndDestroy", "deletionProtection": true,
+            "credentialsRef": { "name": SECRET },
+        });
+        world.create("edge", spec).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "DeletionProtected").await?;
+        world.simulator.set_status("port-1", PortStatus::Running);
+        world.until_reason("edge", "RestoredElsewhere").await?;
+        world.assert_not_terminated("port-1");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_id_that_names_another_port_by_now_is_held_as_identity_changed() {
+    run(async {
+        let first = recycled("port-1").created("2026-01-01T00:00:00Z".parse()?);
+        let world = given([first]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.seed(recycled("port-1").created("2026-02-02T00:00:00Z".parse()?));
+        world.until_reason("edge", "IdentityChanged").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "IdentityChanged").await?;
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn of_two_objects_on_one_port_the_first_to_go_is_held_as_port_claimed_until_the_other_goes_too() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("older", "port-1", "Destroy").await?;
+        world.until_alive("older", "PortRecycled").await?;
+        world.own("younger", "port-1", "Destroy").await?;
+        world.until_alive("younger", "PortClaimed").await?;
+        world.delete("older").await?;
+        let message = world.until_reason("older", "PortClaimed").await?;
+        assert!(message.contains("younger"), "the message names the other object: {message}");
+        world.assert_only_destroyed(&[]);
+        world.delete("younger").await?;
+        world.until_gone("older").await?;
+        world.until_gone("younger").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn foreign_finalizers_are_waited_for() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let mut object = world.manifest("edge", &crate::world::spec("port-1", "Destroy"));
+        object["metadata"]["finalizers"] = json!(["example.com/backup"]);
+        world.cluster.apply(&object.to_string()).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "WaitingForFinalizers").await?;
+        assert!(message.contains("example.com/backup"), "{message}");
+        world.assert_only_destroyed(&[]);
+        let patch = r#"{"metadata":{"finalizers":["sdn.zenlayer.com/destroy-port"]}}"#;
+        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", patch]).await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_refused_call_is_shown_as_refused_and_tried_again() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.simulator.fault(Rule::on("DestroyPort").once().refuse(400, "INVALID_PORT_STATUS"));
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "Refused").await?;
+        assert!(message.contains("INVALID_PORT_STATUS"), "{message}");
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_whose_answer_is_lost_is_confirmed_by_readings_and_not_repeated() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.simulator.fault(Rule::on("DestroyPort").once().answer(Answer::Lost));
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().calls("DestroyPort").count(), 1, "{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cloud_that_cannot_be_read_is_shown_as_cloud_unavailable_and_never_taken_for_absence() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.fault(Rule::on("DescribePorts").answer(Answer::html(502)));
+        world.until_reason("edge", "CloudUnavailable").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "CloudUnavailable").await?;
+        world.assert_only_destroyed(&[]);
+        world.simulator.clear_faults();
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}

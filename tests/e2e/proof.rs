@@ -1,0 +1,71 @@
+//! When a port that is not listed is taken to be gone.
+
+use serde_json::json;
+use zenlayer_simulator::{ListFault, Rule};
+
+use crate::world::{SECRET, given, recycled, run, running};
+
+#[test]
+fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("typo", "port-x", "TerminateAndDestroy").await?;
+        world.until_alive("typo", "PortNotFound").await?;
+        world.delete("typo").await?;
+        world.until_gone("typo").await?;
+        let events = world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
+        assert!(events.contains("PortNeverFound"), "events: {events}");
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.remove_port("port-1");
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_absence_that_another_accounts_key_reports_releases_nothing() {
+    run(async {
+        let world = given([running("port-1")]).start().await?;
+        let spec = json!({
+            "portId": "port-1", "deletionPolicy": "TerminateAndDestroy", "deletionProtection": true,
+            "credentialsRef": { "name": SECRET },
+        });
+        world.create("edge", spec).await?;
+        world.until_alive("edge", "Running").await?;
+        world.put_secret("ANOTHER", "PASSWORD").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "AbsenceUnproven").await?;
+        assert!(world.simulator.port("port-1").is_some());
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        world.assert_not_terminated("port-1");
+        Ok(())
+    });
+}
+
+#[test]
+fn one_reading_that_misses_the_port_is_not_believed() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.fault(Rule::on("DescribePorts").once().list([ListFault::Empty]));
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        assert!(world.simulator.port("port-1").is_none(), "the object went before its port\n{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}

@@ -1,0 +1,355 @@
+//! One control plane for all tests; for each test its own namespaces, simulator, Helm release and operator.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::Api;
+use test_cluster::{Cluster, RunningPod};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, interval, timeout};
+use zenlayer_port_operator::api::ZenlayerPort;
+use zenlayer_simulator::{Account, Config, Journal, Port, PortStatus, Simulator, Times};
+
+/// Every duration of the operator is a tenth of what it is in production.
+const TIME_SCALE: &str = "0.1";
+
+/// The longest that anything may take to happen. The machine may be busy: this is no measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The Secret that objects name, unless a test says otherwise.
+pub const SECRET: &str = "zenlayer-credentials";
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
+const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/zenlayerports.sdn.zenlayer.com.yaml");
+const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// Runs a test on the runtime that the cluster lives on.
+pub fn run(test: impl Future<Output = Result<()>>) {
+    if let Err(error) = RUNTIME.block_on(test) {
+        panic!("{error:?}");
+    }
+}
+
+async fn cluster() -> Result<&'static Cluster> {
+    CLUSTER
+        .get_or_try_init(|| async {
+            let cluster = Cluster::start().await?;
+            cluster.kubectl(&["apply", "-f", CRD]).await?;
+            let objects = Api::<ZenlayerPort>::all(cluster.client().await?);
+            // A new kind is served a moment after it is established.
+            until("ZenlayerPorts are served", async || Ok(objects.list(&kube::api::ListParams::default()).await.ok()))
+                .await?;
+            Ok(cluster)
+        })
+        .await
+}
+
+/// Polls until `look` finds something, and returns it.
+pub async fn until<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut tick = interval(Duration::from_millis(50));
+    loop {
+        tick.tick().await;
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
+        }
+    }
+}
+
+/// What a test starts with.
+pub struct Setup {
+    values: Vec<String>,
+    env: Vec<(&'static str, String)>,
+    ports: Vec<Port>,
+    times: Times,
+    own_credentials: bool,
+    secret: bool,
+}
+
+/// Installs the operator with one Zenlayer account, whose key is in a Secret beside the objects.
+pub fn given(ports: impl IntoIterator<Item = Port>) -> Setup {
+    let times = Times {
+        create: Duration::from_secs(1),
+        terminate: Duration::from_secs(1),
+        renew: Duration::from_secs(1),
+        destroy: Duration::from_secs(2),
+        destroyed_listed_for: Duration::ZERO,
+    };
+    Setup {
+        values: Vec::new(),
+        env: Vec::new(),
+        ports: ports.into_iter().collect(),
+        times,
+        own_credentials: false,
+        secret: true,
+    }
+}
+
+/// A port in the recycle bin.
+pub fn recycled(id: &str) -> Port {
+    Port::new(id).status(PortStatus::Recycled)
+}
+
+/// A live port.
+pub fn running(id: &str) -> Port {
+    Port::new(id).status(PortStatus::Running)
+}
+
+impl Setup {
+    /// A chart value.
+    pub fn value(mut self, assignment: impl Into<String>) -> Self {
+        self.values.push(assignment.into());
+        self
+    }
+
+    /// Kills the operator when it gets to this point.
+    pub fn crash_at(mut self, point: &str) -> Self {
+        self.env.push((zenlayer_port_operator::controller::CRASH_AT, point.to_owned()));
+        self
+    }
+
+    /// The operator has credentials of its own, which serve the objects' namespace.
+    pub fn own_credentials(mut self) -> Self {
+        self.own_credentials = true;
+        self
+    }
+
+    /// There is no Secret beside the objects.
+    pub fn without_secret(mut self) -> Self {
+        self.secret = false;
+        self
+    }
+
+    pub fn times(mut self, change: impl FnOnce(&mut Times)) -> Self {
+        change(&mut self.times);
+        self
+    }
+
+    pub async fn start(self) -> Result<World> {
+        let cluster = cluster().await?;
+        let simulator = Simulator::start(Config {
+            accounts: vec![
+                Account::new("default").key("KEY", "PASSWORD"),
+                Account::new("another").key("ANOTHER", "PASSWORD"),
+            ],
+            ports: self.ports,
+            times: self.times,
+            ..Config::default()
+        })?;
+        let home = cluster.create_namespace("operator").await?;
+        let namespace = cluster.create_namespace("ports").await?;
+        let world = World { cluster, simulator, home, namespace, operator: None };
+        if self.secret {
+            world.put_secret("KEY", "PASSWORD").await?;
+        }
+        world.install(&self.values, self.own_credentials).await?;
+        world.start_operator(&self.env).await
+    }
+}
+
+pub struct World {
+    pub cluster: &'static Cluster,
+    pub simulator: Simulator,
+    /// The operator's namespace, which also names its release.
+    home: String,
+    /// The objects' namespace.
+    pub namespace: String,
+    operator: Option<RunningPod>,
+}
+
+impl World {
+    async fn install(&self, values: &[String], own_credentials: bool) -> Result<()> {
+        let mut settings = vec![
+            "crds.enabled=false".to_owned(),
+            format!("watchNamespaces={{{}}}", self.namespace),
+            format!("zenlayer.endpoint={}", self.simulator.url()),
+            "zenlayer.requestsPerSecond=200".to_owned(),
+            "log.format=text".to_owned(),
+            format!("extraArgs={{--time-scale={TIME_SCALE}}}"),
+        ];
+        if own_credentials {
+            self.secret_in(&self.home, "KEY", "PASSWORD").await?;
+            settings.push(format!("credentials.existingSecret={SECRET}"));
+            settings.push(format!("credentials.namespaces={{{}}}", self.namespace));
+        }
+        settings.extend_from_slice(values);
+        let mut args = vec!["install", &self.home, CHART, "--namespace", &self.home];
+        for setting in &settings {
+            args.extend(["--set", setting]);
+        }
+        self.cluster.helm(&args).await.map(drop)
+    }
+
+    async fn start_operator(mut self, env: &[(&'static str, String)]) -> Result<Self> {
+        let name = format!("{}-zenlayer-port-operator", self.home);
+        let mut run = self.cluster.run_deployment(&self.home, &name, Path::new(OPERATOR));
+        for (variable, value) in env {
+            run = run.env(variable, value);
+        }
+        let operator = run.start().await?;
+        operator.wait_ready(PATIENCE).await?;
+        self.operator = Some(operator);
+        Ok(self)
+    }
+
+    pub fn operator(&self) -> &RunningPod {
+        self.operator.as_ref().expect("the operator was started")
+    }
+
+    /// Waits until the operator has killed itself.
+    pub async fn until_killed(&self) -> Result<()> {
+        let status = self.operator().wait_exit(PATIENCE).await.context(self.log())?;
+        anyhow::ensure!(!status.success(), "the operator ended by itself: {status}");
+        Ok(())
+    }
+
+    /// Starts the operator again, with no point to die at.
+    pub async fn restarted(self) -> Result<Self> {
+        self.start_operator(&[]).await
+    }
+
+    /// The end of the operator's log, for messages of failed tests.
+    pub fn log(&self) -> String {
+        let log = self.operator.as_ref().map(|operator| operator.logs()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
+    }
+
+    pub async fn put_secret(&self, id: &str, password: &str) -> Result<()> {
+        self.secret_in(&self.namespace, id, password).await
+    }
+
+    async fn secret_in(&self, namespace: &str, id: &str, password: &str) -> Result<()> {
+        let secret = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": namespace },
+            "stringData": { "accessKeyId": id, "accessKeyPassword": password },
+        });
+        self.cluster.apply(&secret.to_string()).await.map(drop)
+    }
+
+    /// Creates an object as a user would.
+    pub async fn create(&self, name: &str, spec: serde_json::Value) -> Result<()> {
+        self.cluster.apply(&self.manifest(name, &spec).to_string()).await.map(drop)
+    }
+
+    pub fn manifest(&self, name: &str, spec: &serde_json::Value) -> serde_json::Value {
+        serde_json::json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": { "name": name, "namespace": self.namespace }, "spec": spec,
+        })
+    }
+
+    /// Creates an object of this port and policy with the Secret of the namespace.
+    pub async fn own(&self, name: &str, port: &str, policy: &str) -> Result<()> {
+        self.create(name, spec(port, policy)).await
+    }
+
+    /// `kubectl delete`, without waiting for the end.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.kubectl(&["delete", "zenlayerport", name, "--wait=false"]).await.map(drop)
+    }
+
+    /// kubectl in the objects' namespace.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let all = [&["--namespace", &self.namespace], args].concat();
+        self.cluster.kubectl(&all).await
+    }
+
+    pub async fn objects(&self) -> Result<Api<ZenlayerPort>> {
+        Ok(Api::namespaced(self.cluster.client().await?, &self.namespace))
+    }
+
+    /// Waits until the object's `Ready` condition has this reason; returns its message.
+    pub async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
+        let objects = self.objects().await?;
+        let waiting = until("the reason appears", async || {
+            let Some(object) = objects.get_opt(name).await? else { bail!("{name} is gone, before it was {reason}") };
+            let ready = ready(&object);
+            Ok(ready.filter(|(seen, _)| seen == reason).map(|(_, message)| message))
+        });
+        match waiting.await {
+            Ok(message) => Ok(message),
+            Err(error) => {
+                let object = objects.get_opt(name).await?.map(|object| object.status);
+                Err(error.context(format!("{name} was to be {reason}, and is {object:?}\n{}", self.log())))
+            }
+        }
+    }
+
+    /// Waits until the object is gone.
+    pub async fn until_gone(&self, name: &str) -> Result<()> {
+        let objects = self.objects().await?;
+        let gone = until("the object is gone", async || Ok(objects.get_opt(name).await?.is_none().then_some(()))).await;
+        if gone.is_ok() {
+            return Ok(());
+        }
+        let object = objects.get_opt(name).await?.map(|object| (object.metadata.finalizers, object.status));
+        bail!("{name} does not go: {object:?}\n{}", self.log())
+    }
+
+    pub async fn until_alive(&self, name: &str, reason: &str) -> Result<()> {
+        self.until_reason(name, reason).await.map(drop)
+    }
+
+    pub fn journal(&self) -> Journal {
+        self.simulator.journal()
+    }
+
+    /// Types the first kubectl command that a message prints.
+    pub async fn type_command_of(&self, message: &str) -> Result<()> {
+        let command = message.split_once("kubectl ").context(format!("no command in: {message}"))?.1;
+        let script = format!("\"$KUBECTL\" --kubeconfig \"$ADMIN\" {command}");
+        let typed = timeout(
+            PATIENCE,
+            tokio::process::Command::new("sh")
+                .args(["-c", &script])
+                .env("KUBECTL", self.cluster.binary(test_cluster::Binary::Kubectl))
+                .env("ADMIN", self.cluster.kubeconfig())
+                .output(),
+        )
+        .await??;
+        anyhow::ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
+        Ok(())
+    }
+
+    /// Asserts the oracle of the issue: each port of `destroyed` was destroyed by exactly one call, and no other port by
+    /// any.
+    pub fn assert_only_destroyed(&self, destroyed: &[&str]) {
+        let journal = self.journal();
+        for port in destroyed {
+            let commits = journal.committed_destroys(port);
+            assert_eq!(commits, 1, "{port} was destroyed {commits} times\n{}", self.log());
+        }
+        let others: Vec<_> = journal
+            .calls("DestroyPort")
+            .flat_map(|call| call.port_ids.clone())
+            .filter(|port| !destroyed.iter().any(|meant| *meant == &**port))
+            .collect();
+        assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
+    }
+
+    pub fn assert_not_terminated(&self, port: &str) {
+        assert_eq!(self.journal().committed_terminates(port), 0, "{port} was terminated\n{}", self.log());
+    }
+}
+
+/// A spec with the Secret of the namespace.
+pub fn spec(port: &str, policy: &str) -> serde_json::Value {
+    serde_json::json!({ "portId": port, "deletionPolicy": policy, "credentialsRef": { "name": SECRET } })
+}
+
+/// Reason and message of the `Ready` condition.
+pub fn ready(object: &ZenlayerPort) -> Option<(String, String)> {
+    let conditions = &object.status.as_ref()?.conditions;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    Some((ready.reason.clone(), ready.message.clone()))
+}
