@@ -68,15 +68,15 @@ pub async fn run(
     let server = tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop_serving.clone()));
 
     let (shared, wakes) = share(settings, clients.request, transport, metrics, &shutdown);
-    let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace, &shared));
+    let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
     anyhow::ensure!(shared.stores.set(stores).is_ok(), "the stores are set once");
 
-    tokio::spawn(announce_readiness(watched.iter().map(|one| one.store.clone()).collect(), readiness));
     tokio::spawn(deliver(wakes, watched.iter().map(Watched::address).collect()));
     tokio::spawn(refresh_credentials(Arc::clone(&shared), shutdown.clone()));
-    let controllers = future::join_all(watched.into_iter().map(|one| one.control(Arc::clone(&shared), shutdown.clone())));
+    let controllers = watched.into_iter().map(|one| one.control(&shared, &readiness, &shutdown));
+    let controllers = future::join_all(controllers);
 
     let deadline = async {
         shutdown.cancelled().await;
@@ -149,7 +149,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(client: &kube::Client, namespace: Option<String>, _: &Arc<Shared>) -> Self {
+    fn new(client: &kube::Client, namespace: Option<String>) -> Self {
         let api = match &namespace {
             None => Api::all(client.clone()),
             Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -163,14 +163,14 @@ impl Watched {
         (self.namespace.clone(), Arc::clone(&self.wake))
     }
 
-    async fn control(self, shared: Arc<Shared>, shutdown: CancellationToken) {
+    async fn control(self, shared: &Arc<Shared>, readiness: &Readiness, shutdown: &CancellationToken) {
         let Self { namespace, api, store, writer, wake: _wake, wakes } = self;
-        let objects = streams::objects(api, namespace, writer, Arc::clone(&shared));
+        let objects = streams::objects(api, namespace, writer, Arc::clone(shared), readiness.clone());
         Controller::for_stream(objects, store)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .reconcile_on(wakes)
-            .graceful_shutdown_on(shutdown.cancelled_owned())
-            .run(guarded, error_policy, shared)
+            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+            .run(guarded, error_policy, Arc::clone(shared))
             .for_each(|result| {
                 report(result);
                 future::ready(())
@@ -185,16 +185,6 @@ fn report<T>(result: Result<T, controller::Error<PassError, kube::runtime::watch
         Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
         Err(error) => tracing::warn!(%error, "the controller's queue reported an error"),
     }
-}
-
-async fn announce_readiness(stores: Vec<Store<ZenlayerPort>>, readiness: Readiness) {
-    let listed = stores.iter().map(|store| async {
-        if store.wait_until_ready().await.is_ok() {
-            readiness.one_more();
-        }
-    });
-    future::join_all(listed).await;
-    tracing::info!("the ZenlayerPorts are listed");
 }
 
 /// Brings each wake to the controller of its namespace.

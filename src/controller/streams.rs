@@ -12,6 +12,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watc
 use super::roster::Change;
 use super::shared::Shared;
 use crate::api::ZenlayerPort;
+use crate::server::Readiness;
 
 /// The server ends a watch after this many seconds, well before load balancers that cut idle connections do.
 const WATCH_TIMEOUT_SECONDS: u32 = 220;
@@ -23,8 +24,14 @@ pub(super) fn objects(
     namespace: Option<String>,
     writer: Writer<ZenlayerPort>,
     shared: Arc<Shared>,
+    readiness: Readiness,
 ) -> impl Stream<Item = Result<ZenlayerPort, watcher::Error>> + Send + 'static {
-    let mut bookkeeper = Bookkeeper { shared: Arc::clone(&shared), namespace, relisted: HashSet::new() };
+    let mut bookkeeper = Bookkeeper {
+        shared: Arc::clone(&shared),
+        namespace,
+        relisted: HashSet::new(),
+        readiness: Some(readiness),
+    };
     let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     watch(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS))
         .default_backoff()
@@ -57,6 +64,8 @@ struct Bookkeeper {
     namespace: Option<String>,
     /// The objects of a list that is not complete yet.
     relisted: HashSet<ObjectRef<ZenlayerPort>>,
+    /// Told once, when the first list is complete.
+    readiness: Option<Readiness>,
 }
 
 impl Bookkeeper {
@@ -73,6 +82,10 @@ impl Bookkeeper {
                     if !relisted.contains(&reference) {
                         self.settle(self.shared.roster.remove(&reference));
                     }
+                }
+                if let Some(readiness) = self.readiness.take() {
+                    readiness.one_more();
+                    tracing::info!(namespace = self.namespace, "the ZenlayerPorts are listed");
                 }
             }
             Event::Apply(object) => self.settle(self.shared.roster.put(object)),

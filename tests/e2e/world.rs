@@ -32,7 +32,7 @@ static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 /// Runs a test on the runtime that the cluster lives on.
 pub fn run(test: impl Future<Output = Result<()>>) {
     if let Err(error) = RUNTIME.block_on(test) {
-        panic!("{error:?}");
+        panic!("{error:#}");
     }
 }
 

@@ -1,0 +1,36 @@
+//! Ctrl-C, and SIGTERM: the work under way is dropped, then cleaned up after.
+
+use std::io;
+
+use anyhow::{Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Listens from its making on: from then the signals no longer end the process by themselves.
+#[derive(Debug)]
+pub struct Interrupt {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupt {
+    /// Must be called inside of a tokio runtime.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next signal.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Does `work`; an error if a signal comes first, which drops the work where it is.
+    pub async fn unless<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = work => result,
+            () = self.wait() => bail!("interrupted"),
+        }
+    }
+}

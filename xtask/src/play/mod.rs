@@ -1,0 +1,183 @@
+//! The play that `demo` and `smoke` put on: seven objects, what is asked of each, and whether it came so.
+
+mod cases;
+mod journal;
+mod verdict;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Deserialize;
+use tokio::time::{self, Instant};
+use zenlayer_port_operator::api::{READY, ZenlayerPort};
+
+pub use cases::{CASES, Case, TIMES, Wish};
+pub use journal::{Calls, Change, Journal};
+pub use verdict::{Verdict, judge};
+
+/// The access key that the simulator knows: its id and password.
+pub const ACCESS_KEY: (&str, &str) = ("demo", "demo-password");
+
+/// How long each act may take. The longest, for real times: an object that names no port must be a minute old,
+/// and two readings half a minute apart, before it goes.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// How often the objects are looked at.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Where the play takes place: a namespace in which nothing is yet, of a cluster in which the operator runs.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub kubectl: crate::tool::Tool,
+    pub namespace: String,
+}
+
+impl Stage {
+    /// Plays it and prints each step and the verdict. An error: a step was not done in its time, or the verdict
+    /// has faults.
+    pub async fn play(&self, journal: impl AsyncFn() -> Result<Journal>) -> Result<()> {
+        let played = self.acts().await;
+        let verdict = judge(&CASES, &journal().await?, &self.objects().await?);
+        println!("\n{verdict}");
+        played?;
+        ensure!(verdict.faults.is_empty(), "not all came as it was asked:\n- {}", verdict.faults.join("\n- "));
+        Ok(())
+    }
+
+    async fn acts(&self) -> Result<()> {
+        self.create().await?;
+        self.until("every object shows its port", |objects| {
+            CASES.iter().all(|case| reason(objects, case) == Some(case.first_reason().as_str()))
+        })
+        .await?;
+        self.delete().await?;
+        let objects = self
+            .until("what was deleted is gone or held", |objects| {
+                CASES.iter().all(|case| match case.wish {
+                    Wish::Release => find(objects, case).is_none(),
+                    Wish::FollowAdvice(hold) => reason(objects, case) == Some(hold.as_str()),
+                    Wish::LeaveAlone => true,
+                })
+            })
+            .await?;
+        for case in CASES.iter().filter(|case| matches!(case.wish, Wish::FollowAdvice(_))) {
+            self.follow_advice(case, &objects).await?;
+        }
+        self.until("nothing is left but what is not to be deleted", |objects| {
+            CASES.iter().all(|case| case.wish == Wish::LeaveAlone || find(objects, case).is_none())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn create(&self) -> Result<()> {
+        let (id, password) = (format!("accessKeyId={}", ACCESS_KEY.0), format!("accessKeyPassword={}", ACCESS_KEY.1));
+        let literals = ["--from-literal", &id, "--from-literal", &password];
+        let secret = ["create", "secret", "generic", cases::SECRET, "--namespace", &self.namespace];
+        self.kubectl.typed(&[&secret[..], &literals].concat()).await?;
+
+        let objects = CASES.iter().map(|case| Ok(serde_saphyr::to_string(&case.object(&self.namespace))?));
+        let objects: Vec<String> = objects.collect::<Result<_>>()?;
+        println!("$ kubectl apply -f - <<EOF\n{}# … and {} more\nEOF", objects[0], objects.len() - 1);
+        let applied = self.kubectl.run_with_input(&["apply", "-f", "-"], &objects.join("---\n")).await?;
+        println!("{}", applied.trim_end());
+        Ok(())
+    }
+
+    async fn delete(&self) -> Result<()> {
+        let doomed = CASES.iter().filter(|case| case.wish != Wish::LeaveAlone).map(|case| case.object);
+        let delete = ["delete", "zenlayerport", "--namespace", &self.namespace, "--wait=false"];
+        println!();
+        self.kubectl.typed(&delete.into_iter().chain(doomed).collect::<Vec<_>>()).await
+    }
+
+    /// Types the command that the held object's message ends with.
+    async fn follow_advice(&self, case: &Case, objects: &[ZenlayerPort]) -> Result<()> {
+        let message = find(objects, case).and_then(ready).map(|ready| ready.message.as_str()).unwrap_or_default();
+        println!("\n{} is held, and its message says what to do:\n  {message}\n", case.object);
+        let words = advised_command(message)?;
+        self.kubectl.typed(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
+    /// Shows the table each time that it changes, until the objects are as they should be.
+    async fn until(
+        &self,
+        what: &str,
+        reached: impl Fn(&[ZenlayerPort]) -> bool,
+    ) -> Result<Vec<ZenlayerPort>> {
+        let begin = Instant::now();
+        let mut shown = Vec::new();
+        loop {
+            let objects = self.objects().await?;
+            let glimpse: Vec<_> = objects.iter().map(glimpse).collect();
+            if glimpse != shown {
+                println!("\n{:.1} s later:", begin.elapsed().as_secs_f32());
+                self.kubectl.typed(&["get", "zenlayerports", "--namespace", &self.namespace]).await?;
+                shown = glimpse;
+            }
+            if reached(&objects) {
+                return Ok(objects);
+            }
+            ensure!(begin.elapsed() < PATIENCE, "waited {} s in vain until {what}", PATIENCE.as_secs());
+            time::sleep(POLL).await;
+        }
+    }
+
+    /// All objects of the namespace.
+    pub async fn objects(&self) -> Result<Vec<ZenlayerPort>> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<ZenlayerPort>,
+        }
+        let get = ["get", "zenlayerports", "--namespace", &self.namespace, "--output", "json"];
+        let list: List = serde_json::from_str(&self.kubectl.run(&get).await?).context("what kubectl lists")?;
+        Ok(list.items)
+    }
+}
+
+/// What the table shows of an object, but its age; and whether it is deleted.
+fn glimpse(object: &ZenlayerPort) -> (Option<String>, Option<String>, Option<String>, bool) {
+    let port = object.status.as_ref().and_then(|status| status.port.as_ref()).map(|port| port.status.clone());
+    let reason = ready(object).map(|ready| ready.reason.clone());
+    (object.metadata.name.clone(), port, reason, object.is_terminating())
+}
+
+fn find<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a ZenlayerPort> {
+    objects.iter().find(|object| object.metadata.name.as_deref() == Some(case.object))
+}
+
+fn ready(object: &ZenlayerPort) -> Option<&Condition> {
+    object.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == READY)
+}
+
+fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
+    find(objects, case).and_then(ready).map(|ready| ready.reason.as_str())
+}
+
+/// The words after `kubectl` of the command in a message.
+fn advised_command(message: &str) -> Result<Vec<String>> {
+    let (_, command) = message.split_once("kubectl ").with_context(|| format!("no command in {message:?}"))?;
+    shell_words::split(command).with_context(|| format!("the command in {message:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use zenlayer_port_operator::api::Reason;
+
+    use super::*;
+
+    #[test]
+    fn the_advised_command_is_split_as_a_shell_would() {
+        let message = format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for("demo", "running"));
+        let words = advised_command(&message).expect("a command");
+        assert_eq!(words[..3], ["patch", "zenlayerport", "running"], "of {message}");
+        assert_eq!(words.last().map(String::as_str), Some(r#"{"spec":{"deletionPolicy":"TerminateAndDestroy"}}"#));
+    }
+
+    #[test]
+    fn a_message_without_a_command_is_an_error_that_shows_it() {
+        let error = advised_command("Wait.").expect_err("no command");
+        assert!(error.to_string().contains("Wait."), "{error}");
+    }
+}

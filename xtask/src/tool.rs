@@ -1,0 +1,116 @@
+//! kubectl and helm, as a person would run them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use test_cluster::{Assets, Binary};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time;
+
+/// Longer than any wait that a command is given here.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// One program and the cluster it speaks to.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    binary: Binary,
+    program: PathBuf,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+}
+
+impl Tool {
+    /// `program`, with the environment's own choice of a cluster.
+    pub fn new(binary: Binary, program: PathBuf) -> Self {
+        Self { binary, program, kubeconfig: None, context: None }
+    }
+
+    /// The `given` program, else that on `PATH`, else that of the test cluster, which may have to be built first.
+    pub async fn find(binary: Binary, given: Option<PathBuf>) -> Result<Self> {
+        let program = match given.or_else(|| on_path(binary)) {
+            Some(program) => program,
+            None => Assets::find_or_build().await?.path(binary),
+        };
+        Ok(Self::new(binary, program))
+    }
+
+    /// Speaks to the cluster of this file.
+    #[must_use]
+    pub fn kubeconfig(self, kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig: Some(kubeconfig), ..self }
+    }
+
+    /// Speaks to this context of the kubeconfig; `None`: to its current one.
+    #[must_use]
+    pub fn context(self, context: Option<String>) -> Self {
+        Self { context, ..self }
+    }
+
+    /// Runs it and returns its stdout. The error has the command line, the exit status and stderr.
+    pub async fn run(&self, args: &[&str]) -> Result<String> {
+        self.run_with_input(args, "").await
+    }
+
+    /// As [`Tool::run`], with `input` on its stdin.
+    pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(self.context_args())
+            .args(args)
+            .envs(self.kubeconfig.iter().map(|path| ("KUBECONFIG", path)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is for us, who clean up after it.
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A program that does not read its input closes the pipe; its exit status tells the rest.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let run = async { tokio::join!(feed, child.wait_with_output()).1 };
+        let line = self.command_line(args);
+        let output = time::timeout(LIMIT, run).await.with_context(|| format!("`{line}` hangs"))??;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            bail!("`{line}` ended with {}:\n{}", output.status, stderr.trim_end());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Shows the command line as one would type it, runs it, and shows what it says.
+    pub async fn typed(&self, args: &[&str]) -> Result<()> {
+        println!("$ {}", self.command_line(args));
+        println!("{}", self.run(args).await?.trim_end());
+        Ok(())
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn context_args(&self) -> Option<String> {
+        let flag = if self.binary == Binary::Helm { "--kube-context" } else { "--context" };
+        self.context.as_ref().map(|context| format!("{flag}={context}"))
+    }
+
+    fn command_line(&self, args: &[&str]) -> String {
+        let context = self.context_args();
+        let words = [self.binary.file_name()].into_iter().chain(context.as_deref()).chain(args.iter().copied());
+        shell_words::join(words)
+    }
+}
+
+/// The program of this name in the first folder of `PATH` that has one.
+pub fn on_path(binary: Binary) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(binary.file_name())).find(|program| program.is_file())
+}
