@@ -8,7 +8,7 @@ use super::proof::{self, Proof};
 use super::record::{Blocked, CallFailure, Standing, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
-use super::{CredentialState, Input, Plan, claims, upkeep};
+use super::{CredentialState, Input, Plan, claims, memory, upkeep};
 use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -16,7 +16,10 @@ use crate::port::{PortInfo, PortStatus};
 
 pub(super) fn decide(input: &Input<'_>) -> Plan {
     let status = remember(input);
-    let verdict = verdict(input, &status);
+    let mut verdict = verdict(input, &status);
+    if let Some(at) = memory::restoration_known_at(input, &status) {
+        verdict = verdict.fresh_after(at);
+    }
     conclude(input, status, verdict)
 }
 

@@ -3,6 +3,7 @@
 use super::Input;
 use super::sighting::{Presence, Reading};
 use crate::api::{CallAction, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
+use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus, same_instant};
 
@@ -74,10 +75,7 @@ fn take_in_release(
     if seen == Some(&PortStatus::Recycled) {
         release.seen_recycled = true;
     }
-    if release.seen_recycled
-        && seen == Some(&PortStatus::Running)
-        && good.at.since(good.since) >= input.timing.restored_apart
-    {
+    if release.seen_recycled && live_long_enough(input, good) {
         release.restored = true;
     }
     let Some(call) = release.call.as_mut() else { return };
@@ -90,4 +88,20 @@ fn take_in_release(
         // go out while this one may still be carried out. `proof` judges absences.
         (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,
     };
+}
+
+/// Two readings far enough apart say that the port is live, and none between them says otherwise.
+fn live_long_enough(input: &Input<'_>, good: &Reading) -> bool {
+    is_live(good) && good.at.since(good.since) >= input.timing.restored_apart
+}
+
+/// When a reading will tell that the port, which this deletion saw in the bin and is live now, was restored.
+pub(super) fn restoration_known_at(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Monotonic> {
+    let release = status.release.as_ref()?;
+    let good = input.evidence?.good.as_ref()?;
+    (release.seen_recycled && !release.restored && is_live(good)).then(|| good.since + input.timing.restored_apart)
+}
+
+fn is_live(good: &Reading) -> bool {
+    matches!(&good.presence, Presence::Seen(port) if port.port_status == PortStatus::Running)
 }

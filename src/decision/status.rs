@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::sighting::{Cadence, Want};
-use super::{Action, Announcement, Input, Plan, record};
+use super::{Action, Announcement, Input, Plan, record, upkeep};
 use crate::api::{Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -48,10 +48,11 @@ impl Verdict {
         Self { reason, fact: fact.into(), act: Act::LetGo, want: None, deadline: None, show_after: None }
     }
 
+    /// A reading sent at this time or later is news; of several such times the earliest counts.
     #[must_use]
     pub(super) fn fresh_after(mut self, at: Monotonic) -> Self {
         if let Some(want) = self.want.as_mut() {
-            want.fresh_after = Some(at);
+            want.fresh_after = Some(want.fresh_after.map_or(at, |earlier| earlier.min(at)));
         }
         self
     }
@@ -91,6 +92,10 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
         }
     };
 
+    let verdict = match upkeep::until_stale(input) {
+        Some(remaining) => verdict.deadline(remaining),
+        None => verdict,
+    };
     let now = input.now.monotonic;
     if let Some(hidden) = verdict.show_after.map(|at| at.since(now)).filter(|hidden| !hidden.is_zero()) {
         let verdict = verdict.deadline(hidden);

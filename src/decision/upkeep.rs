@@ -110,6 +110,14 @@ fn shown_for(input: &Input<'_>, evidence: &Evidence) -> Duration {
     (tick * 3).max(input.timing.reading_valid)
 }
 
+/// While readings fail, the time until the last good one is too old to be shown: nothing else would wake the object then.
+pub(super) fn until_stale(input: &Input<'_>) -> Option<Duration> {
+    let evidence = input.evidence?;
+    let (good, failure) = (evidence.good.as_ref()?, evidence.failure.as_ref()?);
+    let stale = good.at + shown_for(input, evidence) + Duration::from_millis(1);
+    (failure.at > good.at).then(|| stale.since(input.now.monotonic)).filter(|remaining| !remaining.is_zero())
+}
+
 /// There is no reading that would do: the mirror reads now, and the status says why it has not yet.
 pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
     let id = &input.object.spec.port_id;

@@ -23,10 +23,11 @@ fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
 #[test]
 fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).value("polling.resyncInterval=10s").start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.simulator.remove_port("port-1");
+        world.until_alive("edge", "PortNotFound").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&[]);

@@ -18,7 +18,8 @@ pub fn folder() -> PathBuf {
 /// `helm install` as one would type it; `values` are its `--set…` options.
 pub async fn install(helm: &Tool, namespace: &str, values: &[String]) -> Result<()> {
     let chart = folder().display().to_string();
-    let mut args = vec!["install", RELEASE, &chart, "--namespace", namespace, "--create-namespace", "--hide-notes"];
+    let mut args =
+        vec!["install", RELEASE, &chart, "--namespace", namespace, "--create-namespace", "--hide-notes"];
     args.extend(values.iter().map(String::as_str));
     helm.typed(&args).await
 }

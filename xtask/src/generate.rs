@@ -43,10 +43,10 @@ metadata:
     pod-security.kubernetes.io/enforce-version: latest
 ";
 
-/// Write the files that are made from the code: the CustomResourceDefinition (twice: for people and for the
+/// Write the files that are made from the code: the `CustomResourceDefinition` (for people and for the
 /// chart), docs/reasons.md and deploy/install.yaml.
 ///
-/// helm renders the chart; it comes from KUBEBUILDER_ASSETS or is built once, as for the tests.
+/// helm renders the chart; it comes from `KUBEBUILDER_ASSETS` or is built once, as for the tests.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Write nothing; fail and list the files that are stale.
@@ -107,12 +107,13 @@ fn write(file: &Generated) -> Result<()> {
         .with_context(|| format!("writing {}", file.path))
 }
 
-/// The chart's rendering for kubectl: first the Namespace and the CustomResourceDefinition, which the rest needs.
+/// The chart's rendering for kubectl: first the Namespace and the `CustomResourceDefinition`, which the rest needs.
 async fn install(crd: &str) -> Result<String> {
     let helm = Tool::new(Binary::Helm, Assets::find_or_build().await?.path(Binary::Helm));
     let copy = chart_with(crd)?;
     let chart = copy.path().display().to_string();
-    let template = ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--kube-version", KUBE_VERSION, "--no-hooks"];
+    let template =
+        ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--kube-version", KUBE_VERSION, "--no-hooks"];
     let definition = helm.run(&[&template[..], &["--show-only", "templates/crds.yaml"]].concat()).await?;
     let rest = helm.run(&[&template[..], &["--set", "crds.enabled=false"]].concat()).await?;
     let rendered = format!("{INSTALL_HEAD}{definition}{rest}");
@@ -121,14 +122,17 @@ async fn install(crd: &str) -> Result<String> {
 
 /// A label that is true only of what Helm has installed.
 fn is_of_helm(line: &str) -> bool {
-    ["app.kubernetes.io/managed-by: Helm", "helm.sh/chart: "].iter().any(|label| line.trim().starts_with(label))
+    ["app.kubernetes.io/managed-by: Helm", "helm.sh/chart: "]
+        .iter()
+        .any(|label| line.trim().starts_with(label))
 }
 
-/// A copy of the chart that has this CustomResourceDefinition, as that in the workspace may be stale.
+/// A copy of the chart that has this `CustomResourceDefinition`, as that in the workspace may be stale.
 fn chart_with(crd: &str) -> Result<TempDir> {
     let copy = tempfile::tempdir()?;
     copy_folder(&chart::folder(), copy.path())?;
-    let name = Path::new(CRD_IN_CHART).file_name().context("the path of the chart's copy has no file name")?;
+    let name =
+        Path::new(CRD_IN_CHART).file_name().context("the path of the chart's copy has no file name")?;
     let files = copy.path().join("files");
     fs::create_dir_all(&files)?;
     fs::write(files.join(name), crd)?;

@@ -104,7 +104,8 @@ impl Tool {
 
     fn command_line(&self, args: &[&str]) -> String {
         let context = self.context_args();
-        let words = [self.binary.file_name()].into_iter().chain(context.as_deref()).chain(args.iter().copied());
+        let words =
+            [self.binary.file_name()].into_iter().chain(context.as_deref()).chain(args.iter().copied());
         shell_words::join(words)
     }
 }

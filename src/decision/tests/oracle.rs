@@ -31,7 +31,8 @@ pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {
         && it.context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
         && is_the_port_we_owned(it, port)
         && !restored(it, port, reading)
-        && record_is_free(it, status, reading)
+        && nothing_is_under_way(it, status, reading)
+        && !pauses(it, status, reading)
         && !it.context.claims.iter().any(|claim| claim_goes_first(it, port, claim));
     justified.then_some(action)
 }
@@ -52,7 +53,7 @@ pub(super) fn justified_end(it: &Scenario) -> Option<Reason> {
             "RECYCLED"
                 if it.object.spec.deletion_policy == Terminate
                     && is_the_port_we_owned(it, port)
-                    && record_is_free(it, "RECYCLED", reading) =>
+                    && nothing_is_under_way(it, "RECYCLED", reading) =>
             {
                 Reason::PortRecycled
             }
@@ -116,8 +117,8 @@ fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
     })
 }
 
-/// Nothing that was called before may still happen, and no pause is to be kept.
-fn record_is_free(it: &Scenario, status: &str, reading: &Reading) -> bool {
+/// Nothing that was called before may still happen.
+fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool {
     let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return true };
     let known = it.context.call_known_since;
     let read_after = |pause| known.is_some_and(|known| reading.at >= known + seconds(pause));
@@ -125,14 +126,27 @@ fn record_is_free(it: &Scenario, status: &str, reading: &Reading) -> bool {
     let over = match &call.outcome {
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
-        CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => {
-            let pause = [30, 60, 120, 240, 480]
-                .get(usize::try_from(call.attempt - 1).expect("from 1"))
-                .unwrap_or(&600);
-            known.is_some_and(|known| elapsed(known) >= seconds(*pause)) && read_after(0)
-        }
+        CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => true,
     };
     call.landed || terminated || over
+}
+
+/// The last call changed nothing, and the next is not due yet.
+fn pauses(it: &Scenario, status: &str, reading: &Reading) -> bool {
+    let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return false };
+    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. });
+    let read_since = it.context.call_known_since.filter(|known| reading.at >= *known);
+    let terminated = call.action == TerminatePort && status == "RECYCLED" && read_since.is_some();
+    let pause = match call.attempt {
+        1 => 30,
+        2 => 60,
+        3 => 120,
+        4 => 240,
+        5 => 480,
+        _ => 600,
+    };
+    let over = read_since.is_some_and(|known| elapsed(known) >= seconds(pause));
+    changed_nothing && !call.landed && !terminated && !over
 }
 
 fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {

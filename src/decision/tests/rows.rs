@@ -257,7 +257,8 @@ fn terminate_lets_go_of_a_port_in_the_bin_though_it_was_restored_claimed_or_prot
     restored(in_bin.clone()).lets_go(Reason::PortRecycled);
     in_bin.clone().claimed().lets_go(Reason::PortRecycled);
     in_bin.clone().protected().lets_go(Reason::PortRecycled);
-    in_bin.deleted_ago(0).lets_go(Reason::PortRecycled);
+    in_bin.clone().deleted_ago(0).lets_go(Reason::PortRecycled);
+    in_bin.called(DestroyPort, refused("NO"), 5).lets_go(Reason::PortRecycled);
 }
 
 // 13

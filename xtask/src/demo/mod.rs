@@ -15,11 +15,11 @@ const NAMESPACE: &str = "demo";
 
 /// See the operator at work: a real Kubernetes control plane and a simulated Zenlayer on this machine's loopback.
 ///
-/// Creates seven ZenlayerPorts, deletes six of them with kubectl, shows what becomes of each, and checks it
+/// Creates seven `ZenlayerPort` objects, deletes six of them with kubectl, shows what becomes of each, and checks it
 /// against the simulator's journal: fails if any port was called for that should not have been, or twice.
 ///
 /// What is missing is built first: the operator by cargo, and once for all, in about 7 minutes, the control plane
-/// from its Go modules (Go must be installed, or KUBEBUILDER_ASSETS be set). After that it takes about 40 s. No
+/// from its Go modules (Go must be installed, or `KUBEBUILDER_ASSETS` be set). After that it takes about 40 s. No
 /// Zenlayer account, container runtime or cluster is needed or touched. Ctrl-C cleans up at any time.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -34,7 +34,7 @@ pub struct Options {
 
 pub async fn run(options: Options) -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
-    let world = interrupt.unless(World::start(options.time_scale)).await?;
+    let world = interrupt.unless(Box::pin(World::start(options.time_scale))).await?;
     let stage = Stage { kubectl: world.kubectl(), namespace: NAMESPACE.to_owned() };
     let played = interrupt.unless(stage.play(async || world.journal())).await;
     match &played {

@@ -52,9 +52,11 @@ mod tests {
 
     #[test]
     fn the_binary_is_found_among_the_messages_of_cargo() {
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"zenlayer_port_operator"},"executable":null}"#;
+        let library =
+            r#"{"reason":"compiler-artifact","target":{"name":"zenlayer_port_operator"},"executable":null}"#;
         let other = r#"{"reason":"compiler-artifact","target":{"name":"build-script"},"executable":"/b"}"#;
-        let binary = r#"{"reason":"compiler-artifact","target":{"name":"zenlayer-port-operator"},"executable":"/o"}"#;
+        let binary =
+            r#"{"reason":"compiler-artifact","target":{"name":"zenlayer-port-operator"},"executable":"/o"}"#;
         let end = r#"{"reason":"build-finished","success":true}"#;
         let found = [library, other, binary, end].into_iter().filter_map(executable).collect::<Vec<_>>();
         assert_eq!(found, [PathBuf::from("/o")]);

@@ -36,7 +36,9 @@ impl World {
             "log.format=text".to_owned(),
         ];
         if time_scale < 1.0 {
-            println!("The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones.");
+            println!(
+                "The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones."
+            );
             values.extend(["--set".to_owned(), format!("extraArgs[0]=--time-scale={time_scale}")]);
         }
         println!();

@@ -27,7 +27,7 @@ pub(super) struct Transition {
     pub(super) cause: Cause,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Cause {
     /// The request of some sequence number.
@@ -74,7 +74,8 @@ impl Journal {
     /// The calls of one kind for one port.
     pub fn calls(&self, change: Change, port_id: &str) -> Calls {
         let names = |request: &&Request| request.port_ids.iter().any(|id| id == port_id);
-        let sent = self.requests.iter().filter(|request| request.action == change.action()).filter(names).count();
+        let sent =
+            self.requests.iter().filter(|request| request.action == change.action()).filter(names).count();
         let to = change.leads_to();
         let is_commit = |transition: &&Transition| {
             let by_request = matches!(transition.cause, Cause::Request(_));
@@ -129,7 +130,10 @@ mod tests {
         ] {
             let shown = serde_json::to_value(cause).expect("JSON");
             let read: Cause = serde_json::from_value(shown).expect("the form that is served");
-            assert_eq!(matches!(read, Cause::Request(_)), matches!(cause, zenlayer_simulator::Cause::Request(_)));
+            assert_eq!(
+                matches!(read, Cause::Request(_)),
+                matches!(cause, zenlayer_simulator::Cause::Request(_))
+            );
         }
     }
 

@@ -41,7 +41,11 @@ impl Stage {
         let verdict = judge(&CASES, &journal().await?, &self.objects().await?);
         println!("\n{verdict}");
         played?;
-        ensure!(verdict.faults.is_empty(), "not all came as it was asked:\n- {}", verdict.faults.join("\n- "));
+        ensure!(
+            verdict.faults.is_empty(),
+            "not all came as it was asked:\n- {}",
+            verdict.faults.join("\n- ")
+        );
         Ok(())
     }
 
@@ -72,7 +76,8 @@ impl Stage {
     }
 
     async fn create(&self) -> Result<()> {
-        let (id, password) = (format!("accessKeyId={}", ACCESS_KEY.0), format!("accessKeyPassword={}", ACCESS_KEY.1));
+        let (id, password) =
+            (format!("accessKeyId={}", ACCESS_KEY.0), format!("accessKeyPassword={}", ACCESS_KEY.1));
         let literals = ["--from-literal", &id, "--from-literal", &password];
         let secret = ["create", "secret", "generic", cases::SECRET, "--namespace", &self.namespace];
         self.kubectl.typed(&[&secret[..], &literals].concat()).await?;
@@ -94,7 +99,8 @@ impl Stage {
 
     /// Types the command that the held object's message ends with.
     async fn follow_advice(&self, case: &Case, objects: &[ZenlayerPort]) -> Result<()> {
-        let message = find(objects, case).and_then(ready).map(|ready| ready.message.as_str()).unwrap_or_default();
+        let message =
+            find(objects, case).and_then(ready).map(|ready| ready.message.as_str()).unwrap_or_default();
         println!("\n{} is held, and its message says what to do:\n  {message}\n", case.object);
         let words = advised_command(message)?;
         self.kubectl.typed(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
@@ -131,7 +137,8 @@ impl Stage {
             items: Vec<ZenlayerPort>,
         }
         let get = ["get", "zenlayerports", "--namespace", &self.namespace, "--output", "json"];
-        let list: List = serde_json::from_str(&self.kubectl.run(&get).await?).context("what kubectl lists")?;
+        let list: List =
+            serde_json::from_str(&self.kubectl.run(&get).await?).context("what kubectl lists")?;
         Ok(list.items)
     }
 }
@@ -157,7 +164,8 @@ fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
 
 /// The words after `kubectl` of the command in a message.
 fn advised_command(message: &str) -> Result<Vec<String>> {
-    let (_, command) = message.split_once("kubectl ").with_context(|| format!("no command in {message:?}"))?;
+    let (_, command) =
+        message.split_once("kubectl ").with_context(|| format!("no command in {message:?}"))?;
     shell_words::split(command).with_context(|| format!("the command in {message:?}"))
 }
 
@@ -169,10 +177,14 @@ mod tests {
 
     #[test]
     fn the_advised_command_is_split_as_a_shell_would() {
-        let message = format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for("demo", "running"));
+        let message =
+            format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for("demo", "running"));
         let words = advised_command(&message).expect("a command");
         assert_eq!(words[..3], ["patch", "zenlayerport", "running"], "of {message}");
-        assert_eq!(words.last().map(String::as_str), Some(r#"{"spec":{"deletionPolicy":"TerminateAndDestroy"}}"#));
+        assert_eq!(
+            words.last().map(String::as_str),
+            Some(r#"{"spec":{"deletionPolicy":"TerminateAndDestroy"}}"#)
+        );
     }
 
     #[test]

@@ -65,7 +65,9 @@ fn harmed(object: Option<&ZenlayerPort>) -> Option<&'static str> {
     match object {
         None => Some("gone, though nobody deleted it"),
         Some(object) if object.is_terminating() => Some("being deleted, though nobody asked for it"),
-        Some(object) if !object.has_finalizer() => Some("without the finalizer that keeps its port from a leak"),
+        Some(object) if !object.has_finalizer() => {
+            Some("without the finalizer that keeps its port from a leak")
+        }
         Some(_) => None,
     }
 }
@@ -110,13 +112,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headings = HEADINGS.map(str::to_owned);
         let lines = || [&headings].into_iter().chain(&self.rows);
+        let widths =
+            [0, 1, 2, 3, 4, 5].map(|column| lines().map(|line| line[column].len()).max().unwrap_or(0));
         for line in lines() {
-            let mut text = String::new();
-            for (column, cell) in line.iter().enumerate() {
-                let width = lines().map(|line| line[column].len()).max().unwrap_or_default();
-                text += &format!("{cell:width$}   ");
-            }
-            writeln!(f, "{}", text.trim_end())?;
+            let padded = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}   "));
+            writeln!(f, "{}", padded.collect::<String>().trim_end())?;
         }
         writeln!(f, "DescribePorts was called {} times, for all of them together.", self.describes)
     }
@@ -137,7 +137,8 @@ mod tests {
 
     impl Journal {
         fn sends(&mut self, change: Change, port_id: &str) {
-            self.requests.push(Request { action: change.action().to_owned(), port_ids: vec![port_id.to_owned()] });
+            self.requests
+                .push(Request { action: change.action().to_owned(), port_ids: vec![port_id.to_owned()] });
         }
 
         fn moves(&mut self, port_id: &str, to: Option<PortStatus>, cause: Cause) {
@@ -177,7 +178,10 @@ mod tests {
     #[track_caller]
     fn assert_only_fault(journal: &Journal, objects: &[ZenlayerPort], expected: &str) {
         let faults = judge(&CASES, journal, objects).faults;
-        assert!(faults.len() == 1 && faults[0].contains(expected), "expected {expected:?}, found {faults:#?}");
+        assert!(
+            faults.len() == 1 && faults[0].contains(expected),
+            "expected {expected:?}, found {faults:#?}"
+        );
     }
 
     #[test]
@@ -197,7 +201,9 @@ mod tests {
     #[test]
     fn a_destroy_by_other_hands_does_not_count_as_ours() {
         let (mut journal, objects) = as_asked();
-        for transition in journal.transitions.iter_mut().filter(|transition| transition.port_id == "port-recycled") {
+        for transition in
+            journal.transitions.iter_mut().filter(|transition| transition.port_id == "port-recycled")
+        {
             transition.cause = Cause::Control;
         }
         assert_only_fault(&journal, &objects, "recycled: DestroyPort took effect 0 times, not 1");
@@ -240,7 +246,11 @@ mod tests {
         for name in ["recycled", "running", "wrong-id"] {
             let (journal, mut objects) = as_asked();
             objects.push(held(case(name)));
-            assert_only_fault(&journal, &objects, &format!("{name}: still there, with finalizers [{FINALIZER}]"));
+            assert_only_fault(
+                &journal,
+                &objects,
+                &format!("{name}: still there, with finalizers [{FINALIZER}]"),
+            );
         }
     }
 

@@ -1,0 +1,220 @@
+//! `cargo xtask smoke`: the images and the chart at work in a cluster with nodes.
+
+mod image;
+mod simulator;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use serde_json::json;
+use test_cluster::Binary;
+use zenlayer_port_operator::api;
+
+pub use self::image::Image;
+use crate::chart::{self, RELEASE};
+use crate::interrupt::Interrupt;
+use crate::play::{CASES, Stage, Wish};
+use crate::tool::Tool;
+
+/// Try the images and the chart in a cluster with nodes, against a simulated Zenlayer in a Pod.
+///
+/// Makes a namespace under Pod Security "restricted", installs the chart in it, creates and deletes `ZenlayerPort` objects as
+/// `cargo xtask demo` does, but in real times (about 2 minutes), checks the simulator's journal, and removes all of
+/// it again, whatever came of it. On failure the operator's log is printed.
+///
+/// Needs a cluster without a zenlayer-port-operator in it, and rights to create cluster-wide objects.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The operator's image, in a registry of the cluster or on its nodes already.
+    #[arg(long, value_name = "REF")]
+    image: Image,
+
+    /// The simulator's image (the Dockerfile's target `simulator`) [default: zenlayer-simulator, beside the
+    /// operator's image, with its tag].
+    #[arg(long, value_name = "REF")]
+    simulator_image: Option<Image>,
+
+    /// The context of the kubeconfig [default: the current one].
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// The program to use [default: that on PATH, else the test cluster's].
+    #[arg(long, value_name = "PATH")]
+    kubectl: Option<PathBuf>,
+
+    /// The program to use [default: that on PATH, else the test cluster's].
+    #[arg(long, value_name = "PATH")]
+    helm: Option<PathBuf>,
+}
+
+pub async fn run(options: Options) -> Result<()> {
+    let simulator_image = options.simulator_image.or_else(|| options.image.sibling("zenlayer-simulator"));
+    let simulator_image = simulator_image.context("--image has no tag, so say --simulator-image too")?;
+    let kubectl = Tool::find(Binary::Kubectl, options.kubectl).await?.context(options.context.clone());
+    let helm = Tool::find(Binary::Helm, options.helm).await?.context(options.context);
+
+    let mut interrupt = Interrupt::listen()?;
+    let smoke = Smoke::prepare(kubectl, helm).await?;
+    let tried = interrupt.unless(smoke.try_out(&options.image, &simulator_image)).await;
+    if tried.is_err() {
+        smoke.print_diagnostics().await;
+    }
+    println!("\nRemoving it all …");
+    let removed = interrupt.unless(smoke.remove()).await.with_context(|| smoke.leftovers());
+    match (tried, removed) {
+        (Ok(()), removed) => {
+            removed?;
+            println!("All came as it was asked.");
+            Ok(())
+        }
+        (tried, removed) => {
+            if let Err(error) = removed {
+                eprintln!("{error:#}");
+            }
+            tried
+        }
+    }
+}
+
+/// A namespace of our own, for simulator, operator and objects.
+struct Smoke {
+    stage: Stage,
+    helm: Tool,
+}
+
+impl Smoke {
+    /// Makes the namespace. Refuses a cluster in which an operator may be at work already.
+    async fn prepare(kubectl: Tool, helm: Tool) -> Result<Self> {
+        let crd = crd_name();
+        let found = kubectl.run(&["get", "crd", &crd, "--ignore-not-found", "--output=name"]).await?;
+        ensure!(
+            found.is_empty(),
+            "this cluster has the CustomResourceDefinition {crd} already: an operator that is at work in it would \
+             meddle, and removing ours would delete its ZenlayerPorts. Use another cluster, or, if nobody needs it \
+             here: kubectl delete crd {crd}"
+        );
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "generateName": "zenlayer-smoke-",
+                "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
+            },
+        });
+        let create = ["create", "--filename", "-", "--output", "jsonpath={.metadata.name}"];
+        let namespace = kubectl.run_with_input(&create, &namespace.to_string()).await?;
+        println!("Namespace {namespace}, Pod Security restricted");
+        Ok(Self { stage: Stage { kubectl, namespace }, helm })
+    }
+
+    async fn try_out(&self, image: &Image, simulator_image: &Image) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        println!("Starting the simulator, {simulator_image} …");
+        let endpoint = simulator::start(kubectl, namespace, simulator_image).await?;
+        chart::install(&self.helm, namespace, &values(image, &endpoint)).await?;
+        let deployment = format!("deployment/{RELEASE}");
+        let rollout = ["rollout", "status", &deployment, "--namespace", namespace, "--timeout=120s"];
+        kubectl
+            .typed(&rollout)
+            .await
+            .with_context(|| format!("the operator, image {image}, does not start"))?;
+        self.stage.play(async || simulator::journal(kubectl, namespace).await).await?;
+        self.let_go_of_the_rest().await
+    }
+
+    /// What one does before an uninstall to keep the ports: policy Retain, then delete, while the operator runs.
+    async fn let_go_of_the_rest(&self) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        println!();
+        for case in CASES.iter().filter(|case| case.wish == Wish::LeaveAlone) {
+            let object = ["zenlayerport", case.object, "--namespace", namespace];
+            let retain = ["--type=merge", "-p", r#"{"spec":{"deletionPolicy":"Retain"}}"#];
+            kubectl.typed(&[&["patch"], &object[..], &retain].concat()).await?;
+            kubectl.typed(&[&["delete"], &object[..], &["--timeout=60s"]].concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Prints what tells why it failed; what cannot be had is passed over with a word.
+    async fn print_diagnostics(&self) {
+        let deployment = format!("deployment/{RELEASE}");
+        for what in [
+            &["get", "pods", "--output=wide"][..],
+            &["get", "events", "--sort-by=.lastTimestamp"],
+            &["get", "zenlayerports", "--output=wide"],
+            &["logs", &deployment, "--tail=200"],
+        ] {
+            let command = [what, &["--namespace", &self.stage.namespace]].concat();
+            match self.stage.kubectl.run(&command).await {
+                Ok(text) => eprintln!("\n$ kubectl {}\n{}", command.join(" "), text.trim_end()),
+                Err(error) => eprintln!("\n{error:#}"),
+            }
+        }
+    }
+
+    async fn remove(&self) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        let crd = crd_name();
+        if !kubectl.run(&["get", "crd", &crd, "--ignore-not-found", "--output=name"]).await?.is_empty() {
+            self.strip_objects().await?;
+        }
+        let uninstall = ["uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found"];
+        self.helm.run(&uninstall).await?;
+        kubectl.run(&["delete", "namespace", namespace, "--timeout=120s"]).await?;
+        kubectl.run(&["wait", "--for=delete", &format!("crd/{crd}"), "--timeout=60s"]).await?;
+        Ok(())
+    }
+
+    /// Deletes objects that an operator which failed has left, by force: their ports are only simulated.
+    async fn strip_objects(&self) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        kubectl.run(&["delete", "zenlayerports", "--all", "--namespace", namespace, "--wait=false"]).await?;
+        for object in self.stage.objects().await? {
+            let name = object.metadata.name.unwrap_or_default();
+            let patch = ["patch", "zenlayerport", &name, "--namespace", namespace, "--type=merge"];
+            let stripped =
+                kubectl.run(&[&patch[..], &["-p", r#"{"metadata":{"finalizers":null}}"#]].concat()).await;
+            if let Err(error) = stripped {
+                // It may have gone by itself meanwhile; if not, the deletion of the namespace says so.
+                eprintln!("{error:#}");
+            }
+        }
+        Ok(())
+    }
+
+    fn leftovers(&self) -> String {
+        format!("namespace {} or what is in it could not be removed", self.stage.namespace)
+    }
+}
+
+/// `zenlayerports.sdn.zenlayer.com`.
+fn crd_name() -> String {
+    api::custom_resource_definition().metadata.name.unwrap_or_default()
+}
+
+/// The chart's values, as helm's options.
+fn values(image: &Image, endpoint: &str) -> Vec<String> {
+    let Image { repository, tag, digest } = image;
+    let image = [("repository", Some(repository)), ("tag", tag.as_ref()), ("digest", digest.as_ref())];
+    let image = image.into_iter().filter_map(|(name, value)| Some(format!("image.{name}={}", value?)));
+    let image = image.flat_map(|value| ["--set-string".to_owned(), value]);
+    let endpoint = format!("zenlayer.endpoint={endpoint}");
+    // Ours alone to remove: no other operator is in this cluster.
+    let rest = [&endpoint, "zenlayer.allowInsecureEndpoint=true", "crds.keep=false"];
+    image.chain(rest.into_iter().flat_map(|value| ["--set".to_owned(), value.to_owned()])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_parts_that_an_image_has_are_set() {
+        let image = "localhost:5000/zpo@sha256:ab".parse().expect("a reference");
+        let values = values(&image, "http://simulator.ns.svc:8099").join(" ");
+        assert!(values.contains("image.repository=localhost:5000/zpo "), "{values}");
+        assert!(values.contains("image.digest=sha256:ab "), "{values}");
+        assert!(!values.contains("image.tag"), "the chart's own tag stays: {values}");
+    }
+}
