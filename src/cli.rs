@@ -111,7 +111,11 @@ impl Run {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             endpoint = self.zenlayer_endpoint,
-            watched = if self.watch_namespaces.is_empty() { "all namespaces".to_owned() } else { self.watch_namespaces.join(", ") },
+            watched = if self.watch_namespaces.is_empty() {
+                "all namespaces".to_owned()
+            } else {
+                self.watch_namespaces.join(", ")
+            },
             "zenlayer-port-operator starts",
         );
         run(settings, clients, transport, listener, shutdown).await?;
@@ -179,7 +183,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     let malformed = |_| format!("{text:?} is no duration; write it like 10s, 5m or 1h");
     let parsed: SignedDuration = text.parse().map_err(malformed)?;
     let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
-    if duration <= Duration::from_secs(24 * 3600) { Ok(duration) } else { Err("at most 24h".to_owned()) }
+    if duration <= Duration::from_hours(24) { Ok(duration) } else { Err("at most 24h".to_owned()) }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -222,7 +226,8 @@ mod tests {
 
     #[test]
     fn the_time_scale_is_refused_beyond_loopback() {
-        let scaled = timing(&["--time-scale=0.1", "--zenlayer-endpoint=http://127.0.0.1:1"]).expect("loopback");
+        let scaled =
+            timing(&["--time-scale=0.1", "--zenlayer-endpoint=http://127.0.0.1:1"]).expect("loopback");
         assert_eq!(scaled.settle, Duration::from_secs(6));
         let refused = timing(&["--time-scale=0.1"]).expect_err("the real endpoint");
         assert!(refused.to_string().contains("loopback"), "{refused}");
@@ -238,8 +243,8 @@ mod tests {
     #[test]
     fn durations_are_written_with_their_unit() {
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(duration("1h"), Ok(Duration::from_hours(1)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for text in ["", "10", "-1s", "1y", "25h", "soon"] {
             assert!(duration(text).is_err(), "{text:?}");
@@ -256,6 +261,6 @@ mod tests {
     #[test]
     fn a_later_flag_overrides_an_earlier_one() {
         let grace = timing(&["run", "--deletion-grace=10s", "--deletion-grace=1m"]).expect("twice").grace;
-        assert_eq!(grace, Duration::from_secs(60));
+        assert_eq!(grace, Duration::from_mins(1));
     }
 }

@@ -8,7 +8,9 @@ fn main() -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli.run.run()),
+        Command::Run => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli.run.run())
+        }
         Command::Crd => {
             print!("{}", zenlayer_port_operator::manifest::custom_resource_definition()?);
             Ok(())

@@ -33,9 +33,15 @@ pub fn reasons() -> String {
             (_, Some(after)) => format!("{} min", after.as_secs() / 60),
             (_, None) => "–".to_owned(),
         };
-        let advice = reason.advice().replace("{name}", "NAME").replace("{namespace}", "NAMESPACE").replace('|', "\\|");
+        let advice =
+            reason.advice().replace("{name}", "NAME").replace("{namespace}", "NAMESPACE").replace('|', "\\|");
         // Writing to a String does not fail.
-        let _ = writeln!(text, "| `{}` | {} | {actor} | {stalled} | {advice} |", reason.as_str(), reason.meaning());
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {actor} | {stalled} | {advice} |",
+            reason.as_str(),
+            reason.meaning()
+        );
     }
     text
 }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
 
-
 /// The stream of those to reconcile. Somebody woken several times before being looked at comes once. It ends with
 /// its [`WakeSender`].
 #[derive(Debug)]

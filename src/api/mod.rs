@@ -34,16 +34,45 @@ pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
     status = "ZenlayerPortStatus",
     derive = "PartialEq",
     doc = "A ZenlayerPort owns the end of life of one Zenlayer SDN port: deleting the object releases the port.",
-    printcolumn(name = "Port-ID", type_ = "string", json_path = ".spec.portId", description = "Zenlayer's id of the port"),
-    printcolumn(name = "Port-Name", type_ = "string", json_path = ".status.port.name", description = "Zenlayer's name of the port"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.port.status", description = "Zenlayer's word for the port's state, as last seen"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "What is being waited for, in one word"),
+    printcolumn(
+        name = "Port-ID",
+        type_ = "string",
+        json_path = ".spec.portId",
+        description = "Zenlayer's id of the port"
+    ),
+    printcolumn(
+        name = "Port-Name",
+        type_ = "string",
+        json_path = ".status.port.name",
+        description = "Zenlayer's name of the port"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.port.status",
+        description = "Zenlayer's word for the port's state, as last seen"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "What is being waited for, in one word"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Policy", type_ = "string", json_path = ".spec.deletionPolicy", priority = 1),
     printcolumn(name = "Type", type_ = "string", json_path = ".status.port.type", priority = 1),
     printcolumn(name = "Datacenter", type_ = "string", json_path = ".status.port.dataCenter", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    )
 )]
 pub struct ZenlayerPortSpec {
     /// Zenlayer's id of the port that this object owns. It cannot be changed: create another object for another port.

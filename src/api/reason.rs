@@ -35,8 +35,8 @@ pub enum EventType {
     Warning,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 macro_rules! reasons {
     ($(

@@ -93,7 +93,8 @@ impl Credentials {
                  spec.credentialsRef names no Secret."
             )),
             (None, None) => {
-                Err("The operator has no credentials of its own, and spec.credentialsRef names no Secret.".to_owned())
+                Err("The operator has no credentials of its own, and spec.credentialsRef names no Secret."
+                    .to_owned())
             }
         }
     }
@@ -115,7 +116,11 @@ impl Credentials {
             // Not to know is no reason to forget.
             Read::Unknown(why) => match slot.take() {
                 Some(Cached { held: Ok(account), .. }) => {
-                    tracing::warn!(?source, why, "credentials could not be read again; the known ones stay in use");
+                    tracing::warn!(
+                        ?source,
+                        why,
+                        "credentials could not be read again; the known ones stay in use"
+                    );
                     Ok(account)
                 }
                 _ => Err(why),
@@ -162,7 +167,9 @@ impl Credentials {
                     Err(kube::Error::Api(status)) if status.is_forbidden() => Read::Found(Err(format!(
                         "The operator may not read Secret {namespace}/{name}: its RBAC lacks `get` on secrets there."
                     ))),
-                    Err(error) => Read::Unknown(format!("Secret {namespace}/{name} could not be read: {error}.")),
+                    Err(error) => {
+                        Read::Unknown(format!("Secret {namespace}/{name} could not be read: {error}."))
+                    }
                 }
             }
             Source::Own => {

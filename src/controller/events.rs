@@ -45,7 +45,11 @@ impl Events {
             Err(_) => "no answer in time".to_owned(),
         };
         self.metrics.events_lost.inc();
-        tracing::warn!(why, reason = announcement.reason.as_str(), "an Event could not be sent; nothing depends on it");
+        tracing::warn!(
+            why,
+            reason = announcement.reason.as_str(),
+            "an Event could not be sent; nothing depends on it"
+        );
     }
 }
 

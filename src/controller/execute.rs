@@ -1,6 +1,5 @@
 //! Carries a plan out: the status first, then at most one act. Each write is guarded by what the decision saw.
 
-
 use std::time::Duration;
 
 use json_patch::jsonptr::PointerBuf;
@@ -10,7 +9,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::crash::CrashPoint;
-use super::pass::{Gathered, PassError, Turn};
+use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
 use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
 use crate::decision::{Action, Plan, Warrant, with_outcome};
@@ -125,10 +124,11 @@ impl Recorded {
     ) -> Result<Option<ZenlayerPort>, PassError> {
         let mut object = self.object.clone();
         for _ in 0..MOST_OUTCOME_WRITES {
-            let told = ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..object.clone() };
+            let told =
+                ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..object.clone() };
             let gathered = Gathered::of(&told, shared).await;
             let plan = gathered.decide(&told, shared);
-            gathered.tell_mirror(&told, &plan, shared);
+            tell_mirror(&told, &plan, shared);
             CrashPoint::BeforeOutcome.reached();
             if let Some(written) = write_status(api, &object, plan.status).await? {
                 return Ok(Some(written));
@@ -174,9 +174,7 @@ async fn write_status(
 
 async fn add_finalizer(api: &Api<ZenlayerPort>, object: &ZenlayerPort) -> Result<Done, PassError> {
     let add = match &object.metadata.finalizers {
-        Some(finalizers) if !finalizers.is_empty() => {
-            add(&["metadata", "finalizers", "-"], json!(FINALIZER))
-        }
+        Some(finalizers) if !finalizers.is_empty() => add(&["metadata", "finalizers", "-"], json!(FINALIZER)),
         _ => add(&["metadata", "finalizers"], json!([FINALIZER])),
     };
     match patch(api, object, vec![add]).await? {
@@ -192,7 +190,9 @@ async fn let_go(
     shared: &Shared,
 ) -> Result<Done, PassError> {
     let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
-    let Some(at) = finalizers.iter().position(|finalizer| finalizer == FINALIZER) else { return Ok(Done::Gone) };
+    let Some(at) = finalizers.iter().position(|finalizer| finalizer == FINALIZER) else {
+        return Ok(Done::Gone);
+    };
     let index = at.to_string();
     let path = ["metadata", "finalizers", index.as_str()];
     CrashPoint::BeforeFinalizerRemoval.reached();

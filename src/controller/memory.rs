@@ -36,7 +36,10 @@ impl Memory {
             {
                 remembered.call = Some((call.attempt, now));
             }
-            KnownSince { deletion: remembered.deletion_known_since, call: remembered.call.map(|(_, since)| since) }
+            KnownSince {
+                deletion: remembered.deletion_known_since,
+                call: remembered.call.map(|(_, since)| since),
+            }
         })
         .unwrap_or_default()
     }

@@ -1,5 +1,6 @@
 //! One pass over one object: gather what is known, decide, execute; on a conflict look again.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,6 @@ use futures::FutureExt;
 use kube::Api;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::{Lookup, ObjectRef};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::execute::{self, Done};
 use super::shared::Shared;
@@ -25,7 +25,7 @@ const MOST_ROUNDS: u32 = 8;
 const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Trust in events has a limit: every object is looked at this often, come what may.
-const SAFETY_REQUEUE: Duration = Duration::from_secs(3600);
+const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
 
 /// How long a pass waits for its turn to call; then others may use its place.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(2);
@@ -64,9 +64,8 @@ pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> R
         Ok(Err(panic)) => Err(PassError::Panicked(panic_message(panic.as_ref()))),
         Err(_) => Err(PassError::Deadline),
     };
-    match &result {
-        Ok(_) => shared.memory.succeeded(&object),
-        Err(_) => {}
+    if result.is_ok() {
+        shared.memory.succeeded(&object);
     }
     shared.metrics.count_pass(result.as_ref().err().map_or("ok", PassError::class));
     result
@@ -78,6 +77,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// The pause after a failed pass, longer with each that fails in a row.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared: Arc<Shared>) -> Requeue {
     let failures = shared.memory.failed(&object);
     let mut hasher = DefaultHasher::new();
@@ -97,7 +97,7 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
     for _ in 0..MOST_ROUNDS {
         let gathered = Gathered::of(&object, shared).await;
         let plan = gathered.decide(&object, shared);
-        gathered.tell_mirror(&object, &plan, shared);
+        tell_mirror(&object, &plan, shared);
         if let (Action::Call(_), None, Some(account)) = (&plan.action, &permit, &gathered.account) {
             // Waiting for a turn takes time, and a decision must not be older than the call it justifies: decide anew.
             match tokio::time::timeout(PERMIT_PATIENCE, account.reader.change_permit()).await {
@@ -114,7 +114,10 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
                 return Ok(Requeue::await_change());
             }
             Done::Conflict => {
-                let read = api.get_opt(&name).await.map_err(|error| execute::kubernetes("get", "the object", error))?;
+                let read = api
+                    .get_opt(&name)
+                    .await
+                    .map_err(|error| execute::kubernetes("get", "the object", error))?;
                 match read {
                     Some(newer) if newer.metadata.uid == object.metadata.uid => object = Arc::new(newer),
                     // Another object by now, or none: the watch tells.
@@ -165,7 +168,8 @@ impl Gathered {
             Ok(account) => CredentialState::Usable(account.fingerprint.clone()),
             Err(why) => CredentialState::Unavailable(why.clone()),
         };
-        let (claims, same_account) = shared.others(object, held.as_ref().ok().map(|account| &account.fingerprint));
+        let (claims, same_account) =
+            shared.others(object, held.as_ref().ok().map(|account| &account.fingerprint));
         let context = Context {
             credential,
             claims,
@@ -185,13 +189,13 @@ impl Gathered {
             now: shared.clock.now(),
         })
     }
+}
 
-    pub(super) fn tell_mirror(&self, object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
-        let reference = object.to_object_ref(());
-        match plan.want {
-            Some(want) => shared.mirror.want(&reference, want),
-            None => shared.mirror.forget(&reference),
-        }
+pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
+    let reference = object.to_object_ref(());
+    match plan.want {
+        Some(want) => shared.mirror.want(&reference, want),
+        None => shared.mirror.forget(&reference),
     }
 }
 

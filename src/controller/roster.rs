@@ -39,14 +39,14 @@ impl Roster {
     /// An object is there. One of the same name with another uid is gone then.
     pub(super) fn put(&self, object: &ZenlayerPort) -> Change {
         let reference = object.to_object_ref(());
-        let entry = Entry {
-            port: object.spec.port_id.clone(),
-            uid: object.metadata.uid.clone().unwrap_or_default(),
-        };
+        let entry =
+            Entry { port: object.spec.port_id.clone(), uid: object.metadata.uid.clone().unwrap_or_default() };
         let mut entries = self.lock();
         let replaced = entries.remove(&reference);
         let others = entries.of_port(&entry.port);
-        let gone = replaced.filter(|replaced| replaced.uid != entry.uid).map(|replaced| (reference.clone(), replaced));
+        let gone = replaced
+            .filter(|replaced| replaced.uid != entry.uid)
+            .map(|replaced| (reference.clone(), replaced));
         entries.by_port.entry(entry.port.clone()).or_default().insert(reference.clone());
         entries.objects.insert(reference, entry);
         Change { gone, others }
@@ -71,7 +71,9 @@ impl Roster {
     pub(super) fn within(&self, namespace: Option<&str>) -> Vec<Reference> {
         let entries = self.lock();
         let all = entries.objects.keys();
-        all.filter(|reference| namespace.is_none() || reference.namespace.as_deref() == namespace).cloned().collect()
+        all.filter(|reference| namespace.is_none() || reference.namespace.as_deref() == namespace)
+            .cloned()
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -121,10 +123,15 @@ mod tests {
         for object in [&a, &b, &c] {
             roster.put(object);
         }
-        let references = |objects: &[&ZenlayerPort]| objects.iter().map(|o| o.to_object_ref(())).collect::<Vec<_>>();
+        let references =
+            |objects: &[&ZenlayerPort]| objects.iter().map(|o| o.to_object_ref(())).collect::<Vec<_>>();
         assert_eq!(roster.others(&a), references(&[&b]));
         assert_eq!(roster.others(&c), references(&[]));
-        assert_eq!(roster.remove(&b.to_object_ref(())).others, references(&[&a]), "the one that stays is told");
+        assert_eq!(
+            roster.remove(&b.to_object_ref(())).others,
+            references(&[&a]),
+            "the one that stays is told"
+        );
         assert_eq!(roster.others(&a), references(&[]));
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::{FutureExt, StreamExt, future};
+use futures::{StreamExt, future};
 use kube::runtime::Controller;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::Store;
@@ -65,9 +65,10 @@ pub async fn run(
     };
     let readiness = Readiness::after(namespaces.len());
     let stop_serving = CancellationToken::new();
-    let server = tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop_serving.clone()));
+    let http =
+        tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop_serving.clone()));
 
-    let (shared, wakes) = share(settings, clients.request, transport, metrics, &shutdown);
+    let (shared, wakes) = share(settings, clients.request, transport, &metrics, &shutdown);
     let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
@@ -88,7 +89,7 @@ pub async fn run(
             tracing::warn!("passes were still under way at the end of the shutdown; their records tell the next process");
             Ok(())
         }
-        served = server.fuse() => served.context("the health endpoint failed")?.and_then(|()| Err(anyhow::anyhow!("the health endpoint ended by itself"))),
+        served = http => served.context("the health endpoint failed")?.and_then(|()| Err(anyhow::anyhow!("the health endpoint ended by itself"))),
     };
     stop_serving.cancel();
     ended
@@ -98,7 +99,7 @@ fn share(
     settings: Settings,
     kubernetes: kube::Client,
     transport: Transport,
-    metrics: Metrics,
+    metrics: &Metrics,
     shutdown: &CancellationToken,
 ) -> (Arc<Shared>, Wakes<Reference>) {
     let clock = Clock::Boottime;
@@ -134,7 +135,8 @@ fn share(
         stores: OnceLock::new(),
     });
     let observed = Arc::downgrade(&shared);
-    metrics.observe_mirror(move || observed.upgrade().map(|shared| shared.mirror.stats()).unwrap_or_default());
+    metrics
+        .observe_mirror(move || observed.upgrade().map(|shared| shared.mirror.stats()).unwrap_or_default());
     (shared, wakes)
 }
 
@@ -188,7 +190,10 @@ fn report<T>(result: Result<T, controller::Error<PassError, kube::runtime::watch
 }
 
 /// Brings each wake to the controller of its namespace.
-async fn deliver(mut wakes: Wakes<Reference>, controllers: Vec<(Option<String>, Arc<wakes::WakeSender<Reference>>)>) {
+async fn deliver(
+    mut wakes: Wakes<Reference>,
+    controllers: Vec<(Option<String>, Arc<wakes::WakeSender<Reference>>)>,
+) {
     while let Some(reference) = wakes.next().await {
         let its = |namespace: &Option<String>| namespace.is_none() || *namespace == reference.namespace;
         if let Some((_, controller)) = controllers.iter().find(|(namespace, _)| its(namespace)) {

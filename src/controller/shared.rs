@@ -45,7 +45,11 @@ impl Shared {
     }
 
     /// Who else owns the same port, and which credentials are known to be of one account with `credential`.
-    pub(super) fn others(&self, object: &ZenlayerPort, credential: Option<&Fingerprint>) -> (Vec<Claim>, Vec<Fingerprint>) {
+    pub(super) fn others(
+        &self,
+        object: &ZenlayerPort,
+        credential: Option<&Fingerprint>,
+    ) -> (Vec<Claim>, Vec<Fingerprint>) {
         let others: Vec<_> = self.roster.others(object).iter().filter_map(|other| self.get(other)).collect();
         let own_source = self.credentials.source(object).ok();
         let claims = others.iter().map(|other| self.claim(other, own_source.as_ref())).collect();
@@ -56,7 +60,8 @@ impl Shared {
     fn claim(&self, other: &ZenlayerPort, own_source: Option<&Source>) -> Claim {
         let metadata = other.metadata.clone();
         Claim {
-            same_credential: own_source.is_some() && self.credentials.source(other).ok().as_ref() == own_source,
+            same_credential: own_source.is_some()
+                && self.credentials.source(other).ok().as_ref() == own_source,
             identity: other.status.as_ref().and_then(|status| status.identity.clone()),
             terminating: other.is_terminating(),
             creation: metadata.creation_timestamp.map(|time| time.0),
@@ -75,9 +80,9 @@ impl Shared {
     /// Wakes the objects that take their credentials from one of `sources`.
     pub(super) fn wake_users_of(&self, sources: &HashSet<Source>) {
         let objects = self.objects();
-        let users = objects.iter().filter(|object| {
-            self.credentials.source(object).is_ok_and(|source| sources.contains(&source))
-        });
+        let users = objects
+            .iter()
+            .filter(|object| self.credentials.source(object).is_ok_and(|source| sources.contains(&source)));
         self.wakes.wake(users.map(|object| ObjectRef::from_obj(object.as_ref())));
     }
 

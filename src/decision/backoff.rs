@@ -10,7 +10,7 @@ pub(super) fn exponential(min: Duration, max: Duration, failures: u32) -> Durati
 /// The pause after the `failures`-th failed pass over one object: 1 s to 5 min, spread by up to a quarter so that
 /// objects that failed together do not come back together. `spread` is any number that differs between objects.
 pub fn error_backoff(failures: u32, spread: u64) -> Duration {
-    let pause = exponential(Duration::from_secs(1), Duration::from_secs(300), failures.saturating_sub(1));
+    let pause = exponential(Duration::from_secs(1), Duration::from_mins(5), failures.saturating_sub(1));
     let percent = u32::try_from(spread % 26).unwrap_or_default();
     pause + pause * percent / 100
 }

@@ -21,10 +21,14 @@ pub struct Claim {
 
 /// The claim that an object which is being deleted has to wait for: it is of this port, and either stays, or goes too
 /// but was there first.
-pub(super) fn blocking<'a>(object: &ZenlayerPort, created_time: Option<&str>, claims: &'a [Claim]) -> Option<&'a Claim> {
-    claims.iter().find(|claim| {
-        is_of_this_port(claim, created_time) && (!claim.terminating || precedes(claim, object))
-    })
+pub(super) fn blocking<'a>(
+    object: &ZenlayerPort,
+    created_time: Option<&str>,
+    claims: &'a [Claim],
+) -> Option<&'a Claim> {
+    claims
+        .iter()
+        .find(|claim| is_of_this_port(claim, created_time) && (!claim.terminating || precedes(claim, object)))
 }
 
 /// The claim of another object on the port of an object that lives.

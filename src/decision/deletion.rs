@@ -78,7 +78,9 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Unknown(word) => {
             return Verdict::wait(
                 Reason::UnknownPortStatus,
-                format!("Zenlayer says port {id} is {word:?}, a status that this version does not know; nothing is called."),
+                format!(
+                    "Zenlayer says port {id} is {word:?}, a status that this version does not know; nothing is called."
+                ),
                 Cadence::Slow,
             );
         }
@@ -121,7 +123,9 @@ fn in_place(
         return if_fresh(input, evidence, reading, || {
             Verdict::let_go(
                 Reason::PortRecycled,
-                format!("Port {id} lies in the recycle bin, where the policy Terminate leaves it to Zenlayer."),
+                format!(
+                    "Port {id} lies in the recycle bin, where the policy Terminate leaves it to Zenlayer."
+                ),
             )
         });
     }
@@ -129,7 +133,9 @@ fn in_place(
     if status.release.as_ref().is_some_and(|release| release.restored) {
         return Verdict::wait(
             Reason::RestoredElsewhere,
-            format!("Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."),
+            format!(
+                "Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."
+            ),
             Cadence::Slow,
         );
     }
@@ -149,7 +155,9 @@ fn in_place(
     if place == Place::Live && spec.deletion_policy == DeletionPolicy::Destroy {
         return Verdict::wait(
             Reason::NotInRecycleBin,
-            format!("Port {id} is RUNNING, and the policy Destroy releases only a port that lies in the recycle bin."),
+            format!(
+                "Port {id} is RUNNING, and the policy Destroy releases only a port that lies in the recycle bin."
+            ),
             Cadence::Held,
         );
     }
@@ -174,12 +182,18 @@ fn in_place(
 
 fn other_finalizers(input: &Input<'_>) -> Option<String> {
     let finalizers = input.object.metadata.finalizers.iter().flatten();
-    let others: Vec<&str> = finalizers.map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    let others: Vec<&str> =
+        finalizers.map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
     (!others.is_empty()).then(|| others.join(", "))
 }
 
 /// An act needs a reading that is fresh enough to justify it; without one, one is asked for.
-fn if_fresh(input: &Input<'_>, evidence: &Evidence, reading: &Reading, act: impl FnOnce() -> Verdict) -> Verdict {
+fn if_fresh(
+    input: &Input<'_>,
+    evidence: &Evidence,
+    reading: &Reading,
+    act: impl FnOnce() -> Verdict,
+) -> Verdict {
     if input.now.monotonic.since(reading.at) <= input.timing.reading_valid {
         act()
     } else {
@@ -216,7 +230,9 @@ fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, r
         .show_after(absences.first + input.timing.quiet),
         Proof::Unprovable => Verdict::wait(
             Reason::AbsenceUnproven,
-            format!("Port {id} was seen before, but the present credentials never saw it, so its absence proves nothing."),
+            format!(
+                "Port {id} was seen before, but the present credentials never saw it, so its absence proves nothing."
+            ),
             Cadence::Slow,
         ),
     }
@@ -235,7 +251,11 @@ fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo
         );
     }
     let word = port.port_status.as_str();
-    Verdict::wait(Reason::PortBusy, format!("Port {id} is {word}; nothing can be called until that ends."), Cadence::Release)
+    Verdict::wait(
+        Reason::PortBusy,
+        format!("Port {id} is {word}; nothing can be called until that ends."),
+        Cadence::Release,
+    )
 }
 
 fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
@@ -296,9 +316,10 @@ fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monot
         CallFailure::Refused { code } => {
             (refusal(code), format!("Zenlayer refused {name} for port {id} with {code} (attempt {attempt})."))
         }
-        CallFailure::NotSent { why } => {
-            (Reason::CloudUnavailable, format!("{name} for port {id} was not sent (attempt {attempt}): {why}."))
-        }
+        CallFailure::NotSent { why } => (
+            Reason::CloudUnavailable,
+            format!("{name} for port {id} was not sent (attempt {attempt}): {why}."),
+        ),
     };
     let soon = until.since(input.now.monotonic) <= input.timing.held_interval;
     Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)

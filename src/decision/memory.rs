@@ -61,12 +61,7 @@ fn take_in_identity(status: &mut ZenlayerPortStatus, port: &PortInfo, by: &Finge
     }
 }
 
-fn take_in_release(
-    release: &mut Release,
-    input: &Input<'_>,
-    status: &ZenlayerPortStatus,
-    good: &Reading,
-) {
+fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPortStatus, good: &Reading) {
     let seen = match &good.presence {
         Presence::Seen(port) if identity(status, port) == Identity::Changed => return,
         Presence::Seen(port) => Some(&port.port_status),
@@ -82,12 +77,12 @@ fn take_in_release(
     let read_after_call = input.context.call_known_since.is_some_and(|known| good.at >= known);
     call.landed |= read_after_call
         && match (call.action, seen) {
-        (CallAction::TerminatePort, Some(PortStatus::Deleting | PortStatus::Recycled)) => true,
-        (CallAction::DestroyPort, Some(PortStatus::Destroying | PortStatus::Destroyed)) => true,
-        // One reading without the port is not enough to call it landed: were it a slip of the list, the next call would
-        // go out while this one may still be carried out. `proof` judges absences.
-        (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,
-    };
+            (CallAction::TerminatePort, Some(PortStatus::Deleting | PortStatus::Recycled)) => true,
+            (CallAction::DestroyPort, Some(PortStatus::Destroying | PortStatus::Destroyed)) => true,
+            // One reading without the port is not enough to call it landed: were it a slip of the list, the next call would
+            // go out while this one may still be carried out. `proof` judges absences.
+            (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,
+        };
 }
 
 /// Two readings far enough apart say that the port is live, and none between them says otherwise.
@@ -99,7 +94,8 @@ fn live_long_enough(input: &Input<'_>, good: &Reading) -> bool {
 pub(super) fn restoration_known_at(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Monotonic> {
     let release = status.release.as_ref()?;
     let good = input.evidence?.good.as_ref()?;
-    (release.seen_recycled && !release.restored && is_live(good)).then(|| good.since + input.timing.restored_apart)
+    (release.seen_recycled && !release.restored && is_live(good))
+        .then(|| good.since + input.timing.restored_apart)
 }
 
 fn is_live(good: &Reading) -> bool {

@@ -73,7 +73,9 @@ fn demand(input: &Input<'_>, status: &ZenlayerPortStatus) -> Demand {
     let last_seen = status.port.as_ref().map(ObservedPort::port_status).unwrap_or_default();
     match last_seen {
         _ if accepted => Demand { readings: 2, span: timing.destroyed, says },
-        PortStatus::Destroying | PortStatus::Destroyed => Demand { readings: 2, span: timing.destroyed, says },
+        PortStatus::Destroying | PortStatus::Destroyed => {
+            Demand { readings: 2, span: timing.destroyed, says }
+        }
         PortStatus::Recycled | PortStatus::Deleting => Demand { readings: 3, span: timing.recycled, says },
         PortStatus::Creating
         | PortStatus::Running
@@ -86,7 +88,8 @@ fn demand(input: &Input<'_>, status: &ZenlayerPortStatus) -> Demand {
 /// Whether the port's end is the doing of this deletion: a DestroyPort of it was accepted, or was sent and not refused.
 pub(super) fn destroyed_by_us(release: &Release) -> bool {
     let sent = |call: &Call| {
-        call.action == CallAction::DestroyPort && !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
+        call.action == CallAction::DestroyPort
+            && !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
     };
     release.destroy_accepted || release.call.as_ref().is_some_and(sent)
 }

@@ -35,7 +35,11 @@ pub(super) enum Blocked {
     UntilLanded(Monotonic),
 }
 
-pub(super) fn standing<'a>(input: &Input<'_>, release: Option<&'a Release>, reading: &Reading) -> Standing<'a> {
+pub(super) fn standing<'a>(
+    input: &Input<'_>,
+    release: Option<&'a Release>,
+    reading: &Reading,
+) -> Standing<'a> {
     let Some(call) = release.and_then(|release| release.call.as_ref()) else { return Standing::Free };
     let now = input.now.monotonic;
     // Not known yet to this process: known from now on.
@@ -44,13 +48,23 @@ pub(super) fn standing<'a>(input: &Input<'_>, release: Option<&'a Release>, read
         _ if call.landed => Standing::Free,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => {
             let settled = known + input.timing.settle;
-            if reading.at >= settled { Standing::Free } else { Standing::Blocks(call, Blocked::UntilSettled(settled)) }
+            if reading.at >= settled {
+                Standing::Free
+            } else {
+                Standing::Blocks(call, Blocked::UntilSettled(settled))
+            }
         }
         CallOutcome::Accepted { .. } => {
             let given_up = known + input.timing.land;
-            if reading.at >= given_up { Standing::Free } else { Standing::Blocks(call, Blocked::UntilLanded(given_up)) }
+            if reading.at >= given_up {
+                Standing::Free
+            } else {
+                Standing::Blocks(call, Blocked::UntilLanded(given_up))
+            }
         }
-        CallOutcome::Refused { code, .. } => failed(input, call, CallFailure::Refused { code }, known, reading),
+        CallOutcome::Refused { code, .. } => {
+            failed(input, call, CallFailure::Refused { code }, known, reading)
+        }
         CallOutcome::NotSent { why } => failed(input, call, CallFailure::NotSent { why }, known, reading),
     }
 }
@@ -100,9 +114,10 @@ pub(super) fn open(
 
 pub(super) fn is_pending(object: &ZenlayerPort, uid: &str, attempt: i64) -> bool {
     object.metadata.uid.as_deref() == Some(uid)
-        && object.release().and_then(|release| release.call.as_ref()).is_some_and(|call| {
-            call.attempt == attempt && call.outcome == CallOutcome::Pending {}
-        })
+        && object
+            .release()
+            .and_then(|release| release.call.as_ref())
+            .is_some_and(|call| call.attempt == attempt && call.outcome == CallOutcome::Pending {})
 }
 
 /// The object's status with the outcome of its newest call.

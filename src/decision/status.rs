@@ -137,7 +137,12 @@ enum Stall {
     Stalled,
 }
 
-fn set_conditions(input: &Input<'_>, status: &mut ZenlayerPortStatus, reason: Reason, message: &str) -> Stall {
+fn set_conditions(
+    input: &Input<'_>,
+    status: &mut ZenlayerPortStatus,
+    reason: Reason,
+    message: &str,
+) -> Stall {
     let ready = Condition {
         type_: READY.to_owned(),
         status: match reason.readiness() {

@@ -74,7 +74,8 @@ impl Timing {
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let scale = |duration: Duration| duration.mul_f64(factor);
-        let Self { reading_valid, grace, settle, land, restored_apart, quiet, credentials_recheck, .. } = self;
+        let Self { reading_valid, grace, settle, land, restored_apart, quiet, credentials_recheck, .. } =
+            self;
         let ProofTiming { never_seen, never_seen_object_age, destroyed, recycled, otherwise } = self.proof;
         Self {
             reading_valid: scale(reading_valid),

@@ -44,14 +44,18 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Running => (Reason::Running, format!("Port {id} is RUNNING.")),
         PortStatus::Recycled => (
             Reason::PortRecycled,
-            format!("Port {id} lies in the recycle bin; Zenlayer releases it itself within 24 hours to 2 days."),
+            format!(
+                "Port {id} lies in the recycle bin; Zenlayer releases it itself within 24 hours to 2 days."
+            ),
         ),
         PortStatus::Creating | PortStatus::Updating | PortStatus::Deleting | PortStatus::Recovering => {
             (Reason::PortBusy, format!("Port {id} is {}.", port.port_status.as_str()))
         }
         PortStatus::Destroying => (
             Reason::Destroying,
-            format!("Zenlayer is destroying port {id}, by somebody else's doing: this object is not deleted."),
+            format!(
+                "Zenlayer is destroying port {id}, by somebody else's doing: this object is not deleted."
+            ),
         ),
         PortStatus::Destroyed => {
             (Reason::PortNotFound, format!("Port {id} is DESTROYED, by somebody else's doing."))
@@ -74,11 +78,13 @@ fn absent(input: &Input<'_>, evidence: &Evidence) -> Verdict {
     let id = &input.object.spec.port_id;
     let apart = input.timing.proof.destroyed;
     match evidence.absences {
-        Some(absences) if absences.count >= 2 && absences.last.since(absences.first) >= apart => Verdict::wait(
-            Reason::PortNotFound,
-            format!("Zenlayer lists no port {id} to these credentials."),
-            Cadence::Slow,
-        ),
+        Some(absences) if absences.count >= 2 && absences.last.since(absences.first) >= apart => {
+            Verdict::wait(
+                Reason::PortNotFound,
+                format!("Zenlayer lists no port {id} to these credentials."),
+                Cadence::Slow,
+            )
+        }
         Some(absences) => Verdict::wait(
             Reason::ConfirmingAbsence,
             format!("Port {id} is not listed; another reading makes sure."),
@@ -91,6 +97,7 @@ fn absent(input: &Input<'_>, evidence: &Evidence) -> Verdict {
 }
 
 /// The newest reading, if it is young enough to be shown; else what to say and do without one.
+#[expect(clippy::result_large_err, reason = "a verdict is no error, and one is made a pass")]
 pub(super) fn current_reading<'a>(input: &Input<'a>) -> Result<(&'a Evidence, &'a Reading), Verdict> {
     let Some(evidence) = input.evidence else {
         let fact = format!("Port {} is about to be read.", input.object.spec.port_id);
@@ -130,21 +137,25 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
             .show_after(since.max(evidence.waiting_since) + input.timing.quiet);
     };
     let (reason, fact) = match &failure.why {
-        Unreadable::Unavailable(detail) => {
-            (Reason::CloudUnavailable, format!("Port {id} cannot be read: {detail}. It is tried again by itself."))
-        }
+        Unreadable::Unavailable(detail) => (
+            Reason::CloudUnavailable,
+            format!("Port {id} cannot be read: {detail}. It is tried again by itself."),
+        ),
         Unreadable::Throttled => {
             (Reason::Throttled, format!("Port {id} cannot be read: Zenlayer limits this account's requests."))
         }
-        Unreadable::Unauthorized(code) => {
-            (Reason::Unauthorized, format!("Port {id} cannot be read: Zenlayer rejects the credentials ({code})."))
-        }
-        Unreadable::PermissionDenied(code) => {
-            (Reason::PermissionDenied, format!("Port {id} cannot be read: DescribePorts is forbidden ({code})."))
-        }
-        Unreadable::ClockSkew => {
-            (Reason::ClockSkew, format!("Port {id} cannot be read: Zenlayer says the request's time is wrong."))
-        }
+        Unreadable::Unauthorized(code) => (
+            Reason::Unauthorized,
+            format!("Port {id} cannot be read: Zenlayer rejects the credentials ({code})."),
+        ),
+        Unreadable::PermissionDenied(code) => (
+            Reason::PermissionDenied,
+            format!("Port {id} cannot be read: DescribePorts is forbidden ({code})."),
+        ),
+        Unreadable::ClockSkew => (
+            Reason::ClockSkew,
+            format!("Port {id} cannot be read: Zenlayer says the request's time is wrong."),
+        ),
         Unreadable::Refused(code) => {
             (Reason::Refused, format!("Port {id} cannot be read: Zenlayer refuses the request ({code})."))
         }
@@ -155,7 +166,8 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
 pub(super) fn without_credentials(input: &Input<'_>, why: &str) -> Verdict {
     Verdict {
         want: None,
-        ..Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow).deadline(input.timing.credentials_recheck)
+        ..Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
+            .deadline(input.timing.credentials_recheck)
     }
 }
 

@@ -12,11 +12,11 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::cohort::{Chunk, Cohort};
-use crate::wakes::WakeSender;
 use super::{Account, MirrorSettings, PortReader, lock};
 use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::Unreadable;
 use crate::port::PortInfo;
+use crate::wakes::WakeSender;
 
 /// Counts the reads of all accounts.
 #[derive(Debug, Default)]

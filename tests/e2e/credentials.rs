@@ -56,7 +56,8 @@ fn the_operators_own_credentials_serve_the_namespaces_that_are_listed() {
 fn the_operators_own_credentials_serve_no_namespace_that_is_not_listed() {
     run(async {
         let elsewhere = "credentials.namespaces={somewhere-else}";
-        let world = given([recycled("port-1")]).without_secret().own_credentials().value(elsewhere).start().await?;
+        let world =
+            given([recycled("port-1")]).without_secret().own_credentials().value(elsewhere).start().await?;
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.delete("edge").await?;

@@ -12,7 +12,8 @@ const RESYNC: &str = "polling.resyncInterval=10s";
 fn deletion_protection_holds_until_the_printed_command_takes_it_off() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;
-        let spec = json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } });
+        let spec =
+            json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } });
         world.create("edge", spec).await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;

@@ -43,11 +43,16 @@ fn a_deletion_is_told_in_two_events() {
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
-        let events = ["get", "events", "--sort-by=.metadata.creationTimestamp", "-o", "jsonpath={.items[*].reason}"];
+        let events =
+            ["get", "events", "--sort-by=.metadata.creationTimestamp", "-o", "jsonpath={.items[*].reason}"];
         let events = world.kubectl(&events).await?;
         let mut reasons: Vec<&str> = events.split_whitespace().collect();
         reasons.sort_unstable();
-        assert_eq!(reasons, ["Destroying", "PortDestroyed", "PortRecycled"], "the first two are of the deletion");
+        assert_eq!(
+            reasons,
+            ["Destroying", "PortDestroyed", "PortRecycled"],
+            "the first two are of the deletion"
+        );
         Ok(())
     });
 }
@@ -79,7 +84,11 @@ fn the_api_server_refuses_what_is_not_allowed_and_says_what_is() {
         refused(json!({ "portId": "p".repeat(65) }), "spec.portId").await;
         refused(json!({}), "spec.portId: Required value").await;
         refused(spec("port-1", "Obliterate"), "supported values: \"Destroy\", \"TerminateAndDestroy\"").await;
-        refused(json!({ "portId": "port-1", "deletePolicy": "Retain" }), "unknown field \"spec.deletePolicy\"").await;
+        refused(
+            json!({ "portId": "port-1", "deletePolicy": "Retain" }),
+            "unknown field \"spec.deletePolicy\"",
+        )
+        .await;
         world.own("edge", "port-1", "Retain").await?;
         refused(spec("port-2", "Retain"), "portId cannot be changed: create another ZenlayerPort").await;
         Ok(())

@@ -1,8 +1,8 @@
 //! The operator as its users meet it: installed by Helm on a real API server, run as its Deployment says, driven by
 //! kubectl; Zenlayer is the simulator, whose journal is the witness.
 
-mod credentials;
 mod crashes;
+mod credentials;
 mod holds;
 mod kubectl;
 mod namespaces;

@@ -22,7 +22,8 @@ fn a_recycled_port_is_destroyed_and_its_object_goes_only_after_the_port_is_gone(
 #[test]
 fn a_port_that_is_listed_as_destroyed_for_a_while_is_gone() {
     run(async {
-        let setup = given([recycled("port-1")]).times(|times| times.destroyed_listed_for = Duration::from_secs(600));
+        let setup =
+            given([recycled("port-1")]).times(|times| times.destroyed_listed_for = Duration::from_mins(10));
         let world = setup.start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
@@ -134,7 +135,8 @@ fn a_hundred_and_fifty_ports_of_one_account_are_destroyed_once_each() {
         let ids: Vec<String> = (0..150).map(|number| format!("port-{number}")).collect();
         let world = given(ids.iter().map(|id| recycled(id))).start().await?;
         let objects = ids.iter().map(|id| world.manifest(id, &crate::world::spec(id, "Destroy")));
-        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() });
+        let list =
+            serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() });
         world.cluster.apply(&list.to_string()).await?;
         for id in &ids {
             world.until_alive(id, "PortRecycled").await?;

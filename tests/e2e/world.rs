@@ -43,8 +43,10 @@ async fn cluster() -> Result<&'static Cluster> {
             cluster.kubectl(&["apply", "-f", CRD]).await?;
             let objects = Api::<ZenlayerPort>::all(cluster.client().await?);
             // A new kind is served a moment after it is established.
-            until("ZenlayerPorts are served", async || Ok(objects.list(&kube::api::ListParams::default()).await.ok()))
-                .await?;
+            until("ZenlayerPorts are served", async || {
+                Ok(objects.list(&kube::api::ListParams::default()).await.ok())
+            })
+            .await?;
             Ok(cluster)
         })
         .await
@@ -272,7 +274,9 @@ impl World {
     pub async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
         let objects = self.objects().await?;
         let waiting = until("the reason appears", async || {
-            let Some(object) = objects.get_opt(name).await? else { bail!("{name} is gone, before it was {reason}") };
+            let Some(object) = objects.get_opt(name).await? else {
+                bail!("{name} is gone, before it was {reason}")
+            };
             let ready = ready(&object);
             Ok(ready.filter(|(seen, _)| seen == reason).map(|(_, message)| message))
         });
@@ -288,7 +292,9 @@ impl World {
     /// Waits until the object is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
-        let gone = until("the object is gone", async || Ok(objects.get_opt(name).await?.is_none().then_some(()))).await;
+        let gone =
+            until("the object is gone", async || Ok(objects.get_opt(name).await?.is_none().then_some(())))
+                .await;
         if gone.is_ok() {
             return Ok(());
         }
@@ -332,7 +338,7 @@ impl World {
         let others: Vec<_> = journal
             .calls("DestroyPort")
             .flat_map(|call| call.port_ids.clone())
-            .filter(|port| !destroyed.iter().any(|meant| *meant == &**port))
+            .filter(|port| !destroyed.contains(&&**port))
             .collect();
         assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
     }
