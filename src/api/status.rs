@@ -166,20 +166,29 @@ pub enum CallOutcome {
     /// Zenlayer accepted the call; the work itself is asynchronous.
     #[serde(rename_all = "camelCase")]
     Accepted {
+        /// Zenlayer's id of the request, which its support asks for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
     /// Zenlayer refused the call: nothing was changed.
     #[serde(rename_all = "camelCase")]
     Refused {
+        /// Zenlayer's error code.
         code: String,
+        /// Zenlayer's id of the request, which its support asks for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
     /// It never left the operator: nothing was changed.
     #[serde(rename_all = "camelCase")]
-    NotSent { why: String },
+    NotSent {
+        /// What kept it from being sent.
+        why: String,
+    },
     /// No answer that could be understood: it may or may not have been carried out.
     #[serde(rename_all = "camelCase")]
-    Unclear { why: String },
+    Unclear {
+        /// What came instead of an answer.
+        why: String,
+    },
 }

@@ -1,5 +1,6 @@
 //! kubectl and helm, as a person would run them.
 
+use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -106,12 +107,30 @@ impl Tool {
         let context = self.context_args();
         let words =
             [self.binary.file_name()].into_iter().chain(context.as_deref()).chain(args.iter().copied());
-        shell_words::join(words)
+        words.map(quoted).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// A word as one would type it: in quotes only where a shell needs them.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_=.,:/@".contains(char);
+    if !word.is_empty() && word.chars().all(is_plain) { word.into() } else { shell_words::quote(word) }
 }
 
 /// The program of this name in the first folder of `PATH` that has one.
 pub fn on_path(binary: Binary) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(binary.file_name())).find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_shown_as_one_would_type_it() {
+        let kubectl = Tool::new(Binary::Kubectl, "/opt/kubectl".into()).context(Some("kind".to_owned()));
+        let shown = kubectl.command_line(&["patch", "zlp", "a", "--type=merge", "-p", r#"{"spec":{}}"#, ""]);
+        assert_eq!(shown, r#"kubectl --context=kind patch zlp a --type=merge -p '{"spec":{}}' ''"#);
+    }
 }

@@ -37,7 +37,7 @@ impl Stage {
     /// Plays it and prints each step and the verdict. An error: a step was not done in its time, or the verdict
     /// has faults.
     pub async fn play(&self, journal: impl AsyncFn() -> Result<Journal>) -> Result<()> {
-        let played = self.acts().await;
+        let played = self.acts(&journal).await;
         let verdict = judge(&CASES, &journal().await?, &self.objects().await?);
         println!("\n{verdict}");
         played?;
@@ -49,7 +49,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn acts(&self) -> Result<()> {
+    async fn acts(&self, journal: &impl AsyncFn() -> Result<Journal>) -> Result<()> {
         self.create().await?;
         self.until("every object shows its port", |objects| {
             CASES.iter().all(|case| reason(objects, case) == Some(case.first_reason().as_str()))
@@ -65,7 +65,9 @@ impl Stage {
                 })
             })
             .await?;
+        let so_far = journal().await?;
         for case in CASES.iter().filter(|case| matches!(case.wish, Wish::FollowAdvice(_))) {
+            verdict::ensure_uncalled(case, &so_far)?;
             self.follow_advice(case, &objects).await?;
         }
         self.until("nothing is left but what is not to be deleted", |objects| {

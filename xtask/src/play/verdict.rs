@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::{Result, ensure};
 use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 
 use super::journal::{Calls, Change, Journal};
@@ -27,6 +28,15 @@ pub fn judge(cases: &[Case], journal: &Journal, objects: &[ZenlayerPort]) -> Ver
         describes: journal.requests("DescribePorts"),
         faults,
     }
+}
+
+/// An error if the port of an object that is held was called for before a person had followed the advice.
+pub(super) fn ensure_uncalled(case: &Case, journal: &Journal) -> Result<()> {
+    for change in Change::ALL {
+        let Calls { sent, .. } = journal.calls(change, case.port_id);
+        ensure!(sent == 0, "{}: {} was called {sent} times while it was held", case.object, change.action());
+    }
+    Ok(())
 }
 
 fn faults_of(case: &Case, journal: &Journal, objects: &[ZenlayerPort]) -> Vec<String> {
@@ -232,6 +242,15 @@ mod tests {
         let (mut journal, objects) = as_asked();
         journal.sends(Change::Destroy, "port-of-a-stranger");
         assert_only_fault(&journal, &objects, "port-of-a-stranger");
+    }
+
+    #[test]
+    fn a_call_for_an_object_that_is_held_is_a_fault() {
+        let mut journal = Journal::default();
+        ensure_uncalled(case("running"), &journal).expect("nothing was called");
+        journal.sends(Change::Terminate, "port-running");
+        let fault = ensure_uncalled(case("running"), &journal).expect_err("called while held").to_string();
+        assert!(fault.contains("running: TerminatePort was called 1 times while it was held"), "{fault}");
     }
 
     #[test]
