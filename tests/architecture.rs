@@ -146,6 +146,6 @@ fn contains_word(line: &str, wanted: &str) -> bool {
     line.match_indices(wanted).any(|(at, _)| {
         let (before, after) = (&line[..at], &line[at + wanted.len()..]);
         let open_end = wanted.ends_with(of_word);
-        !before.ends_with(of_word) && !(open_end && after.starts_with(of_word))
+        !(before.ends_with(of_word) || open_end && after.starts_with(of_word))
     })
 }

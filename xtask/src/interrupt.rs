@@ -2,8 +2,14 @@
 
 use std::io;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The work was dropped: nothing went wrong, so there is nothing to look into.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("interrupted")]
+pub struct Interrupted;
 
 /// Listens from its making on: from then the signals no longer end the process by themselves.
 #[derive(Debug)]
@@ -26,11 +32,11 @@ impl Interrupt {
         }
     }
 
-    /// Does `work`; an error if a signal comes first, which drops the work where it is.
+    /// Does `work`; [`Interrupted`] if a signal comes first, which drops the work where it is.
     pub async fn unless<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             result = work => result,
-            () = self.wait() => bail!("interrupted"),
+            () = self.wait() => Err(Interrupted.into()),
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use self::world::World;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::play::Stage;
 
 /// Where the play takes place; it is the only namespace of the cluster that anybody cares about.
@@ -39,6 +39,7 @@ pub async fn run(options: Options) -> Result<()> {
     let played = interrupt.unless(stage.play(async || world.journal())).await;
     match &played {
         Ok(()) => println!("All came as it was asked."),
+        Err(error) if error.is::<Interrupted>() => return played,
         Err(_) => eprintln!("The operator's log:\n{}", world.operator_log()),
     }
     if options.keep {

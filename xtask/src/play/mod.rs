@@ -12,6 +12,8 @@ use serde::Deserialize;
 use tokio::time::{self, Instant};
 use zenlayer_port_operator::api::{READY, ZenlayerPort};
 
+use crate::tool::Tool;
+
 pub use cases::{CASES, Case, TIMES, Wish};
 pub use journal::{Calls, Change, Journal};
 pub use verdict::{Verdict, judge};
@@ -29,7 +31,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Where the play takes place: a namespace in which nothing is yet, of a cluster in which the operator runs.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    pub kubectl: crate::tool::Tool,
+    pub kubectl: Tool,
     pub namespace: String,
 }
 

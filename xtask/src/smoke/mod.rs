@@ -13,15 +13,15 @@ use zenlayer_port_operator::api;
 
 pub use self::image::Image;
 use crate::chart::{self, RELEASE};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::play::{CASES, Stage, Wish};
 use crate::tool::Tool;
 
 /// Try the images and the chart in a cluster with nodes, against a simulated Zenlayer in a Pod.
 ///
-/// Makes a namespace under Pod Security "restricted", installs the chart in it, creates and deletes `ZenlayerPort` objects as
-/// `cargo xtask demo` does, but in real times (about 2 minutes), checks the simulator's journal, and removes all of
-/// it again, whatever came of it. On failure the operator's log is printed.
+/// Makes a namespace under Pod Security "restricted", installs the chart in it, creates and deletes `ZenlayerPort`
+/// objects as `cargo xtask demo` does, but in real times (about 2 minutes), checks the simulator's journal, and
+/// removes all of it again, whatever came of it. On failure the operator's log is printed.
 ///
 /// Needs a cluster without a zenlayer-port-operator in it, and rights to create cluster-wide objects.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub async fn run(options: Options) -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
     let smoke = Smoke::prepare(kubectl, helm).await?;
     let tried = interrupt.unless(smoke.try_out(&options.image, &simulator_image)).await;
-    if tried.is_err() {
+    if tried.as_ref().is_err_and(|error| !error.is::<Interrupted>()) {
         smoke.print_diagnostics().await;
     }
     println!("\nRemoving it all …");
