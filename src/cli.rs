@@ -1,6 +1,7 @@
 //! The command line. Every flag is also an environment variable.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::{Clients, OwnCredentials, Settings, run};
-use crate::decision::Timing;
+use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
+use crate::decision::{GateSettings, Timing};
+use crate::lease::{LeaseSettings, LeaseTiming};
 use crate::server::{self, LogFormat};
+use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
 
 /// A request to the API server that takes longer than this is given up. Watches have no such bound.
@@ -33,6 +36,8 @@ pub enum Command {
     Run,
     /// Print the CustomResourceDefinition.
     Crd,
+    /// Fail, and name them, while ZenlayerPorts have the operator's finalizer (of --watch-namespaces, if given).
+    CheckUninstall,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -61,6 +66,11 @@ pub struct Run {
     #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
     credentials_namespaces: Vec<String>,
 
+    /// Keep a copy of each Secret in use in the operator's own namespace, so that a Secret which is deleted together with
+    /// its namespace still releases the ports there.
+    #[arg(long, env, global = true, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    credentials_keep_copies: bool,
+
     /// The namespaces to watch, separated by commas; none: all.
     #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
@@ -77,6 +87,15 @@ pub struct Run {
     #[arg(long, env, global = true, default_value = "10s", value_parser = duration)]
     deletion_grace: Duration,
 
+    /// Hold deletions if more than this many begin within ten minutes under one credential, until a person approves
+    /// them; 0: never.
+    #[arg(long, env, global = true, default_value = "20")]
+    mass_deletion_threshold: u32,
+
+    /// Release no port before a person has approved it.
+    #[arg(long, env, global = true, action = ArgAction::SetTrue)]
+    require_approval: bool,
+
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env, global = true, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -92,9 +111,17 @@ pub struct Run {
     #[arg(long, env, global = true, hide = true, default_value_t = 1.0)]
     time_scale: f64,
 
-    /// The name of the Pod, shown in Events.
+    /// The Lease by which replicas agree on the one that works.
+    #[arg(long, env, global = true, hide = true, default_value = "zenlayer-port-operator")]
+    lease_name: String,
+
+    /// The name of the Pod, shown in Events and in the Lease.
     #[arg(long, env, global = true, hide = true)]
     pod_name: Option<String>,
+
+    /// The namespace of the Pod, where the Lease and the copies of credentials are.
+    #[arg(long, env, global = true, hide = true)]
+    pod_namespace: Option<String>,
 }
 
 impl Run {
@@ -121,6 +148,10 @@ impl Run {
         run(settings, clients, transport, listener, shutdown).await?;
         tracing::info!("zenlayer-port-operator has stopped");
         Ok(())
+    }
+
+    pub async fn check_uninstall(self) -> anyhow::Result<()> {
+        uninstall::check(&clients().await?.request, &self.watch_namespaces).await
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
@@ -155,7 +186,21 @@ impl Run {
         Ok(Settings {
             watch_namespaces: self.watch_namespaces.clone(),
             own_credentials,
+            credential_copies: if self.credentials_keep_copies {
+                CredentialCopies::Keep
+            } else {
+                CredentialCopies::None
+            },
             timing: self.timing(endpoint)?,
+            gates: GateSettings {
+                mass_deletion_threshold: NonZeroU32::new(self.mass_deletion_threshold),
+                require_approval: self.require_approval,
+            },
+            lease: LeaseSettings {
+                namespace: self.pod_namespace.clone(),
+                name: self.lease_name.clone(),
+                timing: LeaseTiming::default().scaled(self.time_scale),
+            },
             instance: self.pod_name.clone(),
         })
     }

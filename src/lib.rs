@@ -22,8 +22,9 @@
 //! | [`zenlayer`] | the client of Zenlayer's API |
 //! | [`mirror`] | what the cloud says of every port that somebody waits for |
 //! | [`controller`] | streams, passes, execution, credentials, events |
+//! | [`lease`] | which of several replicas works |
 //! | [`server`] | health, metrics, log |
-//! | [`cli`], [`manifest`] | the command line, and the texts that are generated |
+//! | [`cli`], [`manifest`], [`uninstall`] | the command line, the texts that are generated, and the check before an end |
 //!
 //! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
 
@@ -33,9 +34,11 @@ pub mod clock;
 pub mod controller;
 pub mod decision;
 pub mod fingerprint;
+pub mod lease;
 pub mod manifest;
 pub mod mirror;
 pub mod port;
 pub mod server;
+pub mod uninstall;
 pub mod wakes;
 pub mod zenlayer;

@@ -7,10 +7,10 @@ fn main() -> anyhow::Result<()> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let cli = Cli::parse();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => {
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli.run.run())
-        }
+        Command::Run => runtime()?.block_on(cli.run.run()),
+        Command::CheckUninstall => runtime()?.block_on(cli.run.check_uninstall()),
         Command::Crd => {
             print!("{}", zenlayer_port_operator::manifest::custom_resource_definition()?);
             Ok(())

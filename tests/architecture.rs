@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
             "tracing",
             "zenlayer",
             "mirror",
+            "lease",
             "controller",
             "server",
         ],
@@ -41,7 +42,31 @@ const RULES: &[Rule] = &[
         imports: &["kube", "k8s_openapi", "api", "decision", "mirror", "controller", "server"],
         words: &[],
     },
-    Rule { of: "mirror", imports: &["kube", "k8s_openapi", "api", "controller", "server"], words: &[] },
+    Rule {
+        of: "mirror",
+        imports: &["kube", "k8s_openapi", "api", "lease", "controller", "server"],
+        words: &[],
+    },
+    Rule {
+        of: "lease",
+        imports: &["reqwest", "decision", "zenlayer", "mirror", "controller", "server"],
+        words: &[],
+    },
+    Rule {
+        of: "lease/election.rs",
+        imports: &[
+            "tokio",
+            "tokio_util",
+            "futures",
+            "kube",
+            "k8s_openapi",
+            "rustix",
+            "aws_lc_rs",
+            "tracing",
+            "jiff",
+        ],
+        words: &["Clock", "Instant", "SystemTime", "now()"],
+    },
     // The words that all of them share.
     Rule {
         of: "port.rs",

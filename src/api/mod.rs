@@ -2,6 +2,7 @@
 //!
 //! The doc comments on the fields are what `kubectl explain zenlayerport` prints.
 
+mod approval;
 mod reason;
 mod status;
 
@@ -11,6 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use approval::APPROVE_ANNOTATION;
 pub use reason::{Actor, EventType, READY, RECONCILING, Readiness, Reason, STALLED};
 pub use status::{Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
 
@@ -115,11 +117,26 @@ pub enum DeletionPolicy {
 }
 
 /// Names a Secret in the object's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 pub struct CredentialsRef {
     /// Name of a Secret in the same namespace with the keys `accessKeyId` and `accessKeyPassword`, or `token`.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("credentialsRef.name is the name of a Secret: lower case letters, digits, '-' and '.'"))]
     pub name: String,
+}
+
+impl CredentialsRef {
+    /// Whether the name can be that of a Secret. It becomes a part of a path, which must not lead elsewhere, and an object
+    /// may be older than the schema that refuses such a name.
+    pub fn is_well_formed(&self) -> bool {
+        let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let name = self.name.as_bytes();
+        name.len() <= 253
+            && name.iter().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'.'))
+            && name.first().is_some_and(alphanumeric)
+            && name.last().is_some_and(alphanumeric)
+    }
 }
 
 impl JsonSchema for PortId {

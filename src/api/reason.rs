@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use super::ZenlayerPort;
+use super::approval::approve_all_command;
+
 /// The condition that sums up: is the port in service, and if not, why.
 pub const READY: &str = "Ready";
 /// Abnormal-true (kstatus): the operator or Zenlayer will move things on.
@@ -113,8 +116,12 @@ reasons! {
          kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
     IdentityChanged: False, Person, stalls after None, event WARNING,
         "The id now names a port with another creation time than the one this object owned.",
-        "To let go of the object and leave the new port alone: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "To leave the new port alone, set spec.deletionPolicy to Retain; to own it from now on: {approve}";
+
+    InvalidSpec: False, Person, stalls after None, event WARNING,
+        "This version of the operator cannot parse the object, so it decides nothing about it.",
+        "Correct it, or run a version of the operator that knows what it says: \
+         kubectl edit zenlayerport {name} -n {namespace}";
 
     CredentialsUnavailable: Unknown, Person, stalls after None, event WARNING,
         "There are no usable credentials for this object.",
@@ -156,8 +163,23 @@ reasons! {
          kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
     RestoredElsewhere: False, Person, stalls after None, event WARNING,
         "After this deletion had seen the port in the recycle bin, somebody restored it.",
-        "To let go of the port and leave it as it is: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "To leave the port as it is, set spec.deletionPolicy to Retain; to release it all the same: {approve}";
+    MassDeletion: False, Person, stalls after None, event WARNING,
+        "Many objects whose calls one credential signs were deleted within ten minutes; none of their ports is released \
+         before somebody has looked.",
+        "To keep the ports, set spec.deletionPolicy to Retain; to release all that are held so in the namespace: \
+         {approve-all}";
+    CRDDeleted: False, Person, stalls after None, event WARNING,
+        "The CustomResourceDefinition is being deleted, and this object with it; that alone releases no port.",
+        "To keep the port, set spec.deletionPolicy to Retain; to release it: {approve}";
+    ApprovalRequired: False, Person, stalls after None, event WARNING,
+        "The operator runs with --require-approval: each release waits for a person's consent.",
+        "To release the port: {approve}";
+    ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
+        "Whether the CustomResourceDefinition is being deleted could not be read; nothing is called without knowing.", "";
+    InUse: False, Person, stalls after None, event WARNING,
+        "Zenlayer refuses the call, and the port is in use.",
+        "Delete what uses it at Zenlayer first; it is tried again by itself.";
     Terminating: False, Zenlayer, stalls after Some(10 * MINUTE), event NORMAL,
         "TerminatePort was called; Zenlayer moves the port to the recycle bin.",
         "If it lasts, ask Zenlayer's support about the port.";
@@ -191,8 +213,24 @@ impl Reason {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
 
+    /// Whether a person may consent to pass a hold of this reason (see [`ZenlayerPort::approves`]).
+    pub fn is_approvable(self) -> bool {
+        self.advice().contains(APPROVE) || self.advice().contains(APPROVE_ALL)
+    }
+
     /// The advice for one object, ready to be typed.
-    pub fn advice_for(self, namespace: &str, name: &str) -> String {
-        self.advice().replace("{namespace}", namespace).replace("{name}", name)
+    pub fn advice_for(self, object: &ZenlayerPort) -> String {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        self.advice()
+            .replace(APPROVE, &object.approve_command(self))
+            .replace(APPROVE_ALL, &approve_all_command(self, namespace))
+            .replace("{namespace}", namespace)
+            .replace("{name}", name)
     }
 }
+
+/// Stands for the command that approves the hold of one object.
+const APPROVE: &str = "{approve}";
+/// Stands for the command that approves the hold of all objects of the namespace that are latched so.
+const APPROVE_ALL: &str = "{approve-all}";

@@ -101,6 +101,7 @@ pub struct PortIdentity {
 
 /// The record of one deletion. All of it but `call` outlives the calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that outlives the calls")]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The uid of the object that this record belongs to; that of another uid is ignored.
@@ -111,6 +112,9 @@ pub struct Release {
     /// After that it was live again: somebody restored it.
     #[serde(default)]
     pub restored: bool,
+    /// This deletion was one of many at a time, and is held until a person approves it.
+    #[serde(default)]
+    pub latched: bool,
     /// Zenlayer has accepted a DestroyPort of this deletion.
     #[serde(default)]
     pub destroy_accepted: bool,

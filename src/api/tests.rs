@@ -234,18 +234,21 @@ fn an_unknown_policy_is_an_error_and_not_a_default() {
     assert!(serde_json::from_value::<ZenlayerPortSpec>(spec).is_err());
 }
 
+pub(super) const UID: &str = "5f0c9a3e-0000-4000-8000-000000000001";
+
+pub(super) fn object(uid: Option<&str>) -> ZenlayerPort {
+    serde_json::from_value(json!({
+        "apiVersion": "sdn.zenlayer.com/v1alpha1",
+        "kind": "ZenlayerPort",
+        "metadata": { "namespace": "team-a", "name": "edge-1", "uid": uid },
+        "spec": { "portId": "port-1" },
+        "status": { "release": { "uid": "one" } }
+    }))
+    .expect("an object")
+}
+
 #[test]
 fn a_record_belongs_to_the_object_of_its_uid_alone() {
-    let object = |uid: Option<&str>| -> ZenlayerPort {
-        serde_json::from_value(json!({
-            "apiVersion": "sdn.zenlayer.com/v1alpha1",
-            "kind": "ZenlayerPort",
-            "metadata": { "name": "edge-1", "uid": uid },
-            "spec": { "portId": "port-1" },
-            "status": { "release": { "uid": "one" } }
-        }))
-        .expect("an object")
-    };
     assert!(object(Some("one")).release().is_some());
     assert!(object(Some("two")).release().is_none());
     assert!(object(None).release().is_none());
@@ -277,32 +280,38 @@ fn a_person_who_must_act_is_told_what_to_do() {
 
 #[test]
 fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
+    let object = object(Some(UID));
     for reason in Reason::ALL {
-        let advice = reason.advice_for("team-a", "edge-1");
-        assert!(!advice.contains("{name}") && !advice.contains("{namespace}"), "{reason:?}: {advice}");
-        assert!(!advice.contains("  "), "{reason:?}: {advice}");
+        let advice = reason.advice_for(&object);
+        assert!(
+            ["{name}", "{namespace}", "approve}", "  "].iter().all(|hole| !advice.contains(hole)),
+            "{reason:?}: {advice}"
+        );
         let Some((_, command)) = advice.split_once("kubectl ") else { continue };
-        assert!(command.contains(" zenlayerport edge-1 -n team-a"), "{reason:?}: {command}");
-        let Some((_, patch)) = command.split_once("--type=merge -p '") else {
-            assert!(command.starts_with("delete "), "{reason:?}: {command}");
-            continue;
-        };
-        let patch: Value =
-            serde_json::from_str(patch.strip_suffix('\'').expect("a closing quote")).expect("JSON");
-        let fields = patch["spec"].as_object().expect("a patch of the spec");
-        let known =
-            all_values().into_iter().filter(|(path, _)| path.starts_with(".spec.")).map(|(path, _)| path);
-        let known: BTreeSet<_> = known.collect();
-        assert!(fields.keys().all(|field| known.contains(&format!(".spec.{field}"))), "{reason:?}: {patch}");
-        let spec = json!({ "portId": "port-1" })
-            .as_object()
-            .into_iter()
-            .flatten()
-            .chain(fields)
-            .map(|(field, value)| (field.clone(), value.clone()))
-            .collect::<serde_json::Map<_, _>>();
-        assert!(serde_json::from_value::<ZenlayerPortSpec>(spec.into()).is_ok(), "{reason:?}: {patch}");
+        if let Some((_, patch)) = command.split_once("patch zenlayerport edge-1 -n team-a --type=merge -p '")
+        {
+            let patch = patch.strip_suffix('\'').expect("a closing quote");
+            changes_the_spec(&serde_json::from_str(patch).expect("JSON"));
+        } else if reason.is_approvable() {
+            assert!(
+                command.contains(&format!("sdn.zenlayer.com/approve={}-", reason.as_str())),
+                "{reason:?}: {command}"
+            );
+        } else {
+            let typed = ["delete", "edit"].map(|verb| format!("{verb} zenlayerport edge-1 -n team-a"));
+            assert!(typed.iter().any(|typed| typed == command), "{reason:?}: {command}");
+        }
     }
+}
+
+/// Each field is one that there is, of a value that it may have.
+fn changes_the_spec(patch: &Value) {
+    let fields = patch["spec"].as_object().expect("a patch of the spec");
+    let known: BTreeSet<String> = all_values().into_iter().map(|(path, _)| path).collect();
+    assert!(fields.keys().all(|field| known.contains(&format!(".spec.{field}"))), "{patch}");
+    let mut spec = json!({ "portId": "port-1" });
+    spec.as_object_mut().expect("an object").extend(fields.clone());
+    assert!(serde_json::from_value::<ZenlayerPortSpec>(spec).is_ok(), "{patch}");
 }
 
 #[test]
@@ -319,4 +328,28 @@ fn what_the_operator_or_zenlayer_must_move_on_stalls_one_day() {
 fn only_a_live_port_is_ready() {
     let ready: Vec<_> = Reason::ALL.iter().filter(|reason| reason.readiness() == Readiness::True).collect();
     assert_eq!(ready, [&Reason::Running]);
+}
+
+#[test]
+fn a_name_that_would_lead_elsewhere_is_no_name_of_a_secret() {
+    for name in ["zenlayer", "a", "zenlayer-key.v1", "0"] {
+        assert!(CredentialsRef { name: name.to_owned() }.is_well_formed(), "{name}");
+    }
+    let long = "a".repeat(254);
+    for name in [
+        "",
+        ".",
+        "..",
+        "../../other/secrets/key",
+        "key?watch=1",
+        "key#",
+        "key/status",
+        "Key",
+        "a b",
+        "-a",
+        "a.",
+        &long,
+    ] {
+        assert!(!CredentialsRef { name: name.to_owned() }.is_well_formed(), "{name}");
+    }
 }

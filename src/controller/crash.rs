@@ -3,9 +3,11 @@
 /// Names, in the environment of a debug build, the point at which the process kills itself.
 pub const CRASH_AT: &str = "ZENLAYER_CRASH_AT";
 
-/// The steps of a disruptive call and of letting go, between which a process may die.
+/// The steps of taking hold, of a disruptive call and of letting go, between which a process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CrashPoint {
+    BeforeFinalizer,
+    AfterFinalizer,
     BeforeRecord,
     AfterRecord,
     AfterCall,
@@ -17,6 +19,8 @@ impl CrashPoint {
     #[cfg(debug_assertions)]
     fn name(self) -> &'static str {
         match self {
+            Self::BeforeFinalizer => "before-finalizer",
+            Self::AfterFinalizer => "after-finalizer",
             Self::BeforeRecord => "before-record",
             Self::AfterRecord => "after-record",
             Self::AfterCall => "after-call",

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::crash::CrashPoint;
 use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
-use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::{Action, Plan, Warrant, with_outcome};
+use crate::api::{CallAction, CallOutcome, EventType, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
+use crate::decision::{Action, Announcement, Plan, Warrant, with_outcome};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -50,7 +50,10 @@ pub(super) async fn execute(
             }
             Ok(Done::Settled)
         }
-        Action::AddFinalizer => add_finalizer(api, object).await,
+        Action::AddFinalizer => {
+            keep_copy(object, shared).await?;
+            add_finalizer(api, object).await
+        }
         Action::LetGo(reason) => {
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
@@ -60,6 +63,10 @@ pub(super) async fn execute(
         Action::Call(warrant) => {
             // Without a turn there is nothing to send: the next round gets one.
             let Some(turn) = turn else { return Ok(Done::Conflict) };
+            // Saves a record that another replica would have to wait for; safety does not rest on it.
+            if !shared.leadership.is_current() {
+                return Err(PassError::NotLeading);
+            }
             CrashPoint::BeforeRecord.reached();
             let started = shared.clock.monotonic();
             let Some(written) = write_status(api, object, status).await? else { return Ok(Done::Conflict) };
@@ -131,7 +138,7 @@ impl Recorded {
             let plan = gathered.decide(&told, shared);
             tell_mirror(&told, &plan, shared);
             CrashPoint::BeforeOutcome.reached();
-            if let Some(written) = write_status(api, &object, plan.status).await? {
+            if let Some(written) = write_status(api, &object, plan.status_alone(&told)).await? {
                 return Ok(Some(written));
             }
             let name = object.metadata.name.clone().unwrap_or_default();
@@ -173,12 +180,25 @@ async fn write_status(
     }
 }
 
+/// An object that owns a port must be able to release it, even if its Secret is deleted before it.
+async fn keep_copy(object: &ZenlayerPort, shared: &Shared) -> Result<(), PassError> {
+    let Err(why) = shared.credentials.keep_copy_for(object).await else { return Ok(()) };
+    // Not a condition: nothing is said in the status of an object that could vanish without a trace.
+    let reason = Reason::CredentialsUnavailable;
+    let event = Announcement { reason, event_type: EventType::Warning, message: why.clone() };
+    shared.events.send(object, &event).await;
+    Err(PassError::NoCopy(why))
+}
+
 async fn add_finalizer(api: &Api<ZenlayerPort>, object: &ZenlayerPort) -> Result<Done, PassError> {
     let add = match &object.metadata.finalizers {
         Some(finalizers) if !finalizers.is_empty() => add(&["metadata", "finalizers", "-"], json!(FINALIZER)),
         _ => add(&["metadata", "finalizers"], json!([FINALIZER])),
     };
-    match patch(api, object, vec![add]).await? {
+    CrashPoint::BeforeFinalizer.reached();
+    let patched = patch(api, object, vec![add]).await?;
+    CrashPoint::AfterFinalizer.reached();
+    match patched {
         Patched::Done | Patched::Gone => Ok(Done::Settled),
         Patched::Conflict => Ok(Done::Conflict),
     }

@@ -7,11 +7,16 @@
 //! ```
 
 mod accounts;
+mod attachments;
 mod crash;
+mod crd;
 mod credentials;
+mod deletions;
 mod events;
 mod execute;
+mod invalid;
 mod memory;
+mod observe;
 mod pass;
 mod roster;
 mod run;
@@ -19,5 +24,5 @@ mod shared;
 mod streams;
 
 pub use crash::CRASH_AT;
-pub use credentials::{OwnCredentials, OwnCredentialsError};
+pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError};
 pub use run::{Clients, Settings, run};

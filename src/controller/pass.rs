@@ -8,13 +8,15 @@ use std::time::Duration;
 use futures::FutureExt;
 use kube::Api;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::reflector::{Lookup, ObjectRef};
+use kube::runtime::reflector::Lookup;
 
 use super::execute::{self, Done};
+use super::memory::KnownSince;
+use super::observe::Observed;
 use super::shared::Shared;
 use crate::api::ZenlayerPort;
-use crate::decision::sighting::{Evidence, Unreadable};
-use crate::decision::{self, Action, Context, CredentialState, Input, Plan};
+use crate::decision::sighting::Evidence;
+use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan};
 use crate::mirror::Account;
 use crate::zenlayer::{Client, Permit};
 
@@ -37,8 +39,12 @@ const PERMIT_RETRY: Duration = Duration::from_secs(5);
 pub(super) enum PassError {
     #[error("the Kubernetes API server refused {verb} of {what}: {source}")]
     Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
+    #[error("the finalizer is not added before the credential is kept as a copy: {0}")]
+    NoCopy(String),
     #[error("the object kept changing while it was looked at")]
     Contended,
+    #[error("this replica leads no longer, so it calls nothing")]
+    NotLeading,
     #[error("the pass took longer than {} s", DEADLINE.as_secs())]
     Deadline,
     #[error("the pass panicked: {0}")]
@@ -49,7 +55,9 @@ impl PassError {
     pub(super) fn class(&self) -> &'static str {
         match self {
             Self::Kubernetes { .. } => "kubernetes",
+            Self::NoCopy(_) => "no_copy",
             Self::Contended => "contended",
+            Self::NotLeading => "not_leading",
             Self::Deadline => "deadline",
             Self::Panicked(_) => "panicked",
         }
@@ -149,35 +157,23 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
         let known = shared.memory.note(object, shared.clock.monotonic());
-        let (held, evidence) = match shared.credentials.source(object) {
-            Err(why) => (Err(why), None),
-            Ok(source) => {
-                let mut held = shared.credentials.held(&source, None).await;
-                let mut evidence = observe(object, &held, shared);
-                // Zenlayer rejects them: perhaps the source holds better ones by now.
-                if let Some(failure) = evidence.as_ref().and_then(|evidence| evidence.failure.as_ref())
-                    && let Unreadable::Unauthorized(_) = failure.why
-                {
-                    held = shared.credentials.held(&source, Some(failure.at)).await;
-                    evidence = observe(object, &held, shared);
-                }
-                (held, evidence)
-            }
-        };
-        let credential = match &held {
-            Ok(account) => CredentialState::Usable(account.fingerprint.clone()),
-            Err(why) => CredentialState::Unavailable(why.clone()),
-        };
+        let Observed { account, credential, evidence } = Observed::of(object, shared).await;
         let (claims, same_account) =
-            shared.others(object, held.as_ref().ok().map(|account| &account.fingerprint));
+            shared.others(object, account.as_ref().map(|account| &account.fingerprint));
         let context = Context {
             credential,
             claims,
             same_account,
+            deletions_at_once: account
+                .as_ref()
+                .map_or(0, |account| shared.deletions.at_once(object, &account.fingerprint)),
+            crd: crd_state(object, known, shared).await,
+            attachments: attachments(object, account.as_deref(), shared).await,
+            gates: shared.gates,
             deletion_known_since: known.deletion,
             call_known_since: known.call,
         };
-        Self { account: held.ok(), evidence, context }
+        Self { account, evidence, context }
     }
 
     pub(super) fn decide(&self, object: &ZenlayerPort, shared: &Shared) -> Plan {
@@ -191,22 +187,38 @@ impl Gathered {
     }
 }
 
-pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
-    let reference = object.to_object_ref(());
-    match plan.want {
-        Some(want) => shared.mirror.want(&reference, want),
-        None => shared.mirror.forget(&reference),
+/// Read when the grace is over, and not for each object before that.
+async fn crd_state(object: &ZenlayerPort, known: KnownSince, shared: &Shared) -> CrdState {
+    let Some(deletion) = known.deletion.filter(|_| object.is_terminating()) else { return CrdState::Stays };
+    if decision::grace_is_over(known.deletion, &shared.timing, shared.clock.monotonic()) {
+        shared.crd.state(deletion).await
+    } else {
+        CrdState::Unknown("it is read when the grace is over".to_owned())
     }
 }
 
-fn observe(
+/// Asked only for a port whose call was refused.
+async fn attachments(
     object: &ZenlayerPort,
-    held: &Result<Arc<Account<Client>>, String>,
+    account: Option<&Account<Client>>,
     shared: &Shared,
-) -> Option<Evidence> {
-    let account = held.as_ref().ok()?;
-    let reference: ObjectRef<ZenlayerPort> = object.to_object_ref(());
-    Some(shared.mirror.observe(reference, account, &object.spec.port_id))
+) -> Attachments {
+    let call = object.release().and_then(|release| release.call.as_ref());
+    match (account, call) {
+        (Some(account), Some(call)) if decision::was_refused_as_is(call) => {
+            shared.attachments.of(account, &object.spec.port_id).await
+        }
+        _ => Attachments::Unknown,
+    }
+}
+
+pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
+    let reference = object.to_object_ref(());
+    if let Some(want) = plan.want {
+        shared.mirror.want(&reference, want);
+    } else {
+        shared.stop_reading(&reference);
+    }
 }
 
 /// A turn to call, and the account whose turn it is.

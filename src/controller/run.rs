@@ -1,27 +1,32 @@
 //! Starts the operator's parts and ends them in order.
 
-use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::{StreamExt, future};
 use kube::runtime::Controller;
+use kube::runtime::controller;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::Store;
-use kube::{Api, runtime::controller};
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
-use super::credentials::{Credentials, OwnCredentials};
+use super::attachments::AttachmentReader;
+use super::crd::Crd;
+use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
+use super::deletions::Deletions;
 use super::events::Events;
+use super::invalid::{self, Invalids};
 use super::pass::{PassError, error_policy, guarded};
 use super::shared::{Reference, Shared, Stores};
 use super::streams;
 use crate::api::ZenlayerPort;
 use crate::clock::Clock;
-use crate::decision::Timing;
+use crate::decision::{GateSettings, Timing};
+use crate::lease::{Candidate, Leadership, LeaseSettings, Loss};
 use crate::mirror::{Mirror, MirrorSettings};
 use crate::server::{self, Metrics, Readiness};
 use crate::wakes::{self, Wakes};
@@ -39,9 +44,22 @@ pub struct Settings {
     /// None: all namespaces.
     pub watch_namespaces: Vec<String>,
     pub own_credentials: Option<OwnCredentials>,
+    pub credential_copies: CredentialCopies,
     pub timing: Timing,
-    /// The Pod's name, for Events.
+    pub gates: GateSettings,
+    pub lease: LeaseSettings,
+    /// The Pod's name, for Events and the Lease.
     pub instance: Option<String>,
+}
+
+impl Settings {
+    /// The namespace of each watch; none: all of them.
+    fn watches(&self) -> Vec<Option<String>> {
+        match self.watch_namespaces.as_slice() {
+            [] => vec![None],
+            listed => listed.iter().cloned().map(Some).collect(),
+        }
+    }
 }
 
 /// Two clients for one API server: an idle watch must live, and a request that hangs must not.
@@ -50,7 +68,7 @@ pub struct Clients {
     pub request: kube::Client,
 }
 
-/// Runs the operator until `shutdown` is cancelled and its work has ended, or a part of it fails.
+/// Runs one replica until `shutdown` is cancelled and its work has ended, or a part of it fails, or it leads no longer.
 pub async fn run(
     settings: Settings,
     clients: Clients,
@@ -59,16 +77,77 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let metrics = Metrics::default();
-    let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
-        [] => vec![None],
-        listed => listed.iter().cloned().map(Some).collect(),
-    };
-    let readiness = Readiness::after(namespaces.len());
+    let watches = settings.watches().len();
+    let readiness = Readiness::after(watches);
     let stop_serving = CancellationToken::new();
     let http =
         tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop_serving.clone()));
 
-    let (shared, wakes) = share(settings, clients.request, transport, &metrics, &shutdown);
+    let instance = settings.instance.as_deref().unwrap_or("zenlayer-port-operator");
+    let (candidate, leadership) =
+        Candidate::new(clients.request.clone(), settings.lease.clone(), instance, Clock::Boottime)?;
+    let resign = CancellationToken::new();
+    let mut election = tokio::spawn(candidate.run(resign.clone()));
+
+    let work = async {
+        match shutdown.run_until_cancelled(stand_by(leadership.clone(), &readiness, watches)).await {
+            Some(()) => lead(settings, clients, transport, leadership, &metrics, &readiness, &shutdown).await,
+            None => Ok(()),
+        }
+    };
+    let ended = tokio::select! {
+        worked = work => worked,
+        lost = &mut election => Err(leads_no_longer(lost)),
+        served = http => served
+            .context("the health endpoint failed")
+            .flatten()
+            .and_then(|()| Err(anyhow::anyhow!("the health endpoint ended by itself"))),
+    };
+    // Only now: whoever takes over finds no work of this process under way.
+    resign.cancel();
+    if !election.is_finished() {
+        // What hinders a release is logged, and the Lease runs out by itself.
+        let _ = election.await;
+    }
+    stop_serving.cancel();
+    ended
+}
+
+/// Waits until this replica leads. One that stands by is ready, or a rolling update would wait for it forever.
+async fn stand_by(mut leadership: Leadership, readiness: &Readiness, watches: usize) {
+    leadership.decided().await;
+    if !leadership.is_current() {
+        (0..watches).for_each(|_| readiness.one_more());
+    }
+    leadership.won().await;
+}
+
+/// Others may lead from now on: this process ends at once, and what it has recorded tells them of calls under way.
+fn leads_no_longer(ended: Result<Result<(), Loss>, JoinError>) -> anyhow::Error {
+    let error = match ended {
+        Ok(Ok(())) => anyhow::anyhow!("the election ended by itself"),
+        Ok(Err(loss)) => anyhow::anyhow!("this replica has lost the Lease: {loss}"),
+        Err(failed) => anyhow::Error::new(failed).context("the election failed"),
+    };
+    tracing::error!(%error, "this process ends, so that no two replicas work");
+    error
+}
+
+/// The work itself, until `shutdown` is cancelled and what was begun has ended.
+async fn lead(
+    settings: Settings,
+    clients: Clients,
+    transport: Transport,
+    leadership: Leadership,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let (wake_invalid, invalid_wakes) = wakes::channel();
+    let invalids = Invalids::new(wake_invalid, metrics.invalid_objects.clone());
+    let namespaces = settings.watches();
+    let (shared, wakes) =
+        share(settings, clients.request, transport, leadership, metrics, invalids, shutdown);
     let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
@@ -76,30 +155,30 @@ pub async fn run(
 
     tokio::spawn(deliver(wakes, watched.iter().map(Watched::address).collect()));
     tokio::spawn(refresh_credentials(Arc::clone(&shared), shutdown.clone()));
-    let controllers = watched.into_iter().map(|one| one.control(&shared, &readiness, &shutdown));
+    tokio::spawn(invalid::tell(Arc::clone(&shared), invalid_wakes, shutdown.clone()));
+    let controllers = watched.into_iter().map(|one| one.control(&shared, readiness, shutdown));
     let controllers = future::join_all(controllers);
 
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(SHUTDOWN_DEADLINE).await;
     };
-    let ended = tokio::select! {
+    tokio::select! {
         _ = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("a controller ended by itself")) },
         () = deadline => {
             tracing::warn!("passes were still under way at the end of the shutdown; their records tell the next process");
             Ok(())
         }
-        served = http => served.context("the health endpoint failed")?.and_then(|()| Err(anyhow::anyhow!("the health endpoint ended by itself"))),
-    };
-    stop_serving.cancel();
-    ended
+    }
 }
 
 fn share(
     settings: Settings,
     kubernetes: kube::Client,
     transport: Transport,
+    leadership: Leadership,
     metrics: &Metrics,
+    invalids: Invalids,
     shutdown: &CancellationToken,
 ) -> (Arc<Shared>, Wakes<Reference>) {
     let clock = Clock::Boottime;
@@ -113,25 +192,34 @@ fn share(
         max_backoff: timing.held_interval,
         ..MirrorSettings::default()
     };
-    let mirror = Mirror::new(pace, clock, Arc::clone(&wake), shutdown);
+    let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), shutdown);
     let accounts = Accounts::new(transport);
     let shared = Arc::new(Shared {
         credentials: Credentials::new(
             kubernetes.clone(),
             settings.own_credentials,
+            settings.credential_copies,
+            settings.lease.namespace.as_deref(),
             accounts,
             clock,
             timing.credentials_recheck,
         ),
         events: Events::new(kubernetes.clone(), settings.instance, metrics.clone()),
-        kubernetes,
-        mirror,
+        mirror: mirror(),
+        probes: mirror(),
         memory: super::memory::Memory::default(),
         roster: super::roster::Roster::default(),
-        wakes: wake,
+        invalids,
+        wakes: Arc::clone(&wake),
+        deletions: Deletions::new(timing.mass_deletion_window),
+        crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
+        attachments: AttachmentReader::new(clock, timing.attachments_recheck),
+        gates: settings.gates,
+        kubernetes,
         clock,
         timing,
         metrics: metrics.clone(),
+        leadership,
         stores: OnceLock::new(),
     });
     let observed = Arc::downgrade(&shared);
@@ -143,7 +231,7 @@ fn share(
 /// One watch with its controller.
 struct Watched {
     namespace: Option<String>,
-    api: Api<ZenlayerPort>,
+    client: kube::Client,
     store: Store<ZenlayerPort>,
     writer: kube::runtime::reflector::store::Writer<ZenlayerPort>,
     wake: Arc<wakes::WakeSender<Reference>>,
@@ -152,13 +240,9 @@ struct Watched {
 
 impl Watched {
     fn new(client: &kube::Client, namespace: Option<String>) -> Self {
-        let api = match &namespace {
-            None => Api::all(client.clone()),
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-        };
         let (store, writer) = kube::runtime::reflector::store();
         let (wake, wakes) = wakes::channel();
-        Self { namespace, api, store, writer, wake: Arc::new(wake), wakes }
+        Self { namespace, client: client.clone(), store, writer, wake: Arc::new(wake), wakes }
     }
 
     fn address(&self) -> (Option<String>, Arc<wakes::WakeSender<Reference>>) {
@@ -166,8 +250,8 @@ impl Watched {
     }
 
     async fn control(self, shared: &Arc<Shared>, readiness: &Readiness, shutdown: &CancellationToken) {
-        let Self { namespace, api, store, writer, wake: _wake, wakes } = self;
-        let objects = streams::objects(api, namespace, writer, Arc::clone(shared), readiness.clone());
+        let Self { namespace, client, store, writer, wake: _wake, wakes } = self;
+        let objects = streams::objects(client, namespace, writer, Arc::clone(shared), readiness.clone());
         Controller::for_stream(objects, store)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .reconcile_on(wakes)
@@ -202,14 +286,18 @@ async fn deliver(
     }
 }
 
-/// Reads the credentials in use again, and wakes those whose credentials are new.
+/// Reads the credentials in use again, wakes those whose credentials are new, and deletes copies that nobody uses.
 async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
+    shared.credentials.check_rights().await;
     let mut tick = tokio::time::interval(shared.timing.credentials_recheck);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-        let changed: HashSet<_> = shared.credentials.refresh(&shared.sources()).await.into_iter().collect();
+        shared.attachments.prune().await;
+        let users = shared.users_of_credentials();
+        let changed = shared.credentials.refresh(&users).await;
         if !changed.is_empty() {
             shared.wake_users_of(&changed);
         }
+        shared.credentials.drop_copies(&users, |source| shared.may_be_used(source)).await;
     }
 }

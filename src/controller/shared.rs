@@ -3,16 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use futures::FutureExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::credentials::{Credentials, Source};
+use super::attachments::AttachmentReader;
+use super::crd::Crd;
+use super::credentials::{Credentials, Source, User};
+use super::deletions::Deletions;
 use super::events::Events;
+use super::invalid::Invalids;
 use super::memory::Memory;
 use super::roster::Roster;
-use crate::api::{PortIdentity, ZenlayerPort};
+use crate::api::ZenlayerPort;
 use crate::clock::Clock;
-use crate::decision::{Claim, Timing};
+use crate::decision::{Claim, GateSettings, Timing};
 use crate::fingerprint::Fingerprint;
+use crate::lease::Leadership;
 use crate::mirror::Mirror;
 use crate::server::Metrics;
 use crate::wakes::WakeSender;
@@ -23,14 +29,22 @@ pub(super) type Reference = ObjectRef<ZenlayerPort>;
 pub(super) struct Shared {
     pub(super) kubernetes: kube::Client,
     pub(super) mirror: Mirror<Reference, Client>,
+    /// What new credentials are shown that have not taken over yet.
+    pub(super) probes: Mirror<Reference, Client>,
     pub(super) credentials: Credentials,
     pub(super) events: Events,
     pub(super) memory: Memory,
     pub(super) roster: Roster,
+    pub(super) invalids: Invalids,
     pub(super) wakes: Arc<WakeSender<Reference>>,
+    pub(super) deletions: Deletions,
+    pub(super) crd: Crd,
+    pub(super) attachments: AttachmentReader,
     pub(super) clock: Clock,
     pub(super) timing: Timing,
+    pub(super) gates: GateSettings,
     pub(super) metrics: Metrics,
+    pub(super) leadership: Leadership,
     /// The mirrors of Kubernetes objects: one for all namespaces, or one for each that is watched.
     pub(super) stores: OnceLock<Stores>,
 }
@@ -40,8 +54,14 @@ pub(super) type Stores = HashMap<Option<String>, Store<ZenlayerPort>>;
 
 impl Shared {
     pub(super) fn forget(&self, reference: &Reference, uid: &str) {
-        self.mirror.forget(reference);
+        self.stop_reading(reference);
         self.memory.forget(uid);
+    }
+
+    /// Nobody waits for the object's port any more.
+    pub(super) fn stop_reading(&self, reference: &Reference) {
+        self.mirror.forget(reference);
+        self.probes.forget(reference);
     }
 
     /// Who else owns the same port, and which credentials are known to be of one account with `credential`.
@@ -53,8 +73,27 @@ impl Shared {
         let others: Vec<_> = self.roster.others(object).iter().filter_map(|other| self.get(other)).collect();
         let own_source = self.credentials.source(object).ok();
         let claims = others.iter().map(|other| self.claim(other, own_source.as_ref())).collect();
-        let accounts = others.iter().filter_map(|other| other.status.as_ref()?.identity.as_ref());
-        (claims, same_account(credential, accounts))
+        (claims, self.same_account(object, credential))
+    }
+
+    /// The fingerprints that have seen a port which `credential` has seen too: a port belongs to one account. Looked for only
+    /// where the object's own witnesses do not include the credential.
+    fn same_account(&self, object: &ZenlayerPort, credential: Option<&Fingerprint>) -> Vec<Fingerprint> {
+        let seen_by = |object: &ZenlayerPort| -> Vec<Fingerprint> {
+            let identity = object.status.as_ref().and_then(|status| status.identity.as_ref());
+            identity.map(|identity| identity.seen_by.clone()).unwrap_or_default()
+        };
+        let own = seen_by(object);
+        let Some(credential) = credential.filter(|credential| !own.is_empty() && !own.contains(credential))
+        else {
+            return Vec::new();
+        };
+        self.objects()
+            .iter()
+            .map(|other| seen_by(other))
+            .filter(|seen_by| seen_by.contains(credential))
+            .flatten()
+            .collect()
     }
 
     fn claim(&self, other: &ZenlayerPort, own_source: Option<&Source>) -> Claim {
@@ -72,9 +111,13 @@ impl Shared {
     }
 
     fn get(&self, reference: &Reference) -> Option<Arc<ZenlayerPort>> {
+        let store = self.store_of(reference.namespace.as_deref())?;
+        store.get(reference).or_else(|| self.invalids.salvaged(reference))
+    }
+
+    fn store_of(&self, namespace: Option<&str>) -> Option<&Store<ZenlayerPort>> {
         let stores = self.stores.get()?;
-        let store = stores.get(&None).or_else(|| stores.get(&reference.namespace))?;
-        store.get(reference)
+        stores.get(&None).or_else(|| stores.get(&namespace.map(str::to_owned)))
     }
 
     /// Wakes the objects that take their credentials from one of `sources`.
@@ -86,24 +129,30 @@ impl Shared {
         self.wakes.wake(users.map(|object| ObjectRef::from_obj(object.as_ref())));
     }
 
-    /// The sources that some object uses.
-    pub(super) fn sources(&self) -> HashSet<Source> {
-        self.objects().iter().filter_map(|object| self.credentials.source(object).ok()).collect()
+    /// The sources that objects use, each with its objects.
+    pub(super) fn users_of_credentials(&self) -> HashMap<Source, Vec<User>> {
+        let mut users: HashMap<Source, Vec<User>> = HashMap::new();
+        for object in self.objects() {
+            if let Ok(source) = self.credentials.source(&object) {
+                users.entry(source).or_default().push(User::of(&object));
+            }
+        }
+        users
+    }
+
+    /// Whether an object may use this source: not known before the objects of its namespace are listed, nor if they are
+    /// another operator's.
+    pub(super) fn may_be_used(&self, source: &Source) -> bool {
+        let Source::Secret { namespace, .. } = source else { return true };
+        let listed = self
+            .store_of(Some(namespace))
+            .and_then(|store| store.wait_until_ready().now_or_never())
+            .is_some_and(|ready| ready.is_ok());
+        !listed || self.objects().iter().any(|object| self.credentials.source(object).as_ref() == Ok(source))
     }
 
     fn objects(&self) -> Vec<Arc<ZenlayerPort>> {
-        self.stores.get().into_iter().flat_map(HashMap::values).flat_map(Store::state).collect()
+        let parsed = self.stores.get().into_iter().flat_map(HashMap::values).flat_map(Store::state);
+        parsed.chain(self.invalids.all_salvaged()).collect()
     }
-}
-
-/// The fingerprints that have seen a port which `credential` has seen too: a port belongs to one account.
-fn same_account<'a>(
-    credential: Option<&Fingerprint>,
-    identities: impl Iterator<Item = &'a PortIdentity>,
-) -> Vec<Fingerprint> {
-    let Some(credential) = credential else { return Vec::new() };
-    identities
-        .filter(|identity| identity.seen_by.contains(credential))
-        .flat_map(|identity| identity.seen_by.iter().cloned())
-        .collect()
 }

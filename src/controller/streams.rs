@@ -3,93 +3,165 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, TryStreamExt, future};
-use kube::Api;
-use kube::runtime::reflector::{Lookup, ObjectRef, store::Writer};
+use futures::{Stream, StreamExt, future};
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher as watch};
+use kube::{Api, Client};
 
+use super::invalid;
 use super::roster::Change;
-use super::shared::Shared;
+use super::shared::{Reference, Shared};
 use crate::api::ZenlayerPort;
 use crate::server::Readiness;
 
 /// The server ends a watch after this many seconds, well before load balancers that cut idle connections do.
 const WATCH_TIMEOUT_SECONDS: u32 = 220;
 
-/// The objects of `api` whose spec, finalizers or annotations changed. Errors are logged, counted and retried here, and
-/// never reach the controller.
+/// The objects of `namespace` (none: of all) whose spec, finalizers or annotations changed. Errors are logged, counted and
+/// retried here, and never reach the controller; nor do objects that cannot be parsed, each of which would end a typed
+/// watch of them all.
 pub(super) fn objects(
-    api: Api<ZenlayerPort>,
+    client: Client,
     namespace: Option<String>,
     writer: Writer<ZenlayerPort>,
     shared: Arc<Shared>,
     readiness: Readiness,
 ) -> impl Stream<Item = Result<ZenlayerPort, watcher::Error>> + Send + 'static {
-    let mut bookkeeper = Bookkeeper {
-        shared: Arc::clone(&shared),
-        namespace,
-        relisted: HashSet::new(),
-        readiness: Some(readiness),
+    let kind = ApiResource::erase::<ZenlayerPort>(&());
+    let api = match &namespace {
+        None => Api::<DynamicObject>::all_with(client, &kind),
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
     };
+    let mut intake =
+        Intake { writer, shared, namespace, relisted: HashSet::new(), readiness: Some(readiness) };
     let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     watch(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS))
         .default_backoff()
-        .modify(prune)
-        .reflect(writer)
-        .inspect_ok(move |event| bookkeeper.take_in(event))
-        .applied_objects()
-        .predicate_filter(changed, PredicateConfig::default())
-        .filter_map(move |object| {
-            if let Err(error) = &object {
-                shared.metrics.watch_errors.inc();
-                tracing::warn!(error = %error, "watching ZenlayerPorts failed; it is tried again");
-            }
-            future::ready(object.ok().map(Ok))
+        .filter_map(move |event| {
+            let object = match event {
+                Ok(event) => intake.take_in(event),
+                Err(error) => {
+                    intake.shared.metrics.watch_errors.inc();
+                    tracing::warn!(%error, "watching ZenlayerPorts failed; it is tried again");
+                    None
+                }
+            };
+            future::ready(object.map(Ok))
         })
+        .predicate_filter(changed, PredicateConfig::default())
 }
 
 /// What no decision reads takes no memory.
-fn prune(object: &mut ZenlayerPort) {
+fn prune(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = object.metadata.annotations.as_mut() {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
 
-/// Keeps the roster, and forgets what is gone.
-struct Bookkeeper {
+/// Keeps kube's store, the roster and the invalid objects, and forgets what is gone.
+struct Intake {
+    writer: Writer<ZenlayerPort>,
     shared: Arc<Shared>,
     /// The only one that the watch shows; none: it shows all.
     namespace: Option<String>,
     /// The objects of a list that is not complete yet.
-    relisted: HashSet<ObjectRef<ZenlayerPort>>,
+    relisted: HashSet<Reference>,
     /// Told once, when the first list is complete.
     readiness: Option<Readiness>,
 }
 
-impl Bookkeeper {
-    fn take_in(&mut self, event: &Event<ZenlayerPort>) {
+impl Intake {
+    /// Returns the object that the event is about, if there is one that the controller can look at.
+    fn take_in(&mut self, event: Event<DynamicObject>) -> Option<ZenlayerPort> {
         match event {
-            Event::Init => self.relisted.clear(),
+            Event::Init => {
+                self.relisted.clear();
+                self.writer.apply_watcher_event(&Event::Init);
+                None
+            }
             Event::InitApply(object) => {
-                self.relisted.insert(object.to_object_ref(()));
-                self.settle(self.shared.roster.put(object));
+                self.relisted.insert(reference(&object));
+                self.put(object, Event::InitApply)
             }
             Event::InitDone => {
-                let relisted = std::mem::take(&mut self.relisted);
-                for reference in self.shared.roster.within(self.namespace.as_deref()) {
-                    if !relisted.contains(&reference) {
-                        self.settle(self.shared.roster.remove(&reference));
-                    }
-                }
-                if let Some(readiness) = self.readiness.take() {
-                    readiness.one_more();
-                    tracing::info!(namespace = self.namespace, "the ZenlayerPorts are listed");
-                }
+                self.writer.apply_watcher_event(&Event::InitDone);
+                self.end_list();
+                None
             }
-            Event::Apply(object) => self.settle(self.shared.roster.put(object)),
-            Event::Delete(object) => self.settle(self.shared.roster.remove(&object.to_object_ref(()))),
+            Event::Apply(object) => {
+                let reference = reference(&object);
+                let object = self.put(object, Event::Apply);
+                self.release_parsed(&reference);
+                object
+            }
+            Event::Delete(object) => {
+                self.remove(&reference(&object));
+                None
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        mut object: DynamicObject,
+        event: fn(ZenlayerPort) -> Event<ZenlayerPort>,
+    ) -> Option<ZenlayerPort> {
+        prune(&mut object);
+        let reference = reference(&object);
+        match invalid::parse(object) {
+            Ok(object) => {
+                self.writer.apply_watcher_event(&event(object.clone()));
+                self.settle(self.shared.roster.put(&object));
+                Some(object)
+            }
+            Err(invalid) => {
+                let change = self.shared.roster.put(&invalid.salvaged);
+                self.shared.invalids.hold(reference.clone(), invalid);
+                self.evict(&reference);
+                self.shared.stop_reading(&reference);
+                self.settle(change);
+                None
+            }
+        }
+    }
+
+    fn end_list(&mut self) {
+        let relisted = std::mem::take(&mut self.relisted);
+        for reference in &relisted {
+            self.release_parsed(reference);
+        }
+        for reference in self.shared.roster.within(self.namespace.as_deref()) {
+            if !relisted.contains(&reference) {
+                self.remove(&reference);
+            }
+        }
+        if let Some(readiness) = self.readiness.take() {
+            readiness.one_more();
+            tracing::info!(namespace = self.namespace, "the ZenlayerPorts are listed");
+        }
+    }
+
+    /// Once it is in the store, and not before: others must not miss it meanwhile.
+    fn release_parsed(&self, reference: &Reference) {
+        if self.writer.as_reader().get(reference).is_some() && self.shared.invalids.release(reference) {
+            // What was corrected may be nothing that the filter of changes looks at.
+            self.shared.wakes.wake([reference.clone()]);
+        }
+    }
+
+    fn remove(&mut self, reference: &Reference) {
+        self.evict(reference);
+        self.shared.invalids.release(reference);
+        self.settle(self.shared.roster.remove(reference));
+    }
+
+    /// To the controller the object is gone.
+    fn evict(&mut self, reference: &Reference) {
+        if let Some(object) = self.writer.as_reader().get(reference) {
+            self.writer.apply_watcher_event(&Event::Delete(object.as_ref().clone()));
         }
     }
 
@@ -98,5 +170,14 @@ impl Bookkeeper {
             self.shared.forget(&reference, &entry.uid);
         }
         self.shared.wakes.wake(change.others);
+    }
+}
+
+fn reference(object: &DynamicObject) -> Reference {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let reference = Reference::new(name);
+    match &object.metadata.namespace {
+        Some(namespace) => reference.within(namespace),
+        None => reference,
     }
 }

@@ -5,10 +5,10 @@
 
 use super::memory::{Identity, identity, remember};
 use super::proof::{self, Proof};
-use super::record::{Blocked, CallFailure, Standing, standing};
+use super::record::{self, Blocked, CallFailure, Standing, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
-use super::{CredentialState, Input, Plan, claims, memory, upkeep};
+use super::{Attachments, CredentialState, Input, Plan, claims, gates, memory, upkeep};
 use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -16,6 +16,7 @@ use crate::port::{PortInfo, PortStatus};
 
 pub(super) fn decide(input: &Input<'_>) -> Plan {
     let status = remember(input);
+    let status = gates::latch(input, status);
     let mut verdict = verdict(input, &status);
     if let Some(at) = memory::restoration_known_at(input, &status) {
         verdict = verdict.fresh_after(at);
@@ -43,8 +44,9 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         );
     }
     // 3
-    let credential = match &input.context.credential {
-        CredentialState::Usable(fingerprint) => fingerprint,
+    let signer = match &input.context.credential {
+        CredentialState::Usable(fingerprint) => Ok(fingerprint),
+        CredentialState::ReadOnly { why, .. } => Err(why.as_str()),
         CredentialState::Unavailable(why) => return upkeep::without_credentials(input, why),
     };
     // 4
@@ -87,7 +89,7 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Running => Place::Live,
         PortStatus::Recycled => Place::RecycleBin,
     };
-    in_place(input, status, credential, evidence, reading, port, at)
+    in_place(input, status, signer, evidence, reading, port, at)
 }
 
 /// Where a port is on which a call would work.
@@ -100,7 +102,7 @@ enum Place {
 fn in_place(
     input: &Input<'_>,
     status: &ZenlayerPortStatus,
-    credential: &Fingerprint,
+    signer: Result<&Fingerprint, &str>,
     evidence: &Evidence,
     reading: &Reading,
     port: &PortInfo,
@@ -115,7 +117,7 @@ fn in_place(
         return awaiting_call(input, call, blocked);
     }
     // 11
-    if identity(status, port) == Identity::Changed {
+    if identity(input, status, port) == Identity::Changed {
         return upkeep::identity_changed(input, status, port);
     }
     // 12
@@ -130,14 +132,8 @@ fn in_place(
         });
     }
     // 13
-    if status.release.as_ref().is_some_and(|release| release.restored) {
-        return Verdict::wait(
-            Reason::RestoredElsewhere,
-            format!(
-                "Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."
-            ),
-            Cadence::Slow,
-        );
+    if let Some(restored) = restored(input, status, reading) {
+        return restored;
     }
     // 14
     if let Some(claim) = claims::blocking(input.object, port.created_time.as_deref(), &input.context.claims) {
@@ -162,13 +158,23 @@ fn in_place(
         );
     }
     // 17
-    if let Some(shut) = gate(input) {
+    if let Some(shut) = gates::shut(input, status) {
         return shut;
     }
     // 18
+    if let Some(blockers) = in_use(input, status) {
+        return blockers;
+    }
     if let Standing::Failed { call, failure, until } = standing {
         return failed(input, call, failure, until);
     }
+    // 3, for a call
+    let credential = match signer {
+        Ok(credential) if *credential == evidence.by => credential,
+        // Who signs must have seen what it acts on.
+        Ok(_) => return upkeep::unread(input, evidence),
+        Err(why) => return upkeep::without_signer(input, why),
+    };
     if_fresh(input, evidence, reading, || {
         let (reason, action) = match place {
             // 19
@@ -185,6 +191,25 @@ fn other_finalizers(input: &Input<'_>) -> Option<String> {
     let others: Vec<&str> =
         finalizers.map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
     (!others.is_empty()).then(|| others.join(", "))
+}
+
+/// The port lay in the bin during this deletion, and somebody has restored it; or perhaps has, as long as only one reading
+/// says so.
+fn restored(input: &Input<'_>, status: &ZenlayerPortStatus, reading: &Reading) -> Option<Verdict> {
+    let id = &input.object.spec.port_id;
+    let release = status.release.as_ref().filter(|_| !input.object.approves(Reason::RestoredElsewhere))?;
+    if release.restored {
+        let fact = format!(
+            "Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."
+        );
+        return Some(Verdict::wait(Reason::RestoredElsewhere, fact, Cadence::Slow));
+    }
+    let known_at = memory::restoration_known_at(input, status)?;
+    let fact = format!(
+        "Port {id} was in the recycle bin and is live now; another reading tells whether it was restored."
+    );
+    let verdict = Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(known_at);
+    Some(verdict.show_after(reading.since + input.timing.quiet))
 }
 
 /// An act needs a reading that is fresh enough to justify it; without one, one is asked for.
@@ -283,27 +308,14 @@ fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
     }
 }
 
-fn gate(input: &Input<'_>) -> Option<Verdict> {
-    let id = &input.object.spec.port_id;
-    if input.object.spec.deletion_protection {
-        return Some(Verdict::wait(
-            Reason::DeletionProtected,
-            format!("Nothing is called for port {id}: spec.deletionProtection is true."),
-            Cadence::Slow,
-        ));
-    }
-    // Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
-    let now = input.now.monotonic;
-    let ends = input.context.deletion_known_since.unwrap_or(now) + input.timing.grace;
-    let remaining = ends.since(now);
-    (!remaining.is_zero()).then(|| {
-        Verdict::wait(
-            Reason::GracePeriod,
-            format!("Nothing is called for port {id} in the first moments of a deletion."),
-            Cadence::Paused,
-        )
-        .fresh_after(ends)
-        .deadline(remaining)
+/// Zenlayer refused the last call, and something that it was asked about since uses the port.
+fn in_use(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
+    let Attachments::Known(users) = &input.context.attachments else { return None };
+    let call = status.release.as_ref()?.call.as_ref()?;
+    (!users.is_empty() && !call.landed && record::was_refused_as_is(call)).then(|| {
+        let id = &input.object.spec.port_id;
+        Verdict::wait(Reason::InUse, format!("Port {id} is in use by {}.", users.join(", ")), Cadence::Slow)
+            .deadline(input.timing.attachments_recheck)
     })
 }
 

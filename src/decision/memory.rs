@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::sighting::{Presence, Reading};
-use crate::api::{CallAction, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
+use crate::api::{CallAction, ObservedPort, PortIdentity, Reason, Release, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus, same_instant};
@@ -23,9 +23,11 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
     let mut status = input.object.status.clone().unwrap_or_default();
     let reading = input.evidence.and_then(|evidence| evidence.good.as_ref().map(|good| (evidence, good)));
 
+    let mut adopted = false;
     if let Some((evidence, Reading { presence: Presence::Seen(port), .. })) = reading {
         status.port = Some(ObservedPort::from(port));
-        if identity(&status, port) == Identity::Same {
+        if identity(input, &status, port) == Identity::Same {
+            adopted = is_another(&status, port);
             take_in_identity(&mut status, port, &evidence.by);
         }
     }
@@ -34,6 +36,15 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
             uid: input.object.metadata.uid.clone().unwrap_or_default(),
             ..Release::default()
         });
+        if adopted {
+            // What this deletion knows of the port before says nothing of this one; a call may still reach it, by its id.
+            release = Release {
+                uid: release.uid,
+                latched: release.latched,
+                call: release.call,
+                ..Release::default()
+            };
+        }
         if let Some((_, good)) = reading {
             take_in_release(&mut release, input, &status, good);
         }
@@ -42,28 +53,42 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
     status
 }
 
-/// A creation time that is missing is unknown, not different.
-pub(super) fn identity(status: &ZenlayerPortStatus, port: &PortInfo) -> Identity {
-    let first = status.identity.as_ref().and_then(|identity| identity.created_time.as_deref());
-    match (first, port.created_time.as_deref()) {
-        (Some(first), Some(now)) if !same_instant(first, now) => Identity::Changed,
-        _ => Identity::Same,
+/// A port that is another, but for which a person gave consent, is the object's own.
+pub(super) fn identity(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Identity {
+    if is_another(status, port) && !input.object.approves(Reason::IdentityChanged) {
+        Identity::Changed
+    } else {
+        Identity::Same
     }
 }
 
+/// A creation time that is missing is unknown, not different.
+fn is_another(status: &ZenlayerPortStatus, port: &PortInfo) -> bool {
+    let first = status.identity.as_ref().and_then(|identity| identity.created_time.as_deref());
+    first.zip(port.created_time.as_deref()).is_some_and(|(first, now)| !same_instant(first, now))
+}
+
 fn take_in_identity(status: &mut ZenlayerPortStatus, port: &PortInfo, by: &Fingerprint) {
+    if is_another(status, port) {
+        // Whoever saw the port before has not seen this one.
+        status.identity = None;
+    }
     let identity = status.identity.get_or_insert_with(PortIdentity::default);
-    if identity.created_time.is_none() {
+    if port.created_time.is_some() {
         identity.created_time.clone_from(&port.created_time);
     }
-    if !identity.seen_by.contains(by) && identity.seen_by.len() < SEEN_BY_MAX {
+    if !identity.seen_by.contains(by) {
+        if identity.seen_by.len() >= SEEN_BY_MAX {
+            // The newest key is the one that will have to tell of the port's end.
+            identity.seen_by.remove(0);
+        }
         identity.seen_by.push(by.clone());
     }
 }
 
 fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPortStatus, good: &Reading) {
     let seen = match &good.presence {
-        Presence::Seen(port) if identity(status, port) == Identity::Changed => return,
+        Presence::Seen(port) if identity(input, status, port) == Identity::Changed => return,
         Presence::Seen(port) => Some(&port.port_status),
         Presence::Absent => None,
     };

@@ -7,6 +7,7 @@
 mod backoff;
 mod claims;
 mod deletion;
+mod gates;
 mod memory;
 mod proof;
 mod record;
@@ -25,7 +26,9 @@ use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
 pub use claims::Claim;
-pub use record::with_outcome;
+pub use gates::{counts_as_deletion, grace_is_over};
+pub use record::{was_refused_as_is, with_outcome};
+pub use status::held_as_invalid;
 pub use timing::Timing;
 
 /// All that a decision rests on.
@@ -48,16 +51,57 @@ pub struct Context {
     /// Fingerprints that are known to belong to one account with the object's credential: some object has been seen by
     /// both.
     pub same_account: Vec<Fingerprint>,
+    /// How many deletions began within ten minutes of this object's, itself included, whose calls the same credential
+    /// signs: with a policy other than `Retain`, not approved, called already or not, gone already or not.
+    pub deletions_at_once: u32,
+    pub crd: CrdState,
+    /// What uses the port, as far as it was asked for: after a call was refused.
+    pub attachments: Attachments,
+    pub gates: GateSettings,
     /// When this process first saw the object's `deletionTimestamp`.
     pub deletion_known_since: Option<Monotonic>,
     /// Since when this process has known the object's newest call record (uid and attempt).
     pub call_known_since: Option<Monotonic>,
 }
 
-/// The credential that reads the port and would sign its calls.
+/// What the operator's configuration says of the gates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateSettings {
+    /// More deletions at once than this are held; none: never.
+    pub mass_deletion_threshold: Option<std::num::NonZeroU32>,
+    /// Each release waits for a person's consent.
+    pub require_approval: bool,
+}
+
+/// Whether the CustomResourceDefinition, and all objects with it, is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrdState {
+    Stays,
+    Terminating,
+    /// It could not be read.
+    Unknown(String),
+    /// The operator may not read it: this gate is off.
+    NotGranted,
+}
+
+/// What keeps a port in use: private connects and cloud routers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachments {
+    /// There was no reason to ask, or no answer.
+    Unknown,
+    /// Named as people know them; none: the port is not in use.
+    Known(Vec<String>),
+}
+
+/// The credential that reads the port, and whether it may sign its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialState {
     Usable(Fingerprint),
+    /// It reads and proves as any other, but nothing is called by it: why, as a sentence to show.
+    ReadOnly {
+        fingerprint: Fingerprint,
+        why: String,
+    },
     /// Why there is none: which Secret, and what is wrong with it.
     Unavailable(String),
 }
@@ -97,7 +141,7 @@ pub enum Action {
 
 /// The proof that a disruptive call is justified: only [`deletion`] makes one, in the rows that say so. It names the
 /// record (uid and attempt) that must have been written before it may be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Warrant {
     action: CallAction,
     port_id: PortId,
@@ -146,6 +190,15 @@ pub fn decide(input: &Input<'_>) -> Plan {
 }
 
 impl Plan {
+    /// The status to write where nothing else is done, `object` being what was decided about: the record of a new call is
+    /// written just before that call, or not at all.
+    pub fn status_alone(self, object: &ZenlayerPort) -> ZenlayerPortStatus {
+        match self.action {
+            Action::Call(_) => object.status.clone().unwrap_or_default(),
+            Action::None | Action::AddFinalizer | Action::LetGo(_) => self.status,
+        }
+    }
+
     /// Somebody else's finalizers keep the object: it is no longer ours.
     fn nothing(object: &ZenlayerPort) -> Self {
         Self {

@@ -69,6 +69,25 @@ pub(super) fn standing<'a>(
     }
 }
 
+/// Whether the call was refused for the port's own sake, and not because of who asked, how often or when.
+pub fn was_refused_as_is(call: &Call) -> bool {
+    match &call.outcome {
+        CallOutcome::Refused { code, .. } => {
+            code != "REQUEST_LIMIT_EXCEEDED"
+                && !code.starts_with("AUTHFAILURE_")
+                && !NOT_FOUND_CODES.contains(&code.as_str())
+        }
+        CallOutcome::Pending {}
+        | CallOutcome::Accepted { .. }
+        | CallOutcome::NotSent { .. }
+        | CallOutcome::Unclear { .. } => false,
+    }
+}
+
+/// The documented codes for a port that these credentials do not see (`zenlayer-api.md` §2.4).
+const NOT_FOUND_CODES: [&str; 3] =
+    ["SELF_SERVICE_PORT_NOT_FOUND", "INVALID_PORT_NOT_FOUND", "OPERATION_FAILED_RESOURCE_NOT_FOUND"];
+
 fn failed<'a>(
     input: &Input<'_>,
     call: &'a Call,

@@ -7,8 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::sighting::{Cadence, Want};
 use super::{Action, Announcement, Input, Plan, record, upkeep};
-use crate::api::{Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPortStatus};
-use crate::clock::Monotonic;
+use crate::api::{
+    Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
+};
+use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
 
 /// What a row of the table says.
@@ -72,7 +74,7 @@ impl Verdict {
 
 /// The plan that carries out `verdict`, `status` being the object's with the newest reading taken in.
 pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdict: Verdict) -> Plan {
-    let message = message(input, &verdict);
+    let message = message(input.object, verdict.reason, &verdict.fact);
     let action = match &verdict.act {
         Act::LetGo => {
             return Plan {
@@ -102,25 +104,43 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
         return Plan { status, action, want: verdict.want, deadline: verdict.deadline, event: None };
     }
 
-    let previous = condition(&status, READY).map(|ready| ready.reason.clone());
-    let stall = set_conditions(input, &mut status, verdict.reason, &message);
+    let (stall, event) = show(input.object, input.now, &mut status, verdict.reason, message);
     let verdict = match stall {
         Stall::Never | Stall::Stalled => verdict,
         Stall::In(remaining) => verdict.deadline(remaining),
     };
-    let event = (previous.as_deref() != Some(verdict.reason.as_str()))
-        .then(|| announce(verdict.reason, message))
-        .flatten();
     Plan { status, action, want: verdict.want, deadline: verdict.deadline, event }
 }
 
-fn message(input: &Input<'_>, verdict: &Verdict) -> String {
-    let metadata = &input.object.metadata;
-    let advice = verdict.reason.advice_for(
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    );
-    if advice.is_empty() { verdict.fact.clone() } else { format!("{} {advice}", verdict.fact) }
+/// The status of an object that cannot be parsed, and so not be decided about, and the Event of the transition to it.
+/// `object` is what could be understood of it, and `fact` says what could not.
+pub fn held_as_invalid(
+    object: &ZenlayerPort,
+    fact: &str,
+    now: Now,
+) -> (ZenlayerPortStatus, Option<Announcement>) {
+    let mut status = object.status.clone().unwrap_or_default();
+    let message = message(object, Reason::InvalidSpec, fact);
+    let (_, event) = show(object, now, &mut status, Reason::InvalidSpec, message);
+    (status, event)
+}
+
+/// Puts `reason` into the conditions; returns when it counts as stalled, and the Event that it is worth if it is new.
+fn show(
+    object: &ZenlayerPort,
+    now: Now,
+    status: &mut ZenlayerPortStatus,
+    reason: Reason,
+    message: String,
+) -> (Stall, Option<Announcement>) {
+    let is_new = condition(status, READY).is_none_or(|ready| ready.reason != reason.as_str());
+    let stall = set_conditions(object, now, status, reason, &message);
+    (stall, is_new.then(|| announce(reason, message)).flatten())
+}
+
+fn message(object: &ZenlayerPort, reason: Reason, fact: &str) -> String {
+    let advice = reason.advice_for(object);
+    if advice.is_empty() { fact.to_owned() } else { format!("{fact} {advice}") }
 }
 
 fn announce(reason: Reason, message: String) -> Option<Announcement> {
@@ -138,7 +158,8 @@ enum Stall {
 }
 
 fn set_conditions(
-    input: &Input<'_>,
+    object: &ZenlayerPort,
+    now: Now,
     status: &mut ZenlayerPortStatus,
     reason: Reason,
     message: &str,
@@ -153,13 +174,13 @@ fn set_conditions(
         .to_owned(),
         reason: reason.as_str().to_owned(),
         message: message.to_owned(),
-        observed_generation: input.object.metadata.generation,
-        last_transition_time: Time(input.now.wall),
+        observed_generation: object.metadata.generation,
+        last_transition_time: Time(now.wall),
     };
     // The time of `Ready` also moves with its reason ("when the underlying condition changed"): it tells how long this
     // reason has lasted, whichever process looks.
     let ready = keep_time(status, ready, |old, new| old.status == new.status && old.reason == new.reason);
-    let lasted = input.now.wall.duration_since(ready.last_transition_time.0);
+    let lasted = now.wall.duration_since(ready.last_transition_time.0);
     let stall = match (reason.actor(), reason.stalls_after()) {
         (Actor::Person, _) => Stall::Stalled,
         (_, None) => Stall::Never,
@@ -175,14 +196,14 @@ fn set_conditions(
     };
     let reconciling = abnormal(RECONCILING, matches!(reason.actor(), Actor::Operator | Actor::Zenlayer));
     let stalled = abnormal(STALLED, matches!(stall, Stall::Stalled));
-    let now = |condition: Condition| Condition { last_transition_time: Time(input.now.wall), ..condition };
+    let timed = |condition: Condition| Condition { last_transition_time: Time(now.wall), ..condition };
     let same_status = |old: &Condition, new: &Condition| old.status == new.status;
-    let reconciling = keep_time(status, now(reconciling), same_status);
-    let stalled = keep_time(status, now(stalled), same_status);
+    let reconciling = keep_time(status, timed(reconciling), same_status);
+    let stalled = keep_time(status, timed(stalled), same_status);
 
     status.conditions.retain(|other| ![READY, RECONCILING, STALLED].contains(&other.type_.as_str()));
     status.conditions.splice(0..0, [ready, reconciling, stalled]);
-    status.observed_generation = input.object.metadata.generation;
+    status.observed_generation = object.metadata.generation;
     stall
 }
 

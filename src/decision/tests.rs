@@ -3,6 +3,7 @@
 mod absence;
 mod claims;
 mod conditions;
+mod gates;
 mod memory;
 mod oracle;
 mod properties;

@@ -8,6 +8,8 @@ pub struct Timing {
     pub reading_valid: Duration,
     /// Between `deletionTimestamp` and the first disruptive call.
     pub grace: Duration,
+    /// Deletions that began within this time of each other count as one mass deletion.
+    pub mass_deletion_window: Duration,
     /// How long a call without a clear answer may still be carried out.
     pub settle: Duration,
     /// How long an accepted call may take to show.
@@ -18,6 +20,8 @@ pub struct Timing {
     pub quiet: Duration,
     /// Between credentials that cannot be used and the next look at them.
     pub credentials_recheck: Duration,
+    /// Between two questions about what uses the ports of an account.
+    pub attachments_recheck: Duration,
     /// The pause after the first refusal; it doubles up to `refused_max`.
     pub refused_min: Duration,
     pub refused_max: Duration,
@@ -48,11 +52,13 @@ impl Default for Timing {
         Self {
             reading_valid: seconds(30),
             grace: seconds(10),
+            mass_deletion_window: seconds(600),
             settle: seconds(60),
             land: seconds(600),
             restored_apart: seconds(10),
             quiet: seconds(10),
             credentials_recheck: seconds(60),
+            attachments_recheck: seconds(60),
             refused_min: seconds(30),
             refused_max: seconds(600),
             proof: ProofTiming {
@@ -80,11 +86,13 @@ impl Timing {
         Self {
             reading_valid: scale(reading_valid),
             grace: scale(grace),
+            mass_deletion_window: scale(self.mass_deletion_window),
             settle: scale(settle),
             land: scale(land),
             restored_apart: scale(restored_apart),
             quiet: scale(quiet),
             credentials_recheck: scale(credentials_recheck),
+            attachments_recheck: scale(self.attachments_recheck),
             refused_min: scale(self.refused_min),
             refused_max: scale(self.refused_max),
             proof: ProofTiming {

@@ -17,7 +17,10 @@ pub(super) fn decide(input: &Input<'_>) -> Plan {
         return Plan { action: Action::AddFinalizer, ..Plan::nothing(input.object) };
     }
     let status = remember(input);
-    let verdict = verdict(input, &status);
+    let mut verdict = verdict(input, &status);
+    if let CredentialState::ReadOnly { why, .. } = &input.context.credential {
+        verdict.fact = format!("{} {why}", verdict.fact);
+    }
     conclude(input, status, verdict)
 }
 
@@ -34,7 +37,7 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         Presence::Seen(port) => port,
         Presence::Absent => return absent(input, evidence),
     };
-    if identity(status, port) == Identity::Changed {
+    if identity(input, status, port) == Identity::Changed {
         return identity_changed(input, status, port);
     }
     if let Some(claim) = claims::competing(port.created_time.as_deref(), &input.context.claims) {
@@ -169,6 +172,12 @@ pub(super) fn without_credentials(input: &Input<'_>, why: &str) -> Verdict {
         ..Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
             .deadline(input.timing.credentials_recheck)
     }
+}
+
+/// The port is still read, and what it does shows; only calls are held.
+pub(super) fn without_signer(input: &Input<'_>, why: &str) -> Verdict {
+    Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
+        .deadline(input.timing.credentials_recheck)
 }
 
 pub(super) fn identity_changed(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Verdict {

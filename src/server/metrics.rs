@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::{CallAction, Reason};
@@ -19,6 +20,7 @@ pub struct Metrics {
     calls: Family<CallLabel, Counter>,
     released: Family<ReasonLabel, Counter>,
     pub watch_errors: Counter,
+    pub invalid_objects: Gauge,
     pub events_lost: Counter,
     mirror: Arc<OnceLock<ReadMirror>>,
 }
@@ -48,6 +50,7 @@ impl Default for Metrics {
         let calls = Family::<CallLabel, Counter>::default();
         let released = Family::<ReasonLabel, Counter>::default();
         let (watch_errors, events_lost) = (Counter::default(), Counter::default());
+        let invalid_objects = Gauge::default();
         registry.register("reconciles", "Passes over an object, by result", reconciles.clone());
         registry.register(
             "zenlayer_changes",
@@ -56,6 +59,11 @@ impl Default for Metrics {
         );
         registry.register("finalizers_removed", "Objects let go, by reason", released.clone());
         registry.register("watch_errors", "Failures of the watch on ZenlayerPorts", watch_errors.clone());
+        registry.register(
+            "invalid_objects",
+            "ZenlayerPorts that cannot be parsed and are held as InvalidSpec",
+            invalid_objects.clone(),
+        );
         registry.register("events_lost", "Kubernetes Events that could not be sent", events_lost.clone());
         Self {
             registry: Arc::new(registry),
@@ -63,6 +71,7 @@ impl Default for Metrics {
             calls,
             released,
             watch_errors,
+            invalid_objects,
             events_lost,
             mirror: Arc::default(),
         }

@@ -1,9 +1,43 @@
-//! Where credentials come from, and what happens without.
+//! Where credentials come from, what happens without, and how they are replaced and copied.
 
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use serde_json::json;
-use zenlayer_simulator::Rule;
+use zenlayer_simulator::{Account, PortStatus, Rule, Simulator};
 
-use crate::world::{SECRET, given, recycled, run};
+use crate::world::{SECRET, World, given, ready, recycled, run, until};
+
+/// Ports that are merely held or in sight are read every second, and not every 30.
+const RESYNC: &str = "polling.resyncInterval=10s";
+
+/// The credentials that Zenlayer accepts for the account of the ports.
+fn accept(simulator: &Simulator, keys: &[&str]) {
+    let none = Account::new("default");
+    simulator.put_account(keys.iter().fold(none, |account, key| account.key(*key, "PASSWORD")));
+}
+
+/// The `accessKeyId` of each copy in the operator's own namespace.
+async fn copies(world: &World) -> Result<Vec<String>> {
+    let secrets = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
+    let labelled = kube::api::ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
+    let ids = secrets.list(&labelled).await?.items.into_iter().filter_map(|copy| {
+        let id = copy.data?.remove("accessKeyId")?;
+        String::from_utf8(id.0).ok()
+    });
+    Ok(ids.collect())
+}
+
+async fn until_copies_are(world: &World, expected: &[&str]) -> Result<()> {
+    let same =
+        until("the copies are as expected", async || Ok((copies(world).await? == expected).then_some(())));
+    same.await.map_err(|error| error.context(format!("expected copies of {expected:?}\n{}", world.log())))
+}
+
+/// The keys that DestroyPort calls were signed with, those aside that Zenlayer rejected.
+fn signers(world: &World) -> Vec<String> {
+    world.journal().calls("DestroyPort").filter_map(|call| Some(call.key.as_deref()?.to_owned())).collect()
+}
 
 #[test]
 fn an_object_waits_for_its_secret_and_goes_on_once_it_is_there() {
@@ -53,6 +87,29 @@ fn the_operators_own_credentials_serve_the_namespaces_that_are_listed() {
 }
 
 #[test]
+fn the_operators_own_credentials_are_replaced_without_a_restart() {
+    run(async {
+        let world = given([recycled("port-1")]).without_secret().own_credentials().start().await?;
+        world.create("edge", json!({ "portId": "port-1" })).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        let next = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": world.release() },
+            "stringData": { "accessKeyId": "NEXT", "accessKeyPassword": "PASSWORD" },
+        });
+        world.cluster.apply(&next.to_string()).await?;
+        world.operator().refresh_volumes().await?;
+        accept(&world.simulator, &["NEXT"]);
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        // The old key may have been tried once, and refused, before the new one was read.
+        assert_eq!(signers(&world).last().map(String::as_str), Some("NEXT"), "{}", world.log());
+        assert_eq!(copies(&world).await?, Vec::<String>::new(), "the operator's own need no copy");
+        Ok(())
+    });
+}
+
+#[test]
 fn the_operators_own_credentials_serve_no_namespace_that_is_not_listed() {
     run(async {
         let elsewhere = "credentials.namespaces={somewhere-else}";
@@ -81,6 +138,199 @@ fn a_key_that_may_not_destroy_is_shown_as_permission_denied() {
         world.simulator.clear_fault(rule);
         world.until_gone("edge").await?;
         assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn whoever_names_anothers_key_id_with_a_wrong_password_reaches_nothing() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        world.own("owner", "port-1", "Destroy").await?;
+        world.until_alive("owner", "PortRecycled").await?;
+        let guessed = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "guessed", "namespace": world.namespace },
+            "stringData": { "accessKeyId": "KEY", "accessKeyPassword": "GUESSED" },
+        });
+        world.cluster.apply(&guessed.to_string()).await?;
+        world.create("thief", json!({ "portId": "port-1", "credentialsRef": { "name": "guessed" } })).await?;
+        world.until_reason("thief", "Unauthorized").await?;
+        world.delete("thief").await?;
+        world.until_reason("thief", "Unauthorized").await?;
+        let thief = world.objects().await?.get("thief").await?.status.unwrap_or_default();
+        assert_eq!((thief.port, thief.identity), (None, None), "{}", world.log());
+        let owner = world.objects().await?.get("owner").await?;
+        assert_eq!(
+            ready(&owner).map(|(reason, _)| reason).as_deref(),
+            Some("PortRecycled"),
+            "{}",
+            world.log()
+        );
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_that_is_rotated_within_its_account_takes_over_in_the_middle_of_a_release() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        accept(&world.simulator, &["KEY", "NEXT"]);
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.simulator.set_frozen("port-1", true);
+        world.delete("edge").await?;
+        world.until_reason("edge", "Destroying").await?;
+        world.put_secret("NEXT", "PASSWORD").await?;
+        until_copies_are(&world, &["NEXT"]).await?;
+        accept(&world.simulator, &["NEXT"]);
+        world.simulator.set_frozen("port-1", false);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_new_key_takes_over_at_once_when_zenlayer_rejects_the_old_one() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        accept(&world.simulator, &["NEXT"]);
+        world.until_reason("edge", "Unauthorized").await?;
+        world.put_secret("NEXT", "PASSWORD").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        assert_eq!(signers(&world), ["NEXT"], "{}", world.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        let protected =
+            json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } });
+        world.create("edge", protected).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.put_secret("ANOTHER", "PASSWORD").await?;
+        until("the message says that the new key does not see the port", async || {
+            let said = ready(&world.objects().await?.get("edge").await?);
+            Ok(said.filter(|(reason, message)| reason == "PortRecycled" && message.contains("no such port")))
+        })
+        .await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "DeletionProtected").await?;
+        world.type_command_of(&message).await?;
+        let message = world.until_reason("edge", "CredentialsUnavailable").await?;
+        assert!(message.contains("have not shown port port-1"), "{message}");
+        assert_eq!(copies(&world).await?, ["KEY"], "the key that has proved itself stays");
+        world.assert_only_destroyed(&[]);
+        world.put_secret("KEY", "PASSWORD").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        assert_eq!(signers(&world), ["KEY"], "{}", world.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() {
+    run(async {
+        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.kubectl(&["delete", "secret", SECRET]).await?;
+        until("the message says that the Secret is gone", async || {
+            let said = ready(&world.objects().await?.get("edge").await?);
+            Ok(said.filter(|(_, message)| message.contains("does not exist")))
+        })
+        .await?;
+        world.simulator.set_status("port-1", PortStatus::Running);
+        world.until_alive("edge", "Running").await?;
+        world.simulator.set_status("port-1", PortStatus::Recycled);
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "CredentialsUnavailable").await?;
+        assert!(message.contains(SECRET) && message.contains("until it is there again"), "{message}");
+        let world = world.killed_and_restarted().await?;
+        world.until_reason("edge", "CredentialsUnavailable").await?;
+        world.assert_only_destroyed(&[]);
+        world.put_secret("KEY", "PASSWORD").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
+    run(async {
+        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
+        let binding = format!("{}-copies", world.deployment());
+        let home = ["--namespace", world.release()];
+        world.cluster.kubectl(&[&["delete", "rolebinding", &binding], &home[..]].concat()).await?;
+        world.own("one", "port-1", "Destroy").await?;
+        until("an Event says what is missing", async || {
+            let events =
+                world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].note}{.items[*].message}"]);
+            Ok(events.await?.contains("credentials.keepCopies").then_some(()))
+        })
+        .await
+        .map_err(|error| error.context(world.log()))?;
+        let one = world.objects().await?.get("one").await?;
+        assert_eq!((one.metadata.finalizers, copies(&world).await?), (None, vec![]), "{}", world.log());
+
+        let role = format!("--role={binding}");
+        let account = format!("--serviceaccount={}:{}", world.release(), world.deployment());
+        world
+            .cluster
+            .kubectl(&[&["create", "rolebinding", &binding, &role, &account], &home[..]].concat())
+            .await?;
+        world.until_alive("one", "PortRecycled").await?;
+        assert_eq!(copies(&world).await?, ["KEY"], "{}", world.log());
+
+        world.own("two", "port-2", "Destroy").await?;
+        world.until_alive("two", "PortRecycled").await?;
+        world.delete("one").await?;
+        world.until_gone("one").await?;
+        let world = world.killed_and_restarted().await?;
+        world.delete("two").await?;
+        world.until_gone("two").await?;
+        until_copies_are(&world, &[]).await
+    });
+}
+
+#[test]
+fn a_copy_that_nobody_needs_any_more_is_deleted_by_the_next_operator() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Retain").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.operator().kill()?;
+        let bare = r#"{"metadata":{"finalizers":null}}"#;
+        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", bare]).await?;
+        world.delete("edge").await?;
+        assert_eq!(copies(&world).await?, ["KEY"]);
+        let world = world.restarted().await?;
+        until_copies_are(&world, &[]).await
+    });
+}
+
+#[test]
+fn without_copies_a_secret_that_is_gone_serves_nothing() {
+    run(async {
+        let none = "credentials.keepCopies=false";
+        let world = given([recycled("port-1")]).value(RESYNC).value(none).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        assert_eq!(copies(&world).await?, Vec::<String>::new());
+        world.kubectl(&["delete", "secret", SECRET]).await?;
+        world.until_reason("edge", "CredentialsUnavailable").await?;
         Ok(())
     });
 }

@@ -1,9 +1,12 @@
 //! What holds a deletion, and what ends the hold.
 
 use serde_json::json;
-use zenlayer_simulator::{Answer, ChargeType, PortStatus, Rule};
+use zenlayer_simulator::{Answer, ChargeType, PortStatus, PortUser, Rule};
 
 use crate::world::{SECRET, given, recycled, run, running};
+
+/// The API server takes the deletion of a protected object: the operator's own gate is what is left.
+const NO_POLICY: &str = "deletion.admissionPolicy=false";
 
 /// Ports that are merely held are read every second, and not every 30.
 const RESYNC: &str = "polling.resyncInterval=10s";
@@ -11,7 +14,7 @@ const RESYNC: &str = "polling.resyncInterval=10s";
 #[test]
 fn deletion_protection_holds_until_the_printed_command_takes_it_off() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).value(NO_POLICY).start().await?;
         let spec =
             json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } });
         world.create("edge", spec).await?;
@@ -61,7 +64,7 @@ fn an_unknown_status_is_held_and_nothing_is_called() {
 #[test]
 fn a_port_that_somebody_restored_is_held_as_restored_elsewhere() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
+        let world = given([recycled("port-1")]).value(RESYNC).value(NO_POLICY).start().await?;
         let spec = json!({
             "portId": "port-1", "deletionPolicy": "TerminateAndDestroy", "deletionProtection": true,
             "credentialsRef": { "name": SECRET },
@@ -71,8 +74,23 @@ fn a_port_that_somebody_restored_is_held_as_restored_elsewhere() {
         world.delete("edge").await?;
         world.until_reason("edge", "DeletionProtected").await?;
         world.simulator.set_status("port-1", PortStatus::Running);
+        let message = world.until_reason("edge", "RestoredElsewhere").await?;
+        world
+            .kubectl(&[
+                "patch",
+                "zlp",
+                "edge",
+                "--type=merge",
+                "-p",
+                r#"{"spec":{"deletionProtection":false}}"#,
+            ])
+            .await?;
         world.until_reason("edge", "RestoredElsewhere").await?;
         world.assert_not_terminated("port-1");
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().committed_terminates("port-1"), 1, "{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
 }
@@ -88,9 +106,10 @@ fn an_id_that_names_another_port_by_now_is_held_as_identity_changed() {
         world.until_reason("edge", "IdentityChanged").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "IdentityChanged").await?;
+        world.assert_only_destroyed(&[]);
         world.type_command_of(&message).await?;
         world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
+        world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
 }
@@ -180,6 +199,82 @@ fn a_cloud_that_cannot_be_read_is_shown_as_cloud_unavailable_and_never_taken_for
         world.simulator.clear_faults();
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn more_deletions_at_once_than_the_threshold_are_held_until_the_printed_command_approves_them() {
+    run(async {
+        let ids: Vec<String> = (0..5).map(|number| format!("port-{number}")).collect();
+        let all = given(ids.iter().map(|id| recycled(id)));
+        let world = all.value("deletion.massDeletionThreshold=3").start().await?;
+        for id in &ids {
+            world.own(id, id, "Destroy").await?;
+        }
+        for id in &ids {
+            world.until_alive(id, "PortRecycled").await?;
+        }
+        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        let mut message = String::new();
+        for id in &ids {
+            message = world.until_reason(id, "MassDeletion").await?;
+        }
+        world.assert_only_destroyed(&[]);
+        let world = world.killed_and_restarted().await?;
+        for id in &ids {
+            world.until_reason(id, "MassDeletion").await?;
+        }
+        world.type_command_of(&message).await?;
+        for id in &ids {
+            world.until_gone(id).await?;
+        }
+        world.assert_only_destroyed(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        Ok(())
+    });
+}
+
+#[test]
+fn with_require_approval_each_release_waits_for_the_printed_command() {
+    run(async {
+        let setup = given([recycled("port-1"), recycled("port-2")]).value("deletion.requireApproval=true");
+        let world = setup.start().await?;
+        for (name, port) in [("edge", "port-1"), ("other", "port-2")] {
+            world.own(name, port, "Destroy").await?;
+            world.until_alive(name, "PortRecycled").await?;
+            world.delete(name).await?;
+        }
+        let message = world.until_reason("edge", "ApprovalRequired").await?;
+        world.until_reason("other", "ApprovalRequired").await?;
+        world.assert_only_destroyed(&[]);
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        world.until_reason("other", "ApprovalRequired").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_in_use_is_held_and_what_uses_it_is_named() {
+    run(async {
+        let used = recycled("port-1").used_by(PortUser::PrivateConnect("connect-1".to_owned()));
+        let used = used.used_by(PortUser::CloudRouter("router-1".to_owned()));
+        let world = given([used]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "InUse").await?;
+        assert!(message.contains("private connect connect-1, cloud router router-1"), "{message}");
+        assert_eq!(
+            world.journal().calls("DestroyPort").count(),
+            1,
+            "it is not called again\n{}",
+            world.log()
+        );
+        world.simulator.detach("port-1");
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());
         Ok(())
     });
 }

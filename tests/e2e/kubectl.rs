@@ -89,6 +89,9 @@ fn the_api_server_refuses_what_is_not_allowed_and_says_what_is() {
             "unknown field \"spec.deletePolicy\"",
         )
         .await;
+        let elsewhere =
+            json!({ "portId": "port-1", "credentialsRef": { "name": "../../kube-system/secrets/x" } });
+        refused(elsewhere, "credentialsRef.name is the name of a Secret").await;
         world.own("edge", "port-1", "Retain").await?;
         refused(spec("port-2", "Retain"), "portId cannot be changed: create another ZenlayerPort").await;
         Ok(())

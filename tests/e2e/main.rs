@@ -1,11 +1,17 @@
 //! The operator as its users meet it: installed by Helm on a real API server, run as its Deployment says, driven by
 //! kubectl; Zenlayer is the simulator, whose journal is the witness.
 
+mod admission;
 mod crashes;
 mod credentials;
 mod holds;
+mod hostile;
+mod invalid;
 mod kubectl;
 mod namespaces;
 mod policies;
 mod proof;
+mod replicas;
+mod secrets;
+mod uninstall;
 mod world;

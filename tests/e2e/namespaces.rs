@@ -1,10 +1,28 @@
 //! The deletion of a whole namespace.
 
-use k8s_openapi::api::core::v1::Namespace;
+use anyhow::Result;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use serde_json::json;
 
-use crate::world::{given, recycled, run, until};
+use crate::world::{SECRET, World, given, recycled, run, until};
+
+async fn delete_namespace(world: &World) -> Result<()> {
+    world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.map(drop)
+}
+
+async fn until_namespace_is_gone(world: &World) -> Result<()> {
+    let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
+    let gone = until("the namespace is gone", async || {
+        Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
+    });
+    gone.await.map_err(|error| error.context(world.log()))
+}
+
+async fn until_secret_is_gone(world: &World) -> Result<()> {
+    let secrets = Api::<Secret>::namespaced(world.cluster.client().await?, &world.namespace);
+    until("the Secret is gone", async || Ok(secrets.get_opt(SECRET).await?.is_none().then_some(()))).await
+}
 
 #[test]
 fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
@@ -12,13 +30,42 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
         let world = given([recycled("port-1")]).without_secret().own_credentials().start().await?;
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
-        world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await?;
-        let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
-        let gone = until("the namespace is gone", async || {
-            Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
-        });
-        gone.await.map_err(|error| error.context(world.log()))?;
+        delete_namespace(&world).await?;
+        until_namespace_is_gone(&world).await?;
         assert!(world.simulator.port("port-1").is_none(), "{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        delete_namespace(&world).await?;
+        until_namespace_is_gone(&world).await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_copy_over_a_restart() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.operator().kill()?;
+        delete_namespace(&world).await?;
+        until_secret_is_gone(&world).await?;
+        world.simulator.set_frozen("port-1", true);
+        let world = world.restarted().await?;
+        world.until_reason("edge", "Destroying").await?;
+        let world = world.killed_and_restarted().await?;
+        world.simulator.set_frozen("port-1", false);
+        until_namespace_is_gone(&world).await?;
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });

@@ -133,7 +133,8 @@ fn within_the_grace_period_one_can_change_ones_mind() {
 fn a_hundred_and_fifty_ports_of_one_account_are_destroyed_once_each() {
     run(async {
         let ids: Vec<String> = (0..150).map(|number| format!("port-{number}")).collect();
-        let world = given(ids.iter().map(|id| recycled(id))).start().await?;
+        let all = given(ids.iter().map(|id| recycled(id)));
+        let world = all.value("deletion.massDeletionThreshold=0").start().await?;
         let objects = ids.iter().map(|id| world.manifest(id, &crate::world::spec(id, "Destroy")));
         let list =
             serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() });

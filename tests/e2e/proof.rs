@@ -1,7 +1,7 @@
 //! When a port that is not listed is taken to be gone.
 
 use serde_json::json;
-use zenlayer_simulator::{ListFault, Rule};
+use zenlayer_simulator::{Account, ListFault, Rule};
 
 use crate::world::{SECRET, given, recycled, run, running};
 
@@ -38,13 +38,15 @@ fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
 #[test]
 fn the_absence_that_another_accounts_key_reports_releases_nothing() {
     run(async {
-        let world = given([running("port-1")]).start().await?;
+        let world = given([running("port-1")]).value("deletion.admissionPolicy=false").start().await?;
         let spec = json!({
             "portId": "port-1", "deletionPolicy": "TerminateAndDestroy", "deletionProtection": true,
             "credentialsRef": { "name": SECRET },
         });
         world.create("edge", spec).await?;
         world.until_alive("edge", "Running").await?;
+        // Else the former key would go on reading.
+        world.simulator.put_account(Account::new("default"));
         world.put_secret("ANOTHER", "PASSWORD").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "AbsenceUnproven").await?;

@@ -41,6 +41,7 @@ async fn cluster() -> Result<&'static Cluster> {
         .get_or_try_init(|| async {
             let cluster = Cluster::start().await?;
             cluster.kubectl(&["apply", "-f", CRD]).await?;
+            crate::invalid::add_later_words(&cluster).await?;
             let objects = Api::<ZenlayerPort>::all(cluster.client().await?);
             // A new kind is served a moment after it is established.
             until("ZenlayerPorts are served", async || {
@@ -172,6 +173,8 @@ impl World {
     async fn install(&self, values: &[String], own_credentials: bool) -> Result<()> {
         let mut settings = vec![
             "crds.enabled=false".to_owned(),
+            // What the operator itself does about protection must not rest on it.
+            "deletion.admissionPolicy=false".to_owned(),
             format!("watchNamespaces={{{}}}", self.namespace),
             format!("zenlayer.endpoint={}", self.simulator.url()),
             "zenlayer.requestsPerSecond=200".to_owned(),
@@ -192,15 +195,30 @@ impl World {
     }
 
     async fn start_operator(mut self, env: &[(&'static str, String)]) -> Result<Self> {
-        let name = format!("{}-zenlayer-port-operator", self.home);
+        self.operator = Some(self.start_replica(env).await?);
+        Ok(self)
+    }
+
+    /// Starts another Pod of the operator's Deployment.
+    pub async fn start_replica(&self, env: &[(&'static str, String)]) -> Result<RunningPod> {
+        let name = self.deployment();
         let mut run = self.cluster.run_deployment(&self.home, &name, Path::new(OPERATOR));
         for (variable, value) in env {
             run = run.env(variable, value);
         }
-        let operator = run.start().await?;
-        operator.wait_ready(PATIENCE).await?;
-        self.operator = Some(operator);
-        Ok(self)
+        let replica = run.start().await?;
+        replica.wait_ready(PATIENCE).await?;
+        Ok(replica)
+    }
+
+    /// The name of the operator's Deployment, and of its Lease.
+    pub fn deployment(&self) -> String {
+        format!("{}-zenlayer-port-operator", self.home)
+    }
+
+    /// The name of the operator's release, and of its namespace.
+    pub fn release(&self) -> &str {
+        &self.home
     }
 
     pub fn operator(&self) -> &RunningPod {
@@ -212,6 +230,12 @@ impl World {
         let status = self.operator().wait_exit(PATIENCE).await.context(self.log())?;
         anyhow::ensure!(!status.success(), "the operator ended by itself: {status}");
         Ok(())
+    }
+
+    /// Kills the operator as `kill -9` does, and starts it again.
+    pub async fn killed_and_restarted(self) -> Result<Self> {
+        self.operator().kill()?;
+        self.restarted().await
     }
 
     /// Starts the operator again, with no point to die at.
@@ -310,19 +334,16 @@ impl World {
         self.simulator.journal()
     }
 
-    /// Types the first kubectl command that a message prints.
+    /// Types the command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
-        let command = message.split_once("kubectl ").context(format!("no command in: {message}"))?.1;
-        let script = format!("\"$KUBECTL\" --kubeconfig \"$ADMIN\" {command}");
-        let typed = timeout(
-            PATIENCE,
-            tokio::process::Command::new("sh")
-                .args(["-c", &script])
-                .env("KUBECTL", self.cluster.binary(test_cluster::Binary::Kubectl))
-                .env("ADMIN", self.cluster.kubeconfig())
-                .output(),
-        )
-        .await??;
+        let start = message.find("kubectl ").context(format!("no command in: {message}"))?;
+        let command = &message[start..];
+        let kubectl = self.cluster.binary(test_cluster::Binary::Kubectl);
+        let programs = kubectl.parent().context("kubectl stands in a folder")?;
+        let path = std::env::join_paths([programs, "/usr/bin".as_ref(), "/bin".as_ref()])?;
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
+        let typed = timeout(PATIENCE, shell.output()).await??;
         anyhow::ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
         Ok(())
     }

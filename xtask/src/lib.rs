@@ -6,12 +6,13 @@
 //! | [`demo`] | the operator at work on this machine: a control plane and a simulated Zenlayer on loopback |
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
-//! | [`chart`], [`tool`], [`interrupt`] | the chart; kubectl and helm; Ctrl-C |
+//! | [`chart`], [`operator`], [`tool`], [`interrupt`] | the chart; the operator's binary; kubectl and helm; Ctrl-C |
 
 pub mod chart;
 pub mod demo;
 pub mod generate;
 pub mod interrupt;
+pub mod operator;
 pub mod play;
 pub mod smoke;
 pub mod tool;

@@ -39,6 +39,26 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* For cluster-wide objects: releases of several namespaces may have one name. */}}
+{{- define "zenlayer-port-operator.clusterName" -}}
+{{- printf "%s.%s" (include "zenlayer-port-operator.fullname" .) .Release.Namespace }}
+{{- end }}
+
+{{- /* What all Pods of the release have in common, but for their containers. */}}
+{{- define "zenlayer-port-operator.podSettings" -}}
+{{- $settings := dict
+      "imagePullSecrets" .Values.imagePullSecrets
+      "priorityClassName" .Values.priorityClassName
+      "securityContext" .Values.podSecurityContext
+      "nodeSelector" .Values.nodeSelector
+      "affinity" .Values.affinity
+      "tolerations" .Values.tolerations }}
+{{- range $name, $value := $settings }}
+{{- if not $value }}{{ $_ := unset $settings $name }}{{ end }}
+{{- end }}
+{{- with $settings }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{- /* What the operator may do beside its own kind: in the whole cluster, or in each watched namespace. */}}
 {{- define "zenlayer-port-operator.namespacedRules" -}}
 # The Secrets that objects name: read one by one, never listed or watched.

@@ -3,7 +3,8 @@
 use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
-use crate::api::{PortIdentity, Release};
+use crate::api::{PortIdentity, Reason, Release};
+use crate::decision::CredentialState;
 use crate::port::PortInfo;
 use crate::port::PortStatus::{self, Deleting, Destroyed, Destroying, Recovering, Recycled, Running};
 
@@ -103,6 +104,28 @@ fn a_port_that_was_live_before_it_came_into_the_bin_was_not_restored() {
 fn another_port_in_the_bin_is_not_remembered_as_this_one() {
     let recreated = PortInfo { created_time: Some(RECREATED.to_owned()), ..port(Recycled) };
     assert!(!release(&Scenario::deleting(Destroy).remembers(Running).seen_as(recreated)).seen_recycled);
+}
+
+#[test]
+fn a_port_that_is_adopted_by_consent_is_known_for_itself_alone() {
+    let adopted = Scenario::deleting(Destroy)
+        .remembers(Recycled)
+        .called(DestroyPort, accepted(), HOUR)
+        .release(|it| {
+            (it.seen_recycled, it.restored, it.destroy_accepted, it.latched) = (true, true, true, true);
+        })
+        .approved(Reason::IdentityChanged)
+        .with(|it| it.context.credential = CredentialState::Usable(key(OTHER_KEY)))
+        .evidence(|it| it.by = key(OTHER_KEY))
+        .seen_as(PortInfo { created_time: Some(RECREATED.to_owned()), ..port(Running) });
+    let expected = PortIdentity { created_time: Some(RECREATED.to_owned()), seen_by: vec![key(OTHER_KEY)] };
+    assert_eq!(identity(&adopted), expected);
+    let after = release(&adopted);
+    assert_eq!((after.seen_recycled, after.restored, after.destroy_accepted), (false, false, false));
+    assert!(
+        after.latched && after.call.is_some(),
+        "what holds of the deletion, and a call that may still arrive, stays"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! When a call, and when letting go, is right: the design's rules (sections 5 to 7) told a second time, as plain
 //! conditions instead of a table, and sharing no code with it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 use super::scenario::*;
 use crate::api::CallAction::{self, DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
-use crate::api::{CallOutcome, FINALIZER, Reason, Release};
+use crate::api::{Call, CallOutcome, FINALIZER, Reason, Release};
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Presence, Reading};
-use crate::decision::{Claim, CredentialState};
+use crate::decision::{Attachments, Claim, CrdState, CredentialState};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
 
@@ -27,12 +28,12 @@ pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {
     };
     let justified = ours_alone(it)
         && it.evidence.as_ref().is_some_and(|evidence| &evidence.by == by)
-        && !it.object.spec.deletion_protection
-        && it.context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
+        && gates_are_open(it)
         && is_the_port_we_owned(it, port)
-        && !restored(it, port, reading)
+        && !restored(it, status)
         && nothing_is_under_way(it, status, reading)
         && !pauses(it, status, reading)
+        && !in_use(it, status, reading)
         && !it.context.claims.iter().any(|claim| claim_goes_first(it, port, claim));
     justified.then_some(action)
 }
@@ -43,7 +44,9 @@ pub(super) fn justified_end(it: &Scenario) -> Option<Reason> {
     if it.object.spec.deletion_policy == Retain {
         return (it.object.metadata.deletion_timestamp.is_some() && ours).then_some(Reason::PortRetained);
     }
-    signer(it)?;
+    if matches!(it.context.credential, CredentialState::Unavailable(_)) {
+        return None;
+    }
     let reading = fresh(it).filter(|_| ours_alone(it))?;
     let end = match seen(it) {
         None => return proven_absent(it),
@@ -70,7 +73,7 @@ fn elapsed(since: Monotonic) -> Duration {
 fn signer(it: &Scenario) -> Option<&Fingerprint> {
     match &it.context.credential {
         CredentialState::Usable(by) => Some(by),
-        CredentialState::Unavailable(_) => None,
+        CredentialState::ReadOnly { .. } | CredentialState::Unavailable(_) => None,
     }
 }
 
@@ -106,15 +109,45 @@ fn may_be_same(one: Option<&str>, other: Option<&str>) -> bool {
 
 fn is_the_port_we_owned(it: &Scenario, port: &PortInfo) -> bool {
     let identity = it.object.status.as_ref().and_then(|status| status.identity.as_ref());
-    may_be_same(identity.and_then(|identity| identity.created_time.as_deref()), port.created_time.as_deref())
+    approved(it, "IdentityChanged")
+        || may_be_same(
+            identity.and_then(|identity| identity.created_time.as_deref()),
+            port.created_time.as_deref(),
+        )
 }
 
-fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
-    own_release(it).is_some_and(|release| {
-        let live_again =
-            port.port_status.as_str() == "RUNNING" && reading.at.since(reading.since) >= seconds(10);
-        release.restored || (release.seen_recycled && live_again)
-    })
+/// Somebody restored it, or has perhaps: it lay in the bin and is live now.
+fn restored(it: &Scenario, status: &str) -> bool {
+    let restored = own_release(it)
+        .is_some_and(|release| release.restored || (release.seen_recycled && status == "RUNNING"));
+    restored && !approved(it, "RestoredElsewhere")
+}
+
+fn gates_are_open(it: &Scenario) -> bool {
+    let context = &it.context;
+    let threshold = context.gates.mass_deletion_threshold.map_or(u32::MAX, NonZeroU32::get);
+    let destroy_is_sent =
+        own_release(it).and_then(|release| release.call.as_ref()).is_some_and(was_sent_to_destroy);
+    let latched = own_release(it).is_some_and(|release| release.latched);
+    let one_of_many = latched || (context.deletions_at_once > threshold && !destroy_is_sent);
+    let crd = match context.crd {
+        CrdState::Stays | CrdState::NotGranted => true,
+        CrdState::Terminating => approved(it, "CRDDeleted"),
+        CrdState::Unknown(_) => false,
+    };
+    !it.object.spec.deletion_protection
+        && context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
+        && (!one_of_many || approved(it, "MassDeletion"))
+        && (!context.gates.require_approval || approved(it, "ApprovalRequired"))
+        && crd
+}
+
+fn approved(it: &Scenario, reason: &str) -> bool {
+    let metadata = &it.object.metadata;
+    let value = metadata.annotations.iter().flatten().find(|(key, _)| *key == "sdn.zenlayer.com/approve");
+    let words = value.map_or("", |(_, value)| value).split(',').map(str::trim);
+    let uid = metadata.uid.as_deref().map_or("", |uid| &uid[..8]);
+    words.into_iter().any(|word| word.split_once('-') == Some((reason, uid)))
 }
 
 /// Nothing that was called before may still happen.
@@ -149,6 +182,18 @@ fn pauses(it: &Scenario, status: &str, reading: &Reading) -> bool {
     changed_nothing && !call.landed && !terminated && !over
 }
 
+/// The last call was refused for the port's own sake, and something uses the port.
+fn in_use(it: &Scenario, status: &str, reading: &Reading) -> bool {
+    let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return false };
+    let CallOutcome::Refused { code, .. } = &call.outcome else { return false };
+    let other_causes = ["REQUEST_LIMIT", "AUTHFAILURE_", "NOT_FOUND"];
+    let read_since = it.context.call_known_since.is_some_and(|known| reading.at >= known);
+    let terminated = call.action == TerminatePort && status == "RECYCLED" && read_since;
+    let over = call.landed || terminated;
+    let used = matches!(&it.context.attachments, Attachments::Known(users) if !users.is_empty());
+    used && !over && !other_causes.iter().any(|cause| code.contains(cause))
+}
+
 fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {
     let of_this_port = match &claim.identity {
         Some(theirs) => may_be_same(theirs.created_time.as_deref(), port.created_time.as_deref()),
@@ -163,12 +208,13 @@ fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {
 
 fn our_doing(it: &Scenario) -> bool {
     own_release(it).is_some_and(|release| {
-        let sent = release.call.as_ref().is_some_and(|call| {
-            call.action == DestroyPort
-                && !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
-        });
-        release.destroy_accepted || sent
+        release.destroy_accepted || release.call.as_ref().is_some_and(was_sent_to_destroy)
     })
+}
+
+fn was_sent_to_destroy(call: &Call) -> bool {
+    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. });
+    call.action == DestroyPort && !changed_nothing
 }
 
 fn proven_absent(it: &Scenario) -> Option<Reason> {

@@ -141,6 +141,17 @@ fn a_refusal_is_told_by_its_code() {
 }
 
 #[test]
+fn an_outcome_is_written_without_the_record_of_the_call_that_it_frees_the_way_for() {
+    let landed_meanwhile =
+        Scenario::deleting(TerminateAndDestroy).called(TerminatePort, accepted(), 20).seen(Recycled);
+    let plan = landed_meanwhile.calls(DestroyPort);
+    let written = plan.status_alone(&landed_meanwhile.object).release.and_then(|release| release.call);
+    assert_eq!(written.map(|call| (call.action, call.attempt)), Some((TerminatePort, 1)));
+    let waiting = Scenario::deleting(Destroy).seen(Running);
+    assert_eq!(waiting.plan().status_alone(&waiting.object), waiting.plan().status);
+}
+
+#[test]
 fn attempts_count_on_and_what_the_deletion_knows_outlives_its_calls() {
     let plan = still_in_bin(refused("NO"), 999, 999)
         .call(|call| call.attempt = 41)

@@ -71,6 +71,18 @@ fn without_credentials_nothing_is_called_and_nothing_let_go_credentials_unavaila
     }
 }
 
+#[test]
+fn a_credential_that_only_reads_shows_and_proves_what_it_sees_and_calls_nothing_credentials_unavailable() {
+    let live = Scenario::deleting(TerminateAndDestroy).only_reads().seen(Running);
+    let plan = live.waits(Reason::CredentialsUnavailable);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.starts_with("Secret team-a/keys was deleted."), "{message}");
+    Scenario::deleting(Destroy).only_reads().seen(Recycled).waits(Reason::CredentialsUnavailable);
+    Scenario::deleting(Destroy).only_reads().seen(Destroying).waits(Reason::Destroying);
+    Scenario::deleting(Destroy).only_reads().seen(Destroyed).lets_go(Reason::PortGone);
+    Scenario::deleting(Destroy).only_reads().protected().seen(Recycled).waits(Reason::DeletionProtected);
+}
+
 // 4
 
 #[test]
@@ -163,7 +175,7 @@ fn an_absence_told_by_a_key_that_never_saw_the_port_is_held_absence_unproven() {
 fn a_port_on_its_way_out_is_waited_for_whatever_the_record_and_identity_say_destroying() {
     let known = Scenario::deleting(Terminate).remembers(Running);
     known.clone().seen(Destroying).waits(Reason::Destroying);
-    known.clone().called(DestroyPort, pending(), 0).seen(Destroying).waits(Reason::Destroying);
+    known.clone().called(TerminatePort, pending(), 0).seen(Destroying).waits(Reason::Destroying);
     known.seen_as(recreated(Destroying)).waits(Reason::Destroying);
 }
 
@@ -271,6 +283,18 @@ fn a_port_that_a_person_restored_is_held_whatever_its_state_now_restored_elsewhe
         held.clone().seen(Recycled).waits(Reason::RestoredElsewhere);
         held.clone().claimed().seen(Recycled).waits(Reason::RestoredElsewhere);
         held.seen_as(prepaid(Running)).waits(Reason::RestoredElsewhere);
+    }
+}
+
+#[test]
+fn a_port_that_is_live_again_is_not_terminated_before_it_is_known_whether_it_was_restored_observing() {
+    for policy in [TerminateAndDestroy, Terminate] {
+        let live_again = Scenario::deleting(policy).release(|it| it.seen_recycled = true).seen(Running);
+        let plan = live_again.plan();
+        assert_eq!(plan.action, crate::decision::Action::None, "{plan:#?}");
+        assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW + seconds(10)), "{plan:#?}");
+        live_again.clone().later(10).waits(Reason::RestoredElsewhere);
+        live_again.approved(Reason::RestoredElsewhere).calls(TerminatePort);
     }
 }
 

@@ -1,22 +1,25 @@
 //! A situation to decide about, told in a few words: what differs from the plainest one.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use crate::api::{
-    Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, READY, Reason,
-    Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
+    APPROVE_ANNOTATION, Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity,
+    READY, Reason, Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
 };
 use crate::clock::{Monotonic, Now};
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
-use crate::decision::{Action, Claim, Context, CredentialState, Input, Plan, Timing, decide};
+use crate::decision::{
+    Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan, Timing, decide,
+};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
 
 pub(super) const UID: &str = "5f0c9a3e-0000-4000-8000-000000000001";
-pub(super) const OTHER_UID: &str = "5f0c9a3e-0000-4000-8000-000000000002";
+pub(super) const OTHER_UID: &str = "7d1b2c4f-0000-4000-8000-000000000002";
 pub(super) const NAMESPACE: &str = "team-a";
 pub(super) const NAME: &str = "edge-1";
 pub(super) const KEY: &str = "00000000000000aa";
@@ -104,6 +107,10 @@ impl Scenario {
                 credential: CredentialState::Usable(key(KEY)),
                 claims: Vec::new(),
                 same_account: Vec::new(),
+                deletions_at_once: 1,
+                crd: CrdState::Stays,
+                attachments: Attachments::Unknown,
+                gates: GateSettings::default(),
                 deletion_known_since: None,
                 call_known_since: None,
             },
@@ -171,6 +178,15 @@ impl Scenario {
         })
     }
 
+    pub(super) fn only_reads(self) -> Self {
+        self.with(|it| {
+            it.context.credential = CredentialState::ReadOnly {
+                fingerprint: key(KEY),
+                why: "Secret team-a/keys was deleted.".to_owned(),
+            };
+        })
+    }
+
     pub(super) fn also_finalized_by(self, other: &str) -> Self {
         self.with(|it| it.object.metadata.finalizers.get_or_insert_default().push(other.to_owned()))
     }
@@ -182,6 +198,44 @@ impl Scenario {
     /// This process learned of the deletion so many seconds ago.
     pub(super) fn deleted_ago(self, ago: u64) -> Self {
         self.with(|it| it.context.deletion_known_since = Some(NOW - seconds(ago)))
+    }
+
+    /// More than the threshold were deleted at once.
+    pub(super) fn among_too_many(self) -> Self {
+        self.deleted_at_once(21)
+    }
+
+    /// So many were, of which twenty may be.
+    pub(super) fn deleted_at_once(self, count: u32) -> Self {
+        self.with(|it| {
+            it.context.deletions_at_once = count;
+            it.context.gates.mass_deletion_threshold = NonZeroU32::new(20);
+        })
+    }
+
+    pub(super) fn approval_required(self) -> Self {
+        self.with(|it| it.context.gates.require_approval = true)
+    }
+
+    pub(super) fn crd(self, state: CrdState) -> Self {
+        self.with(|it| it.context.crd = state)
+    }
+
+    /// Zenlayer says that these use the port.
+    pub(super) fn used_by(self, users: &[&str]) -> Self {
+        let users = users.iter().map(ToString::to_string).collect();
+        self.with(|it| it.context.attachments = Attachments::Known(users))
+    }
+
+    /// A person has consented to pass the hold of this reason, in the words that its message prints.
+    pub(super) fn approved(self, reason: Reason) -> Self {
+        self.annotated(&consent(reason))
+    }
+
+    /// The annotation that gives consent has this value.
+    pub(super) fn annotated(self, value: &str) -> Self {
+        let annotation = (APPROVE_ANNOTATION.to_owned(), value.to_owned());
+        self.with(|it| it.object.metadata.annotations = Some([annotation].into()))
     }
 
     pub(super) fn status(self, change: impl FnOnce(&mut ZenlayerPortStatus)) -> Self {
@@ -261,6 +315,11 @@ impl Scenario {
             }
         })
     }
+}
+
+/// What the annotation must hold to approve.
+pub(super) fn consent(reason: Reason) -> String {
+    format!("{}-5f0c9a3e", reason.as_str())
 }
 
 pub(super) fn ready(reason: Reason, ago: u64) -> Condition {

@@ -1,6 +1,8 @@
 //! Every situation that the decision may meet, drawn so that none is too rare to be tried: the few values at which rows
 //! change (ages, counts, times) come up often.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,12 +13,12 @@ use proptest::sample::{select, subsequence};
 
 use super::scenario::*;
 use crate::api::{
-    Call, CallAction, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, Reason, Release,
-    ZenlayerPortStatus,
+    APPROVE_ANNOTATION, Call, CallAction, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, Reason,
+    Release, ZenlayerPortStatus,
 };
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
-use crate::decision::{Claim, Context, CredentialState};
+use crate::decision::{Attachments, Claim, Context, CrdState, CredentialState, GateSettings};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
 
@@ -25,7 +27,9 @@ pub(super) fn scenario() -> impl Strategy<Value = Scenario> {
         scenario.with(|it| {
             // Evidence is that of the object's own credential.
             it.evidence = evidence.map(|evidence| match &context.credential {
-                CredentialState::Usable(by) => Evidence { by: by.clone(), ..evidence },
+                CredentialState::Usable(by) | CredentialState::ReadOnly { fingerprint: by, .. } => {
+                    Evidence { by: by.clone(), ..evidence }
+                }
                 CredentialState::Unavailable(_) => evidence,
             });
             it.context = context;
@@ -45,13 +49,15 @@ fn object() -> impl Strategy<Value = Scenario> {
         weighted(0.95, Just(UID)),
         weighted(0.9, ago()),
         weighted(0.1, Just(())),
+        annotations(),
     );
     (facts, policy(), finalizers, weighted(0.8, status())).prop_map(|(facts, policy, finalizers, status)| {
-        let (deletion, uid, age, protection) = facts;
+        let (deletion, uid, age, protection, annotations) = facts;
         Scenario::living().with(|it| {
             let metadata = &mut it.object.metadata;
             metadata.deletion_timestamp = deletion;
             metadata.uid = uid.map(str::to_owned);
+            metadata.annotations = annotations;
             metadata.creation_timestamp = age.map(|age| Time(wall() - age));
             metadata.finalizers = Some(finalizers.into_iter().map(str::to_owned).collect());
             it.object.spec.deletion_policy = policy;
@@ -89,11 +95,12 @@ fn identity() -> impl Strategy<Value = PortIdentity> {
 fn release() -> impl Strategy<Value = Release> {
     let uid = prop_oneof![9 => Just(UID), 1 => Just(OTHER_UID)];
     let rarely = || proptest::bool::weighted(0.1);
-    (uid, any::<bool>(), rarely(), rarely(), of(call())).prop_map(
-        |(uid, seen_recycled, restored, destroy_accepted, call)| Release {
+    (uid, any::<bool>(), rarely(), rarely(), rarely(), of(call())).prop_map(
+        |(uid, seen_recycled, restored, latched, destroy_accepted, call)| Release {
             uid: uid.to_owned(),
             seen_recycled: seen_recycled || restored,
             restored,
+            latched,
             destroy_accepted,
             call,
         },
@@ -103,7 +110,13 @@ fn release() -> impl Strategy<Value = Release> {
 fn call() -> impl Strategy<Value = Call> {
     let action = select(&[CallAction::TerminatePort, CallAction::DestroyPort]);
     let attempt = select(&[1, 2, 5, 99, i64::MAX]);
-    let codes = &["REQUEST_LIMIT_EXCEEDED", "AUTHFAILURE_SIGNATURE_EXPIRED", "AUTHFAILURE_X", "OTHER"];
+    let codes = &[
+        "REQUEST_LIMIT_EXCEEDED",
+        "AUTHFAILURE_SIGNATURE_EXPIRED",
+        "AUTHFAILURE_X",
+        "INVALID_PORT_NOT_FOUND",
+        "OTHER",
+    ];
     let outcome = prop_oneof![
         Just(pending()),
         Just(unclear()),
@@ -128,20 +141,56 @@ fn context() -> impl Strategy<Value = Context> {
     let credential = prop_oneof![
         8 => Just(CredentialState::Usable(key(KEY))),
         2 => Just(CredentialState::Usable(key(OTHER_KEY))),
+        1 => Just(CredentialState::ReadOnly {
+            fingerprint: key(KEY),
+            why: "Secret team-a/keys was deleted.".to_owned(),
+        }),
         1 => Just(CredentialState::Unavailable("Secret team-a/keys does not exist.".to_owned())),
     ];
     let claims = prop_oneof![3 => Just(vec![]), 1 => vec(other_claim(), 1..3)];
     let same_account =
         prop_oneof![3 => Just(vec![]), 1 => select(&[KEY, "1"]).prop_map(|one| vec![key(one)])];
-    (credential, claims, same_account, weighted(0.9, moment()), weighted(0.9, moment())).prop_map(
-        |(credential, claims, same_account, deletion_known_since, call_known_since)| Context {
+    let known = (weighted(0.9, moment()), weighted(0.9, moment()));
+    (credential, claims, same_account, around_the_port(), known).prop_map(
+        |(credential, claims, same_account, (mass, required, crd, attachments), (deletion, call))| Context {
             credential,
             claims,
             same_account,
-            deletion_known_since,
-            call_known_since,
+            deletions_at_once: if mass { 21 } else { 20 },
+            crd,
+            attachments,
+            gates: GateSettings { mass_deletion_threshold: NonZeroU32::new(20), require_approval: required },
+            deletion_known_since: deletion,
+            call_known_since: call,
         },
     )
+}
+
+/// Too many deletions at once, consent required, the CRD's state, what uses the port.
+fn around_the_port() -> impl Strategy<Value = (bool, bool, CrdState, Attachments)> {
+    let rarely = || proptest::bool::weighted(0.1);
+    let crd = prop_oneof![
+        8 => Just(CrdState::Stays),
+        2 => Just(CrdState::NotGranted),
+        1 => Just(CrdState::Terminating),
+        1 => Just(CrdState::Unknown("a timeout".to_owned())),
+    ];
+    let attachments = prop_oneof![
+        2 => Just(Attachments::Unknown),
+        1 => Just(Attachments::Known(vec![])),
+        1 => Just(Attachments::Known(vec!["private connect connect-1".to_owned()])),
+    ];
+    (rarely(), rarely(), crd, attachments)
+}
+
+/// Mostly none; else some that count and some that look like it.
+fn annotations() -> impl Strategy<Value = Option<BTreeMap<String, String>>> {
+    let consents = Reason::ALL.iter().copied().filter(|reason| reason.is_approvable()).map(consent);
+    let others = ["MassDeletion-7d1b2c4f", "ApprovalRequired", "RestoredElsewhere-5f0c9a3e-0000", ""];
+    let all: Vec<String> = consents.chain(others.map(str::to_owned)).collect();
+    let value =
+        (subsequence(all, 1..=4), select(&[",", ", ", " ,\n"])).prop_map(|(some, comma)| some.join(comma));
+    weighted(0.3, value.prop_map(|value| [(APPROVE_ANNOTATION.to_owned(), value)].into()))
 }
 
 fn other_claim() -> impl Strategy<Value = Claim> {

@@ -101,6 +101,13 @@ fn without_credentials_the_secret_is_named_and_looked_at_again_in_a_minute() {
 }
 
 #[test]
+fn a_credential_that_only_reads_keeps_the_status_true_and_the_message_says_so() {
+    let plan = Scenario::living().only_reads().seen(Running).waits(Reason::Running);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert_eq!(message, "Port port-1 is RUNNING. Secret team-a/keys was deleted.");
+}
+
+#[test]
 fn a_record_restored_from_a_backup_is_left_as_it_is() {
     let scenario = Scenario::living().seen(Running).release(|it| it.uid = OTHER_UID.to_owned());
     let before = scenario.object.status.clone().and_then(|it| it.release);

@@ -60,6 +60,13 @@ impl Process {
         &self.name
     }
 
+    /// The number of the process; none if it does not run.
+    pub fn id(&self) -> Option<u32> {
+        let mut state = self.state();
+        let pid = self.running(&mut state).ok().flatten()?;
+        u32::try_from(pid.as_raw_nonzero().get()).ok()
+    }
+
     /// Starts it; an error if it is running.
     pub fn start(&self) -> Result<()> {
         let mut state = self.state();

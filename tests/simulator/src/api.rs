@@ -1,5 +1,6 @@
 //! The actions: what a call would answer and change. Nothing is changed here.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::error::ApiError;
 use crate::faults::ListFault;
 use crate::journal::RequestId;
 use crate::life_cycle::PortIndex;
-use crate::port::{ApiVersion, ChargeType, Port, PortStatus};
+use crate::port::{ApiVersion, ChargeType, Port, PortStatus, PortUser};
 
 /// The most ids that one `DescribePorts` may name.
 const MAX_PORT_IDS: usize = 100;
@@ -55,6 +56,8 @@ enum Action {
     TerminatePort,
     DestroyPort,
     RenewPort,
+    DescribePrivateConnects,
+    DescribeCloudRouters,
 }
 
 impl FromStr for Action {
@@ -67,6 +70,8 @@ impl FromStr for Action {
             "TerminatePort" => Ok(Self::TerminatePort),
             "DestroyPort" => Ok(Self::DestroyPort),
             "RenewPort" => Ok(Self::RenewPort),
+            "DescribePrivateConnects" => Ok(Self::DescribePrivateConnects),
+            "DescribeCloudRouters" => Ok(Self::DescribeCloudRouters),
             _ => Err(ApiError::unauthorized_operation(name)),
         }
     }
@@ -83,6 +88,8 @@ pub(crate) fn evaluate(call: &Call, ports: &PortIndex, listing: Listing<'_>) -> 
         Action::TerminatePort => change_status(call, ports, terminated),
         Action::DestroyPort => change_status(call, ports, destroyed),
         Action::RenewPort => change_status(call, ports, renewed),
+        Action::DescribePrivateConnects => describe_users(call, ports, private_connect),
+        Action::DescribeCloudRouters => describe_users(call, ports, cloud_router),
     }
 }
 
@@ -101,6 +108,13 @@ struct DescribePorts {
     port_ids: Option<Vec<String>>,
     dc_id: Option<String>,
     port_name: Option<String>,
+    #[serde(flatten)]
+    paging: Paging,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Paging {
     page_num: Option<i64>,
     page_size: Option<i64>,
 }
@@ -112,7 +126,9 @@ impl DescribePorts {
         self.dc_id.as_ref().is_none_or(|dc_id| *dc_id == port.dc_id)
             && name.is_none_or(|name| port.port_name.to_lowercase().contains(&name))
     }
+}
 
+impl Paging {
     /// How many items come before the page, and how many it holds.
     fn page(&self) -> Result<(usize, usize), ApiError> {
         let (number, size) = (self.page_num.unwrap_or(1), self.page_size.unwrap_or(DEFAULT_PAGE_SIZE));
@@ -132,7 +148,7 @@ impl DescribePorts {
 /// Unknown and foreign ids are simply not listed; the order is that of the ids.
 fn describe_ports(call: &Call, Listing { ports, lies }: Listing<'_>) -> Result<Evaluation, ApiError> {
     let query: DescribePorts = parameters(call)?;
-    let (before, size) = query.page()?;
+    let (before, size) = query.paging.page()?;
     let mut ids = query.port_ids.clone().unwrap_or_default();
     if ids.len() > MAX_PORT_IDS {
         let message = format!("`portIds` names {} ports, at most {MAX_PORT_IDS} are allowed", ids.len());
@@ -161,6 +177,43 @@ fn describe_ports(call: &Call, Listing { ports, lies }: Listing<'_>) -> Result<E
     let page = listed.into_iter().skip(before).take(size);
     let data_set: Vec<Value> = page.map(|port| port.info(call.version)).collect();
     Ok(Evaluation { response: json!({ "totalCount": total_count, "dataSet": data_set }), change: None })
+}
+
+/// What the account's ports are a part of, by id, as this action describes it.
+fn describe_users(
+    call: &Call,
+    ports: &PortIndex,
+    describe: fn(&PortUser, &Port) -> Option<(String, Value)>,
+) -> Result<Evaluation, ApiError> {
+    let (before, size) = parameters::<Paging>(call)?.page()?;
+    let mine =
+        ports.values().map(|tracked| &tracked.port).filter(|port| *port.account == *call.caller.account);
+    let users = mine.flat_map(|port| port.used_by.iter().filter_map(|user| describe(user, port)));
+    let users: BTreeMap<String, Value> = users.collect();
+    let total_count = users.len();
+    let page: Vec<Value> = users.into_values().skip(before).take(size).collect();
+    Ok(Evaluation { response: json!({ "totalCount": total_count, "dataSet": page }), change: None })
+}
+
+fn private_connect(user: &PortUser, port: &Port) -> Option<(String, Value)> {
+    let PortUser::PrivateConnect(id) = user else { return None };
+    let ends = json!({
+        "privateConnectId": id,
+        "privateConnectStatus": "RUNNING",
+        "endpointA": { "endpointId": port.port_id, "endpointType": "PORT" },
+        "endpointZ": { "endpointId": "vpc-1", "endpointType": "VPC" },
+    });
+    Some((id.clone(), ends))
+}
+
+fn cloud_router(user: &PortUser, port: &Port) -> Option<(String, Value)> {
+    let PortUser::CloudRouter(id) = user else { return None };
+    let router = json!({
+        "cloudRouterId": id,
+        "cloudRouterStatus": "RUNNING",
+        "edgePoints": [{ "portId": port.port_id }],
+    });
+    Some((id.clone(), router))
 }
 
 #[derive(Deserialize)]
@@ -214,6 +267,7 @@ fn change_status(
 /// `TerminatePort`: from `RUNNING` to the recycle bin.
 fn terminated(port: &Port) -> Result<PortStatus, ApiError> {
     match port.port_status {
+        PortStatus::Running if !port.used_by.is_empty() => Err(in_use()),
         // The real code for a prepaid port is not known; this one is invented in the style of its siblings.
         PortStatus::Running if port.port_charge_type == ChargeType::Prepaid => {
             Err(ApiError::new(400, "OPERATION_DENIED_PREPAID_PORT", "a prepaid port cannot be returned"))
@@ -229,6 +283,7 @@ fn terminated(port: &Port) -> Result<PortStatus, ApiError> {
 /// `DestroyPort`: from the recycle bin only.
 fn destroyed(port: &Port) -> Result<PortStatus, ApiError> {
     match port.port_status {
+        PortStatus::Recycled if !port.used_by.is_empty() => Err(in_use()),
         PortStatus::Recycled => Ok(PortStatus::Destroying),
         _ => Err(wrong_status(port)),
     }
@@ -240,6 +295,11 @@ fn renewed(port: &Port) -> Result<PortStatus, ApiError> {
         PortStatus::Recycled => Ok(PortStatus::Recovering),
         _ => Err(wrong_status(port)),
     }
+}
+
+/// The real code is not known; this one is invented in the style of its siblings.
+fn in_use() -> ApiError {
+    ApiError::new(400, "OPERATION_DENIED_PORT_IN_USE", "the port is in use")
 }
 
 /// The real codes are not known; these are the documented ones that come nearest (zenlayer-api.md §2.3, §2.4).

@@ -168,6 +168,11 @@ impl Cloud {
         self.ports.set_frozen(port_id, frozen, self.now)
     }
 
+    /// Whether the port was there.
+    pub(crate) fn detach(&mut self, port_id: &str) -> bool {
+        self.ports.detach(port_id)
+    }
+
     pub(crate) fn add_fault(&mut self, rule: Rule) -> u64 {
         self.faults.add(rule, self.ports.index())
     }

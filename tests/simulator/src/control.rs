@@ -23,7 +23,7 @@ Control API (JSON; durations are written 250ms, 10s, 1h):
   POST   /control/ports                        add or replace a port, or an array of them:
                                                {\"portId\":\"port-1\",\"portStatus\":\"RECYCLED\",\"account\":\"acme\"}
   GET    /control/ports, /control/ports/ID     what is there
-  PATCH  /control/ports/ID                     {\"portStatus\":\"RUNNING\",\"frozen\":true}
+  PATCH  /control/ports/ID                     {\"portStatus\":\"RUNNING\",\"frozen\":true,\"detached\":true}
   DELETE /control/ports/ID                     take it away
   POST   /control/faults                       set a rule: {\"action\":\"DestroyPort\",\"times\":1,\"answer\":\"lost\"}
   GET    /control/faults                       the rules and how often they were met
@@ -100,9 +100,14 @@ enum OneOrMany {
 struct PortPatch {
     port_status: Option<PortStatus>,
     frozen: Option<bool>,
+    #[serde(default)]
+    detached: bool,
 }
 
 fn patch(cloud: &mut Cloud, port_id: &str, patch: PortPatch) -> Result<(), Refusal> {
+    if patch.detached {
+        found(cloud.detach(port_id))?;
+    }
     if let Some(frozen) = patch.frozen {
         found(cloud.set_frozen(port_id, frozen))?;
     }

@@ -48,7 +48,7 @@ pub use crate::control::HELP as CONTROL_API;
 pub use crate::faults::{Answer, Apply, Fault, ListFault, Rule};
 pub use crate::journal::{Cause, Journal, Reply, Request, RequestId, Transition};
 pub use crate::life_cycle::Times;
-pub use crate::port::{ChargeType, Port, PortStatus};
+pub use crate::port::{ChargeType, Port, PortStatus, PortUser};
 
 use crate::cloud::Cloud;
 use crate::server::Server;
@@ -140,6 +140,11 @@ impl Simulator {
     /// The ports of all accounts, in order of id.
     pub fn ports(&self) -> Vec<Port> {
         self.shared.cloud().ports().cloned().collect()
+    }
+
+    /// Deletes whatever the port is a part of. Whether the port is there.
+    pub fn detach(&self, port_id: &str) -> bool {
+        self.shared.cloud().detach(port_id)
     }
 
     /// Forces a status, from which time moves on unless the port is frozen. Whether the port is there.

@@ -180,6 +180,13 @@ impl Ports {
         true
     }
 
+    /// Whether the port was there.
+    pub(crate) fn detach(&mut self, port_id: &str) -> bool {
+        let Some(tracked) = self.by_id.get_mut(port_id) else { return false };
+        tracked.port.used_by.clear();
+        true
+    }
+
     /// Holds a port in its status, or lets it go on, for the whole time of its state again. Whether it was there.
     pub(crate) fn set_frozen(&mut self, port_id: &str, frozen: bool, now: Instant) -> bool {
         let Some(tracked) = self.by_id.get_mut(port_id) else {

@@ -46,6 +46,9 @@ pub struct Port {
     /// Stuck: time does not move its status on.
     #[serde(default)]
     pub frozen: bool,
+    /// What it is a part of. While there is any, the port can be neither terminated nor destroyed.
+    #[serde(default)]
+    pub used_by: Vec<PortUser>,
     /// Fields to show beside, or in place of, the usual ones: `null`, a number for a string, a new field.
     #[serde(default)]
     pub extra: Map<String, Value>,
@@ -88,6 +91,7 @@ impl Port {
             expired_time: None,
             times: None,
             frozen: false,
+            used_by: Vec::new(),
             extra: Map::new(),
         }
     }
@@ -156,6 +160,13 @@ impl Port {
         self
     }
 
+    /// Is a part of this, until [`Simulator::detach`](crate::Simulator::detach).
+    #[must_use]
+    pub fn used_by(mut self, user: PortUser) -> Self {
+        self.used_by.push(user);
+        self
+    }
+
     /// Shows this value in this field of `PortInfo`, whatever the field is otherwise.
     #[must_use]
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -197,6 +208,16 @@ impl Port {
         }
         info
     }
+}
+
+/// What a port can be a part of (zenlayer-api.md §5.4).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PortUser {
+    /// One end of the private connect of this id.
+    PrivateConnect(String),
+    /// A point of the cloud router of this id.
+    CloudRouter(String),
 }
 
 /// `YYYY-MM-DDThh:mm:ssZ`.

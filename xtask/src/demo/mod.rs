@@ -1,6 +1,5 @@
 //! `cargo xtask demo`: the operator at work on this machine, and nothing but this machine.
 
-mod operator;
 mod world;
 
 use anyhow::Result;

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use test_cluster::{Binary, Cluster, RunningPod};
 use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Simulator};
 
-use super::{NAMESPACE, operator};
+use super::NAMESPACE;
 use crate::chart::{self, RELEASE};
+use crate::operator;
 use crate::play::{ACCESS_KEY, CASES, Case, Journal, TIMES};
 use crate::tool::{Tool, on_path};
 

@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn the_advised_command_is_split_as_a_shell_would() {
-        let message =
-            format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for("demo", "running"));
+        let held = CASES[1].object("demo");
+        let message = format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for(&held));
         let words = advised_command(&message).expect("a command");
         assert_eq!(words[..3], ["patch", "zenlayerport", "running"], "of {message}");
         assert_eq!(

@@ -61,7 +61,7 @@ pub async fn run(options: Options) -> Result<()> {
         smoke.print_diagnostics().await;
     }
     println!("\nRemoving it all …");
-    let removed = interrupt.unless(smoke.remove()).await.with_context(|| smoke.leftovers());
+    let removed = interrupt.unless(smoke.remove(tried.is_ok())).await.with_context(|| smoke.leftovers());
     match (tried, removed) {
         (Ok(()), removed) => {
             removed?;
@@ -129,7 +129,8 @@ impl Smoke {
         println!();
         for case in CASES.iter().filter(|case| case.wish == Wish::LeaveAlone) {
             let object = ["zenlayerport", case.object, "--namespace", namespace];
-            let retain = ["--type=merge", "-p", r#"{"spec":{"deletionPolicy":"Retain"}}"#];
+            let retain = r#"{"spec":{"deletionPolicy":"Retain","deletionProtection":false}}"#;
+            let retain = ["--type=merge", "-p", retain];
             kubectl.typed(&[&["patch"], &object[..], &retain].concat()).await?;
             kubectl.typed(&[&["delete"], &object[..], &["--timeout=60s"]].concat()).await?;
         }
@@ -153,14 +154,17 @@ impl Smoke {
         }
     }
 
-    async fn remove(&self) -> Result<()> {
+    /// If it was `tried` with success, nothing is left, and the chart's own check says so before the uninstall; else
+    /// the image that it needs is perhaps what went wrong.
+    async fn remove(&self, tried: bool) -> Result<()> {
         let Stage { kubectl, namespace } = &self.stage;
         let crd = crd_name();
         if !kubectl.run(&["get", "crd", &crd, "--ignore-not-found", "--output=name"]).await?.is_empty() {
             self.strip_objects().await?;
         }
         let uninstall = ["uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found"];
-        self.helm.run(&uninstall).await?;
+        let without_check: &[&str] = if tried { &[] } else { &["--no-hooks"] };
+        self.helm.run(&[&uninstall, without_check].concat()).await?;
         kubectl.run(&["delete", "namespace", namespace, "--timeout=120s"]).await?;
         kubectl.run(&["wait", "--for=delete", &format!("crd/{crd}"), "--timeout=60s"]).await?;
         Ok(())
@@ -169,15 +173,19 @@ impl Smoke {
     /// Deletes objects that an operator which failed has left, by force: their ports are only simulated.
     async fn strip_objects(&self) -> Result<()> {
         let Stage { kubectl, namespace } = &self.stage;
-        kubectl.run(&["delete", "zenlayerports", "--all", "--namespace", namespace, "--wait=false"]).await?;
         for object in self.stage.objects().await? {
             let name = object.metadata.name.unwrap_or_default();
-            let patch = ["patch", "zenlayerport", &name, "--namespace", namespace, "--type=merge"];
-            let stripped =
-                kubectl.run(&[&patch[..], &["-p", r#"{"metadata":{"finalizers":null}}"#]].concat()).await;
-            if let Err(error) = stripped {
-                // It may have gone by itself meanwhile; if not, the deletion of the namespace says so.
-                eprintln!("{error:#}");
+            let object = ["zenlayerport", &name, "--namespace", namespace];
+            let patch = [&["patch"], &object[..], &["--type=merge", "-p"]].concat();
+            for command in [
+                [&patch[..], &[r#"{"spec":{"deletionProtection":false}}"#]].concat(),
+                [&["delete"], &object[..], &["--wait=false"]].concat(),
+                [&patch[..], &[r#"{"metadata":{"finalizers":null}}"#]].concat(),
+            ] {
+                if let Err(error) = kubectl.run(&command).await {
+                    // It may have gone by itself meanwhile; if not, the deletion of the namespace says so.
+                    eprintln!("{error:#}");
+                }
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::root;
 const NAME: &str = "zenlayer-port-operator";
 
 /// Builds the operator as `cargo build` does, with cargo's own progress on stderr; returns its binary.
-pub(super) async fn build() -> Result<PathBuf> {
+pub async fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .args(["build", "--package", NAME, "--bin", NAME, "--message-format=json-render-diagnostics"])

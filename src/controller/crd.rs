@@ -1,0 +1,61 @@
+//! Whether the CustomResourceDefinition is being deleted: then all objects are, and nobody may have meant their ports.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use tokio::sync::Mutex;
+
+use crate::clock::{Clock, Monotonic};
+use crate::decision::CrdState;
+
+const NAME: &str = "zenlayerports.sdn.zenlayer.com";
+
+/// Reads the state of the CRD, once for all who ask at about the same time.
+pub(super) struct Crd {
+    api: Api<CustomResourceDefinition>,
+    clock: Clock,
+    valid_for: Duration,
+    read: Mutex<Option<(Monotonic, CrdState)>>,
+    told: AtomicBool,
+}
+
+impl Crd {
+    pub(super) fn new(kubernetes: kube::Client, clock: Clock, valid_for: Duration) -> Self {
+        let (read, told) = (Mutex::new(None), AtomicBool::new(false));
+        Self { api: Api::all(kubernetes), clock, valid_for, read, told }
+    }
+
+    /// The state as read not before then, and a short while ago at most.
+    pub(super) async fn state(&self, not_before: Monotonic) -> CrdState {
+        let mut read = self.read.lock().await;
+        let now = self.clock.monotonic();
+        if let Some((at, state)) = read.as_ref()
+            && *at >= not_before
+            && now.since(*at) < self.valid_for
+        {
+            return state.clone();
+        }
+        let state = self.look().await;
+        *read = Some((now, state.clone()));
+        state
+    }
+
+    async fn look(&self) -> CrdState {
+        match self.api.get_metadata_opt(NAME).await {
+            Ok(Some(crd)) if crd.metadata.deletion_timestamp.is_none() => CrdState::Stays,
+            Ok(Some(_) | None) => CrdState::Terminating,
+            Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "this operator may not read the CustomResourceDefinition {NAME}: its deletion, which deletes all \
+                         ZenlayerPorts, is taken for theirs; grant it `get` there to have them held"
+                    );
+                }
+                CrdState::NotGranted
+            }
+            Err(error) => CrdState::Unknown(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which credential reads an object's port, which signs its calls, and what was read.
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::Lookup;
+
+use super::credentials::{Assigned, Source};
+use super::shared::Shared;
+use crate::api::ZenlayerPort;
+use crate::clock::Monotonic;
+use crate::decision::CredentialState;
+use crate::decision::sighting::{Cadence, Evidence, Presence, Unreadable, Want};
+use crate::mirror::Account;
+use crate::zenlayer::Client;
+
+pub(super) struct Observed {
+    /// What reads the port, and signs its calls if `credential` says so.
+    pub(super) account: Option<Arc<Account<Client>>>,
+    pub(super) credential: CredentialState,
+    pub(super) evidence: Option<Evidence>,
+}
+
+impl Observed {
+    pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
+        let source = match shared.credentials.source(object) {
+            Ok(source) => source,
+            Err(why) => return Self::nothing(object, why, shared),
+        };
+        let observed = Self::from(&source, object, shared).await;
+        match (&observed.account, observed.rejected_at()) {
+            (Some(account), Some(at)) => {
+                shared.credentials.rejected(&source, account, at).await;
+                Self::from(&source, object, shared).await
+            }
+            _ => observed,
+        }
+    }
+
+    async fn from(source: &Source, object: &ZenlayerPort, shared: &Shared) -> Self {
+        match shared.credentials.serve(source, object).await {
+            Assigned::Full(account) => Self::by(account, None, object, shared),
+            Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, shared),
+            Assigned::None(why) => Self::nothing(object, why, shared),
+            Assigned::Rotation { old, new } => match probe(&new, object, shared) {
+                Probe::Unanswered => Self::read(old, None, object, shared),
+                Probe::Failed(why) => Self::read(old, Some(why), object, shared),
+                Probe::Shown => {
+                    shared.credentials.shown(source, &new, object).await;
+                    Self::by(new, None, object, shared)
+                }
+            },
+        }
+    }
+
+    /// No rotation is under way that concerns this object.
+    fn by(
+        account: Arc<Account<Client>>,
+        holds: Option<String>,
+        object: &ZenlayerPort,
+        shared: &Shared,
+    ) -> Self {
+        shared.probes.forget(&object.to_object_ref(()));
+        Self::read(account, holds, object, shared)
+    }
+
+    fn read(
+        account: Arc<Account<Client>>,
+        holds: Option<String>,
+        object: &ZenlayerPort,
+        shared: &Shared,
+    ) -> Self {
+        let fingerprint = account.fingerprint.clone();
+        let credential = match holds {
+            None => CredentialState::Usable(fingerprint),
+            Some(why) => CredentialState::ReadOnly { fingerprint, why },
+        };
+        let evidence = shared.mirror.observe(object.to_object_ref(()), &account, &object.spec.port_id);
+        Self { account: Some(account), credential, evidence: Some(evidence) }
+    }
+
+    fn nothing(object: &ZenlayerPort, why: String, shared: &Shared) -> Self {
+        shared.probes.forget(&object.to_object_ref(()));
+        Self { account: None, credential: CredentialState::Unavailable(why), evidence: None }
+    }
+
+    /// When Zenlayer last answered 401, if it has answered nothing better since.
+    fn rejected_at(&self) -> Option<Monotonic> {
+        let failure = self.evidence.as_ref()?.failure.as_ref()?;
+        matches!(failure.why, Unreadable::Unauthorized(_)).then_some(failure.at)
+    }
+}
+
+/// What a source's new credential was shown of an object's port.
+enum Probe {
+    Unanswered,
+    Shown,
+    /// Why it cannot take over, as a sentence.
+    Failed(String),
+}
+
+fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe {
+    let reference = object.to_object_ref(());
+    let id = &object.spec.port_id;
+    let Evidence { good, failure, waiting_since, .. } = shared.probes.observe(reference.clone(), new, id);
+    // Nobody is in a hurry for the second answer: the first says which account it is.
+    let unanswered = good.is_none() && failure.is_none();
+    let fresh_after = unanswered.then_some(waiting_since);
+    shared.probes.want(&reference, Want { cadence: Cadence::Held, fresh_after });
+    let cause = match (good.map(|good| good.presence), failure.map(|failure| failure.why)) {
+        (Some(Presence::Seen(_)), _) => return Probe::Shown,
+        (None, None) => return Probe::Unanswered,
+        (_, Some(Unreadable::Unauthorized(code))) => format!("Zenlayer rejects them ({code})"),
+        (_, Some(Unreadable::PermissionDenied(code))) => {
+            format!("DescribePorts is forbidden to them ({code})")
+        }
+        (Some(Presence::Absent), _) => "Zenlayer lists no such port to them".to_owned(),
+        (None, Some(_)) => "the port could not be read with them yet".to_owned(),
+    };
+    Probe::Failed(format!(
+        "The credentials were replaced, and the new ones have not shown port {id}: {cause}. The former ones go on reading; \
+         nothing is called before the new ones show the port or the former ones are back."
+    ))
+}

@@ -1,0 +1,257 @@
+//! Consent, the brake on mass deletions, and what else keeps a call back. Every test bears the reason of its gate at the
+//! end of its name.
+
+use super::scenario::*;
+use crate::api::CallAction::{DestroyPort, TerminatePort};
+use crate::api::DeletionPolicy::{self, Destroy, Retain, Terminate, TerminateAndDestroy};
+use crate::api::Reason;
+use crate::decision::sighting::Cadence;
+use crate::decision::{CrdState, Plan};
+use crate::port::PortInfo;
+use crate::port::PortStatus::{self, Destroyed, Destroying, Recycled, Running};
+
+/// Each policy with the state of a port that it calls for.
+const CALLED_FOR: [(DeletionPolicy, PortStatus); 4] = [
+    (Destroy, Recycled),
+    (TerminateAndDestroy, Recycled),
+    (TerminateAndDestroy, Running),
+    (Terminate, Running),
+];
+
+fn latched(plan: &Plan) -> bool {
+    plan.status.release.as_ref().is_some_and(|release| release.latched)
+}
+
+#[track_caller]
+fn calls_something(scenario: &Scenario) {
+    let plan = scenario.plan();
+    assert!(matches!(plan.action, crate::decision::Action::Call(_)), "{plan:#?}");
+}
+
+/// Held for `reason` under every policy that calls, and released by the consent to it and to nothing else.
+#[track_caller]
+fn holds_until_approved(shut: impl Fn(Scenario) -> Scenario, reason: Reason) {
+    for (policy, status) in CALLED_FOR {
+        let held = shut(Scenario::deleting(policy).seen(status));
+        let plan = held.waits(reason);
+        let message = &condition(&plan.status, "Ready").expect("Ready").message;
+        assert!(message.contains(reason.as_str()), "the consent is to be read in {message}");
+        calls_something(&held.clone().approved(reason));
+        calls_something(&held.clone().annotated(&format!("Other-5f0c9a3e, {}", consent(reason))));
+        for other in Reason::ALL.iter().filter(|other| **other != reason) {
+            held.clone().approved(*other).waits(reason);
+        }
+        held.clone().annotated(&format!("{}-7d1b2c4f", reason.as_str())).waits(reason);
+        held.annotated(reason.as_str()).waits(reason);
+    }
+}
+
+// Mass deletion
+
+#[test]
+fn one_of_more_deletions_than_the_threshold_is_held_until_approved_mass_deletion() {
+    holds_until_approved(Scenario::among_too_many, Reason::MassDeletion);
+    for (policy, status) in CALLED_FOR {
+        calls_something(&Scenario::deleting(policy).deleted_at_once(20).seen(status));
+    }
+}
+
+#[test]
+fn a_threshold_of_nothing_holds_nothing() {
+    let unlimited = Scenario::deleting(Destroy).with(|it| it.context.deletions_at_once = u32::MAX);
+    unlimited.seen(Recycled).calls(DestroyPort);
+}
+
+#[test]
+fn what_is_latched_stays_held_when_the_others_are_forgotten_and_after_a_restart_mass_deletion() {
+    let held = Scenario::deleting(Destroy).among_too_many().seen(Recycled).written();
+    let alone = held.deleted_at_once(1);
+    alone.waits(Reason::MassDeletion);
+    let restarted = alone.with(|it| it.context.deletion_known_since = None).evidence(|it| it.good = None);
+    let later = restarted.deleted_ago(10).seen(Recycled);
+    later.waits(Reason::MassDeletion);
+    later.approved(Reason::MassDeletion).calls(DestroyPort);
+}
+
+#[test]
+fn an_object_is_latched_whatever_it_waits_for_so_that_it_is_held_later_mass_deletion() {
+    let too_many = |policy| Scenario::deleting(policy).among_too_many();
+    for waiting in [
+        too_many(Destroy).seen(Running),
+        too_many(TerminateAndDestroy).seen(PortStatus::Updating),
+        too_many(Destroy).also_finalized_by("example.com/backup").seen(Recycled),
+        too_many(Destroy),
+        too_many(Destroy).deleted_ago(0).seen(Recycled),
+    ] {
+        let plan = waiting.plan();
+        assert!(latched(&plan), "{plan:#?}");
+    }
+}
+
+#[test]
+fn the_grace_does_not_hide_that_it_is_one_of_many_mass_deletion() {
+    Scenario::deleting(Destroy).among_too_many().deleted_ago(0).seen(Recycled).waits(Reason::MassDeletion);
+}
+
+#[test]
+fn a_destroy_that_was_sent_is_not_latched_and_one_that_changed_nothing_is() {
+    for (outcome, sent) in [
+        (pending(), true),
+        (unclear(), true),
+        (accepted(), true),
+        (refused("NO"), false),
+        (not_sent(), false),
+    ] {
+        let called = Scenario::deleting(Destroy).called(DestroyPort, outcome.clone(), HOUR).among_too_many();
+        assert_eq!(!latched(&called.clone().seen(Recycled).plan()), sent, "{outcome:?}");
+        assert_eq!(!latched(&called.seen(Destroying).plan()), sent, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_port_that_was_only_terminated_is_latched_before_its_destroy_mass_deletion() {
+    let terminated = Scenario::deleting(TerminateAndDestroy).called(TerminatePort, accepted(), 60);
+    terminated.among_too_many().seen(Recycled).waits(Reason::MassDeletion);
+}
+
+#[test]
+fn approved_before_it_could_be_latched_it_never_is() {
+    let approved = Scenario::deleting(Destroy).approved(Reason::MassDeletion).among_too_many().seen(Recycled);
+    assert!(!latched(&approved.calls(DestroyPort)));
+}
+
+#[test]
+fn consent_that_is_taken_back_holds_again_mass_deletion() {
+    let latched = Scenario::deleting(Destroy).among_too_many().seen(Recycled).written();
+    let approved = latched.approved(Reason::MassDeletion);
+    approved.calls(DestroyPort);
+    approved.annotated("").waits(Reason::MassDeletion);
+}
+
+#[test]
+fn one_of_many_is_let_go_where_no_call_is_needed() {
+    Scenario::deleting(Retain).among_too_many().seen(Recycled).lets_go(Reason::PortRetained);
+    Scenario::deleting(Retain).release(|it| it.latched = true).seen(Running).lets_go(Reason::PortRetained);
+    Scenario::deleting(Terminate).among_too_many().seen(Recycled).lets_go(Reason::PortRecycled);
+    Scenario::deleting(Destroy).among_too_many().seen(Destroyed).lets_go(Reason::PortGone);
+}
+
+#[test]
+fn a_living_object_is_latched_by_nothing() {
+    assert_eq!(Scenario::living().among_too_many().seen(Recycled).plan().status.release, None);
+}
+
+// Consent for each release
+
+#[test]
+fn each_release_waits_for_consent_where_that_is_configured_approval_required() {
+    holds_until_approved(Scenario::approval_required, Reason::ApprovalRequired);
+}
+
+// The CustomResourceDefinition
+
+#[test]
+fn the_end_of_the_crd_releases_no_port_until_approved_crd_deleted() {
+    holds_until_approved(|scenario| scenario.crd(CrdState::Terminating), Reason::CRDDeleted);
+}
+
+#[test]
+fn a_crd_that_could_not_be_read_is_not_taken_to_stay_cluster_state_unknown() {
+    let unread = Scenario::deleting(Destroy).crd(CrdState::Unknown("a timeout".to_owned())).seen(Recycled);
+    let plan = unread.waits(Reason::ClusterStateUnknown);
+    assert_eq!(plan.deadline, Some(seconds(10)), "it is read again soon");
+    unread.approved(Reason::CRDDeleted).waits(Reason::ClusterStateUnknown);
+}
+
+#[test]
+fn a_crd_that_the_operator_may_not_read_shuts_no_gate() {
+    Scenario::deleting(Destroy).crd(CrdState::NotGranted).seen(Recycled).calls(DestroyPort);
+}
+
+// All gates
+
+#[test]
+fn consent_opens_neither_protection_nor_the_grace() {
+    let all = Reason::ALL.iter().map(|reason| consent(*reason)).collect::<Vec<_>>().join(",");
+    let approved = Scenario::deleting(Destroy).annotated(&all).seen(Recycled);
+    approved.calls(DestroyPort);
+    approved.clone().protected().waits(Reason::DeletionProtected);
+    approved.deleted_ago(9).waits(Reason::GracePeriod);
+}
+
+#[test]
+fn the_hold_that_needs_a_person_most_is_said_first_and_the_grace_after_it() {
+    let all = Scenario::deleting(Destroy).protected().among_too_many().approval_required();
+    let all = all.crd(CrdState::Terminating).deleted_ago(0).seen(Recycled);
+    all.waits(Reason::DeletionProtected);
+    let unprotected = all.with(|it| it.object.spec.deletion_protection = false);
+    unprotected.waits(Reason::MassDeletion);
+    unprotected.clone().annotated("MassDeletion-5f0c9a3e").waits(Reason::ApprovalRequired);
+    let approved = unprotected.annotated("MassDeletion-5f0c9a3e,ApprovalRequired-5f0c9a3e");
+    let plan = approved.waits(Reason::GracePeriod);
+    assert_eq!(plan.want.map(|want| want.cadence), Some(Cadence::Paused));
+    approved.deleted_ago(10).waits(Reason::CRDDeleted);
+}
+
+#[test]
+fn a_shut_gate_comes_before_the_pause_after_a_refusal() {
+    let refused = Scenario::deleting(Destroy).called(DestroyPort, refused("NO"), 5).seen(Recycled);
+    refused.clone().among_too_many().waits(Reason::MassDeletion);
+    refused.clone().approval_required().waits(Reason::ApprovalRequired);
+    refused.crd(CrdState::Terminating).waits(Reason::CRDDeleted);
+}
+
+// In use
+
+#[test]
+fn a_refused_port_that_is_in_use_is_held_and_what_uses_it_is_named_in_use() {
+    let used = |code| {
+        let called = Scenario::deleting(Destroy).called(DestroyPort, refused(code), HOUR).seen(Recycled);
+        called.used_by(&["private connect connect-1", "cloud router router-1"])
+    };
+    let plan = used("OPERATION_DENIED").waits(Reason::InUse);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.contains("private connect connect-1, cloud router router-1"), "{message}");
+    assert_eq!(plan.deadline, Some(seconds(60)), "what uses it is asked for again");
+    used("OPERATION_DENIED").used_by(&[]).calls(DestroyPort);
+    for code in ["REQUEST_LIMIT_EXCEEDED", "AUTHFAILURE_SIGNATURE_FAILURE", "INVALID_PORT_NOT_FOUND"] {
+        used(code).calls(DestroyPort);
+    }
+}
+
+#[test]
+fn what_uses_a_port_holds_only_what_zenlayer_refused() {
+    let used = |scenario: Scenario| scenario.used_by(&["private connect connect-1"]).seen(Recycled);
+    used(Scenario::deleting(Destroy)).calls(DestroyPort);
+    used(Scenario::deleting(Destroy).called(DestroyPort, unclear(), 60)).calls(DestroyPort);
+    used(Scenario::deleting(Destroy).called(DestroyPort, not_sent(), 60)).calls(DestroyPort);
+    let terminated_by_hand = Scenario::deleting(TerminateAndDestroy).called(TerminatePort, refused("NO"), 60);
+    used(terminated_by_hand).calls(DestroyPort);
+}
+
+// Holds of the table that a person may pass
+
+fn recreated(status: PortStatus) -> PortInfo {
+    PortInfo { created_time: Some(RECREATED.to_owned()), ..port(status) }
+}
+
+#[test]
+fn another_port_under_the_id_is_released_once_that_is_approved_identity_changed() {
+    for (policy, status) in CALLED_FOR {
+        let held = Scenario::deleting(policy).remembers(Running).seen_as(recreated(status));
+        held.waits(Reason::IdentityChanged);
+        held.clone().approved(Reason::RestoredElsewhere).waits(Reason::IdentityChanged);
+        calls_something(&held.approved(Reason::IdentityChanged));
+    }
+}
+
+#[test]
+fn a_port_that_was_restored_is_released_once_that_is_approved_restored_elsewhere() {
+    let restored = |policy| Scenario::deleting(policy).release(|it| it.restored = true);
+    for (policy, status) in CALLED_FOR {
+        let held = restored(policy).seen(status);
+        held.waits(Reason::RestoredElsewhere);
+        held.clone().approved(Reason::IdentityChanged).waits(Reason::RestoredElsewhere);
+        calls_something(&held.approved(Reason::RestoredElsewhere));
+    }
+}

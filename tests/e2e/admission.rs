@@ -1,0 +1,142 @@
+//! The API server itself refuses to delete what is protected.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use serde_json::json;
+
+use crate::world::{SECRET, World, given, recycled, run, until};
+
+/// A world whose policy is in force: one object of it is protected, and its deletion is refused.
+async fn guarded() -> Result<World> {
+    let world = given([recycled("port-1"), recycled("port-2")])
+        .value("deletion.admissionPolicy=true")
+        .start()
+        .await?;
+    world.create("edge", protected()).await?;
+    world.until_alive("edge", "PortRecycled").await?;
+    until("the policy is in force", async || Ok(refusal(&world, &["--dry-run=server"]).await)).await?;
+    Ok(world)
+}
+
+fn protected() -> serde_json::Value {
+    json!({ "portId": "port-1", "deletionProtection": true, "credentialsRef": { "name": SECRET } })
+}
+
+/// What `kubectl delete` of the protected object is refused with; none: it is not.
+async fn refusal(world: &World, options: &[&str]) -> Option<String> {
+    let delete = [&["delete", "zenlayerport", "edge", "--wait=false"], options].concat();
+    let error = world.kubectl(&delete).await.err()?.to_string();
+    Some(
+        error
+            .split_once("denied request: ")
+            .unwrap_or_else(|| panic!("another refusal: {error}"))
+            .1
+            .to_owned(),
+    )
+}
+
+async fn patch(world: &World, spec: serde_json::Value) -> Result<()> {
+    let patch = json!({ "spec": spec }).to_string();
+    world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", &patch]).await.map(drop)
+}
+
+#[test]
+fn a_protected_object_is_not_deleted_before_the_printed_command_takes_the_protection_off() {
+    run(async {
+        let world = guarded().await?;
+        let message = refusal(&world, &[]).await.context("the deletion was accepted")?;
+        let object = world.objects().await?.get("edge").await?;
+        assert!(!object.is_terminating(), "it is refused, and not held");
+        world.type_command_of(&message).await?;
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_object_without_protection_is_deleted_beside_a_protected_one() {
+    run(async {
+        let world = guarded().await?;
+        world.own("other", "port-2", "Destroy").await?;
+        world.until_alive("other", "PortRecycled").await?;
+        world.delete("other").await?;
+        world.until_gone("other").await?;
+        world.assert_only_destroyed(&["port-2"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_by_then() {
+    run(async {
+        let world = guarded().await?;
+        patch(&world, json!({ "deletionProtection": false, "deletionPolicy": "Terminate" })).await?;
+        let finalizers = r#"[{"op":"add","path":"/metadata/finalizers/-","value":"example.com/backup"}]"#;
+        world.kubectl(&["patch", "zenlayerport", "edge", "--type=json", "-p", finalizers]).await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "WaitingForFinalizers").await?;
+        patch(&world, json!({ "deletionProtection": true })).await?;
+        assert_eq!(refusal(&world, &[]).await, None, "it is being deleted already");
+        patch(&world, json!({ "deletionPolicy": "Retain" })).await?;
+        let ours = until("the operator's finalizer is off", async || {
+            let object = world.objects().await?.get("edge").await?;
+            Ok((!object.has_finalizer()).then_some(()))
+        });
+        ours.await.context(world.log())?;
+        world
+            .kubectl(&[
+                "patch",
+                "zenlayerport",
+                "edge",
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"finalizers":null}}"#,
+            ])
+            .await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_namespace_stays_while_a_protected_object_is_in_it() {
+    run(async {
+        let world = guarded().await?;
+        world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await?;
+        let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
+        let told = until("the namespace says what holds it", async || {
+            let conditions =
+                namespaces.get(&world.namespace).await?.status.and_then(|status| status.conditions);
+            let messages = conditions.into_iter().flatten().filter_map(|condition| condition.message);
+            Ok(messages.into_iter().find(|message| message.contains("spec.deletionProtection is true")))
+        });
+        told.await?;
+        assert!(!world.objects().await?.get("edge").await?.is_terminating(), "{}", world.log());
+        world.assert_only_destroyed(&[]);
+        patch(&world, json!({ "deletionProtection": false, "deletionPolicy": "Retain" })).await?;
+        let gone = until("the namespace is gone", async || {
+            Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
+        });
+        gone.await.context(world.log())
+    });
+}
+
+#[test]
+fn a_release_guards_no_namespace_but_those_that_it_watches() {
+    run(async {
+        let world = guarded().await?;
+        let elsewhere = world.cluster.create_namespace("elsewhere").await?;
+        let mut object = world.manifest("edge", &protected());
+        object["metadata"]["namespace"] = json!(elsewhere);
+        world.cluster.apply(&object.to_string()).await?;
+        world
+            .cluster
+            .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])
+            .await?;
+        Ok(())
+    });
+}

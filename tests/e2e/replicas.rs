@@ -1,0 +1,123 @@
+//! Several replicas, of which one works: killed, paused and ended in order.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use test_cluster::RunningPod;
+
+use crate::world::{PATIENCE, World, given, recycled, run, until};
+
+/// What a replica logs once it leads.
+const LEADS: &str = "this replica leads";
+
+/// One that works, and another beside it that is ready to.
+async fn two_replicas() -> Result<(World, RunningPod)> {
+    let world = given([recycled("port-1")]).start().await?;
+    until_leading(world.operator()).await?;
+    let other = world.start_replica(&[]).await?;
+    world.own("edge", "port-1", "Destroy").await?;
+    world.until_alive("edge", "PortRecycled").await?;
+    Ok((world, other))
+}
+
+async fn until_leading(replica: &RunningPod) -> Result<()> {
+    let leading = until("the replica leads", async || Ok(replica.logs().contains(LEADS).then_some(())));
+    leading.await.with_context(|| replica.logs())
+}
+
+async fn holder(world: &World) -> Result<Option<String>> {
+    let leases = Api::<Lease>::namespaced(world.cluster.client().await?, world.release());
+    let lease = leases.get_opt(&world.deployment()).await?;
+    Ok(lease.and_then(|lease| lease.spec?.holder_identity).filter(|holder| !holder.is_empty()))
+}
+
+async fn goes_by_one_destroy(world: &World, by: &RunningPod) -> Result<()> {
+    world.until_gone("edge").await.with_context(|| by.logs())?;
+    world.assert_only_destroyed(&["port-1"]);
+    Ok(())
+}
+
+#[test]
+fn of_two_replicas_one_works_and_the_other_watches_nothing() {
+    run(async {
+        let (world, other) = two_replicas().await?;
+        world.delete("edge").await?;
+        goes_by_one_destroy(&world, world.operator()).await?;
+        let holder = holder(&world).await?.unwrap_or_default();
+        assert!(holder.starts_with(world.operator().name()), "{holder} holds the Lease\n{}", world.log());
+        let log = other.logs();
+        assert!(log.contains("stands by") && !log.contains(LEADS) && !log.contains("listed"), "{log}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_replica_takes_over_from_one_that_is_killed_and_repeats_no_call() {
+    run(async {
+        let (world, other) = two_replicas().await?;
+        world.delete("edge").await?;
+        world.until_alive("edge", "Destroying").await?;
+        world.operator().kill()?;
+        until_leading(&other).await?;
+        goes_by_one_destroy(&world, &other).await
+    });
+}
+
+#[test]
+fn a_leader_that_was_paused_for_longer_than_its_lease_ends_itself_and_calls_nothing() {
+    run(async {
+        let (world, other) = two_replicas().await?;
+        world.delete("edge").await?;
+        world.operator().pause()?;
+        until_leading(&other).await?;
+        goes_by_one_destroy(&world, &other).await?;
+        world.operator().resume()?;
+        let status = world.operator().wait_exit(PATIENCE).await?;
+        assert!(!status.success() && world.log().contains("lost the Lease"), "{status}\n{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_leader_that_ends_in_order_leaves_the_lease_free() {
+    run(async {
+        let (world, other) = two_replicas().await?;
+        let status = world.operator().terminate(PATIENCE).await?;
+        ensure!(status.success(), "{status}\n{}", world.log());
+        let holder = holder(&world).await?.unwrap_or_default();
+        assert!(!holder.starts_with(world.operator().name()), "it holds the Lease still\n{}", world.log());
+        world.delete("edge").await?;
+        goes_by_one_destroy(&world, &other).await
+    });
+}
+
+#[test]
+fn a_lease_that_somebody_deletes_is_put_back_by_its_holder() {
+    run(async {
+        let (world, other) = two_replicas().await?;
+        let before = holder(&world).await?;
+        world
+            .cluster
+            .kubectl(&["delete", "lease", &world.deployment(), "--namespace", world.release()])
+            .await?;
+        let after = until("there is a Lease", async || holder(&world).await).await?;
+        assert_eq!(Some(after), before, "{}\n{}", world.log(), other.logs());
+        world.delete("edge").await?;
+        goes_by_one_destroy(&world, world.operator()).await
+    });
+}
+
+#[test]
+fn a_leader_that_may_no_longer_use_the_lease_ends_and_says_what_is_missing() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        until_leading(world.operator()).await?;
+        let binding = format!("{}-lease", world.deployment());
+        world.cluster.kubectl(&["delete", "rolebinding", &binding, "--namespace", world.release()]).await?;
+        let status = world.operator().wait_exit(PATIENCE).await?;
+        let log = world.operator().logs();
+        assert!(!status.success() && log.contains("grant its ServiceAccount"), "{status}\n{log}");
+        Ok(())
+    });
+}

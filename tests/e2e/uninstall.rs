@@ -1,0 +1,111 @@
+//! `helm uninstall`, and the check before it.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+
+use crate::world::{World, given, recycled, run, spec, until};
+
+const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
+
+/// The release's hook; none if it has none.
+async fn hook(world: &World) -> Result<Option<Job>> {
+    let hooks =
+        world.cluster.helm(&["get", "hooks", world.release(), "--namespace", world.release()]).await?;
+    Ok(if hooks.trim().is_empty() { None } else { Some(serde_saphyr::from_str(&hooks)?) })
+}
+
+/// Runs the container of the hook as its Job says, as `service_account`; none: as the Job's own. An error has what it says.
+async fn check(world: &World, service_account: Option<&str>) -> Result<String> {
+    let job = hook(world).await?.context("no hook")?;
+    let pod = job.spec.context("no spec")?.template.spec.context("no Pod")?;
+    let account = service_account.or(pod.service_account_name.as_deref()).context("no ServiceAccount")?;
+    let kubeconfig = world.cluster.token_kubeconfig(world.release(), account).await?;
+    let args = pod.containers[0].args.clone().unwrap_or_default();
+    let run =
+        tokio::process::Command::new(OPERATOR).args(args).env("KUBECONFIG", kubeconfig).output().await?;
+    let said =
+        String::from_utf8_lossy(if run.status.success() { &run.stdout } else { &run.stderr }).into_owned();
+    ensure!(run.status.success(), "{}: {said}", run.status);
+    Ok(said)
+}
+
+#[test]
+fn the_check_names_what_is_left_and_passes_once_nothing_is() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        let refused = check(&world, None).await.expect_err("an object is left").to_string();
+        let named = format!("{}/edge (port-1): PortRecycled", world.namespace);
+        for word in ["exit status: 1", "Still there: 1", &named, "Retain", "--no-hooks"] {
+            assert!(refused.contains(word), "{word:?} is missing: {refused}");
+        }
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        let passed = check(&world, None).await?;
+        assert!(passed.contains("nothing is left behind"), "{passed}");
+        Ok(())
+    });
+}
+
+#[test]
+fn objects_that_another_operator_looks_after_are_none_of_its_business() {
+    run(async {
+        let world = given([]).start().await?;
+        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
+        object["metadata"]["namespace"] = json!(world.cluster.create_namespace("elsewhere").await?);
+        object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
+        world.cluster.apply(&object.to_string()).await?;
+        check(&world, None).await.map(drop)
+    });
+}
+
+#[test]
+fn what_could_not_be_read_is_not_taken_for_nothing() {
+    run(async {
+        let world = given([]).start().await?;
+        let refused = format!("{:#}", check(&world, Some("default")).await.expect_err("it has no rights"));
+        assert!(refused.contains("could not be read") && refused.contains("forbidden"), "{refused}");
+        Ok(())
+    });
+}
+
+#[test]
+fn without_its_hooks_a_release_is_uninstalled_and_its_objects_stay() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world
+            .cluster
+            .helm(&["uninstall", world.release(), "--namespace", world.release(), "--no-hooks"])
+            .await?;
+        until_uninstalled(&world).await?;
+        assert!(world.objects().await?.get("edge").await?.has_finalizer());
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn with_the_check_turned_off_there_is_no_hook() {
+    run(async {
+        let world = given([]).value("uninstall.check=false").start().await?;
+        assert!(hook(&world).await?.is_none());
+        world.cluster.helm(&["uninstall", world.release(), "--namespace", world.release()]).await?;
+        until_uninstalled(&world).await
+    });
+}
+
+/// Waits until nothing of the release is left, the cluster-wide objects included.
+async fn until_uninstalled(world: &World) -> Result<()> {
+    let kinds = "deployments,serviceaccounts,roles,clusterroles,clusterrolebindings,\
+                 validatingadmissionpolicies,validatingadmissionpolicybindings";
+    let selector = format!("--selector=app.kubernetes.io/instance={}", world.release());
+    let left = ["get", kinds, "--all-namespaces", &selector, "--output=name"];
+    until("nothing of the release is left", async || {
+        Ok(world.cluster.kubectl(&left).await?.trim().is_empty().then_some(()))
+    })
+    .await
+}
