@@ -33,13 +33,7 @@ pub fn reasons() -> String {
             (_, Some(after)) => format!("{} min", after.as_secs() / 60),
             (_, None) => "–".to_owned(),
         };
-        let advice = reason
-            .advice()
-            .replace("{approve}", "approve it by the command that the message prints")
-            .replace("{approve-all}", "the command that the message prints")
-            .replace("{name}", "NAME")
-            .replace("{namespace}", "NAMESPACE")
-            .replace('|', "\\|");
+        let advice = reason.advice_in_general().replace('|', "\\|");
         // Writing to a String does not fail.
         let _ = writeln!(
             text,

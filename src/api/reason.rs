@@ -80,7 +80,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $meaning),* }
             }
 
-            /// What a person can do, with `{name}` and `{namespace}` to fill in; empty where there is nothing to do.
+            /// What a person can do, with names and commands in braces to fill in; empty where there is nothing to do.
             pub fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice),* }
             }
@@ -108,12 +108,10 @@ reasons! {
         "If it lasts, ask Zenlayer's support about the port.";
     UnknownPortStatus: False, Person, stalls after None, event WARNING,
         "Zenlayer reports a port status that this version of the operator does not know, so it changes nothing.",
-        "Upgrade the operator, or let go of the port without touching it: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "Upgrade the operator, or let go of the port without touching it: {retain}";
     PortClaimed: False, Person, stalls after None, event WARNING,
         "Another ZenlayerPort owns the same port, so its end is not this object's to bring about.",
-        "Delete the other object, or keep the port by this one's policy: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "Delete the other object, or keep the port by this one's policy: {retain}";
     IdentityChanged: False, Person, stalls after None, event WARNING,
         "The id now names a port with another creation time than the one this object owned.",
         "To leave the new port alone, set spec.deletionPolicy to Retain; to own it from now on: {approve}";
@@ -143,8 +141,7 @@ reasons! {
 
     GracePeriod: False, Operator, stalls after None, event None,
         "The object was deleted a moment ago; nothing is called yet, so that one can change one's mind.",
-        "To keep the port: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "To keep the port: {retain}";
     WaitingForFinalizers: False, Operator, stalls after Some(10 * MINUTE), event None,
         "Other finalizers are still on the object; releasing the port is the last act.",
         "The owners of the other finalizers act next.";
@@ -159,8 +156,7 @@ reasons! {
          -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
     PrepaidPort: False, Person, stalls after None, event WARNING,
         "The port is prepaid; Zenlayer's API cannot terminate it.",
-        "Have Zenlayer end the subscription, or let go of the port without touching it: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "Have Zenlayer end the subscription, or let go of the port without touching it: {retain}";
     RestoredElsewhere: False, Person, stalls after None, event WARNING,
         "After this deletion had seen the port in the recycle bin, somebody restored it.",
         "To leave the port as it is, set spec.deletionPolicy to Retain; to release it all the same: {approve}";
@@ -195,8 +191,7 @@ reasons! {
         "The port is not listed; further readings make sure that it is gone.", "";
     AbsenceUnproven: False, Person, stalls after None, event WARNING,
         "The port is not listed, but these credentials never saw it, so their not seeing it proves nothing.",
-        "Give back credentials of the account that the port is in, or let go of the object: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+        "Give back credentials of the account that the port is in, or let go of the object: {retain}";
 
     PortDestroyed: False, Nobody, stalls after None, event NORMAL,
         "The port was destroyed by this deletion; the object goes.", "";
@@ -222,9 +217,21 @@ impl Reason {
     pub fn advice_for(self, object: &ZenlayerPort) -> String {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
+        let approve = object.approve_command(self);
+        self.advice_with(name, namespace, &approve, &approve_all_command(self, namespace))
+    }
+
+    /// The advice for any object, for the documentation.
+    pub fn advice_in_general(self) -> String {
+        let approve = "approve it by the command that the message prints";
+        self.advice_with("NAME", "NAMESPACE", approve, "the command that the message prints")
+    }
+
+    fn advice_with(self, name: &str, namespace: &str, approve: &str, approve_all: &str) -> String {
         self.advice()
-            .replace(APPROVE, &object.approve_command(self))
-            .replace(APPROVE_ALL, &approve_all_command(self, namespace))
+            .replace(APPROVE, approve)
+            .replace(APPROVE_ALL, approve_all)
+            .replace(RETAIN, RETAIN_COMMAND)
             .replace("{namespace}", namespace)
             .replace("{name}", name)
     }
@@ -234,3 +241,6 @@ impl Reason {
 const APPROVE: &str = "{approve}";
 /// Stands for the command that approves the hold of all objects of the namespace that are latched so.
 const APPROVE_ALL: &str = "{approve-all}";
+/// Stands for the command that lets go of the object and leaves its port as it is.
+const RETAIN: &str = "{retain}";
+const RETAIN_COMMAND: &str = "kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";

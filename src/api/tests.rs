@@ -284,7 +284,7 @@ fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
     for reason in Reason::ALL {
         let advice = reason.advice_for(&object);
         assert!(
-            ["{name}", "{namespace}", "approve}", "  "].iter().all(|hole| !advice.contains(hole)),
+            ["{name}", "{namespace}", "approve}", "{retain}", "  "].iter().all(|hole| !advice.contains(hole)),
             "{reason:?}: {advice}"
         );
         let Some((_, command)) = advice.split_once("kubectl ") else { continue };

@@ -1,6 +1,7 @@
-//! Places at which a test can have the operator killed. Compiled into debug builds only.
+//! Places at which a test can have the operator killed, or a pass panic. Compiled into debug builds only.
 
-/// Names, in the environment of a debug build, the point at which the process kills itself.
+/// Names, in the environment of a debug build, the point at which the process kills itself; after `panic:`, the point at
+/// which each pass panics.
 pub const CRASH_AT: &str = "ZENLAYER_CRASH_AT";
 
 /// The steps of taking hold, of a disruptive call and of letting go, between which a process may die.
@@ -29,13 +30,15 @@ impl CrashPoint {
         }
     }
 
-    /// Dies here, as by `kill -9`, if the environment says so.
+    /// Dies here, as by `kill -9`, or panics, if the environment says so.
     #[cfg(debug_assertions)]
     pub(super) fn reached(self) {
-        if std::env::var(CRASH_AT).is_ok_and(|point| point == self.name()) {
+        let Ok(asked) = std::env::var(CRASH_AT) else { return };
+        if asked == self.name() {
             tracing::warn!(point = self.name(), "killing this process, as {CRASH_AT} says");
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
+        assert_ne!(asked.strip_prefix("panic:"), Some(self.name()), "as {CRASH_AT} says");
     }
 
     #[cfg(not(debug_assertions))]

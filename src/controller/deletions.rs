@@ -14,21 +14,26 @@ use crate::fingerprint::Fingerprint;
 #[derive(Debug)]
 pub(super) struct Deletions {
     window: SignedDuration,
+    /// Counting ends here: with ten thousand deletions at once, each of their passes would count them all.
+    enough: usize,
     begun: Mutex<HashMap<Fingerprint, BTreeSet<(Timestamp, String)>>>,
 }
 
-/// Nobody needs to know a larger number.
+/// Remembered of one credential.
 const MOST: usize = 100_000;
 
 impl Deletions {
-    pub(super) fn new(window: Duration) -> Self {
+    /// Nobody asks whether there are more than `enough`.
+    pub(super) fn new(window: Duration, enough: usize) -> Self {
         Self {
+            enough,
             window: SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX),
             begun: Mutex::default(),
         }
     }
 
-    /// Takes in what `object` says now, and returns how many deletions began within the window of its own.
+    /// Takes in what `object` says now, and returns how many deletions began within the window of its own, but no more
+    /// than enough.
     pub(super) fn at_once(&self, object: &ZenlayerPort, credential: &Fingerprint) -> u32 {
         let (Some(began), Some(uid)) = (&object.metadata.deletion_timestamp, &object.metadata.uid) else {
             return 0;
@@ -44,7 +49,11 @@ impl Deletions {
         self.prune(same);
         let within = |time: Timestamp| time.duration_since(began).abs() <= self.window;
         let first = began.saturating_sub(self.window).unwrap_or(Timestamp::MIN);
-        let near = same.range((first, String::new())..).take_while(|(time, _)| within(*time)).count();
+        let near = same
+            .range((first, String::new())..)
+            .take_while(|(time, _)| within(*time))
+            .take(self.enough)
+            .count();
         u32::try_from(near).unwrap_or(u32::MAX)
     }
 
@@ -87,7 +96,7 @@ mod tests {
 
     #[test]
     fn deletions_within_ten_minutes_count_together_and_those_of_another_credential_do_not() {
-        let deletions = Deletions::new(WINDOW);
+        let deletions = Deletions::new(WINDOW, 100);
         let counts: Vec<u32> = [0, 300, 600, 1201]
             .iter()
             .map(|second| deletions.at_once(&deleted(&second.to_string(), *second), &credential("a")))
@@ -98,8 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn counting_ends_when_it_is_enough() {
+        let deletions = Deletions::new(WINDOW, 2);
+        let counts = ["1", "2", "3"].map(|uid| deletions.at_once(&deleted(uid, 0), &credential("a")));
+        assert_eq!(counts, [1, 2, 2]);
+    }
+
+    #[test]
     fn what_is_retained_or_approved_no_longer_counts() {
-        let deletions = Deletions::new(WINDOW);
+        let deletions = Deletions::new(WINDOW, 100);
         let (first, mut second) = (deleted("first", 0), deleted("second", 1));
         deletions.at_once(&first, &credential("a"));
         assert_eq!(deletions.at_once(&second, &credential("a")), 2);

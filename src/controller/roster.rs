@@ -1,6 +1,6 @@
 //! Which objects there are, by port: who else claims a port, and who is gone. kube's store cannot be asked by port.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::{Lookup, ObjectRef};
@@ -16,7 +16,8 @@ pub(super) struct Roster(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     objects: HashMap<Reference, Entry>,
-    by_port: HashMap<PortId, HashSet<Reference>>,
+    /// One as a rule, to which a list of one is the smallest home.
+    by_port: HashMap<PortId, Vec<Reference>>,
 }
 
 /// The identity of an object that is, or was, there.
@@ -47,7 +48,11 @@ impl Roster {
         let gone = replaced
             .filter(|replaced| replaced.uid != entry.uid)
             .map(|replaced| (reference.clone(), replaced));
-        entries.by_port.entry(entry.port.clone()).or_default().insert(reference.clone());
+        let same_port = entries.by_port.entry(entry.port.clone()).or_default();
+        if same_port.is_empty() {
+            same_port.reserve_exact(1);
+        }
+        same_port.push(reference.clone());
         entries.objects.insert(reference, entry);
         Change { gone, others }
     }
@@ -85,7 +90,7 @@ impl Entries {
     fn remove(&mut self, reference: &Reference) -> Option<Entry> {
         let entry = self.objects.remove(reference)?;
         if let Some(same_port) = self.by_port.get_mut(&entry.port) {
-            same_port.remove(reference);
+            same_port.retain(|other| other != reference);
             if same_port.is_empty() {
                 self.by_port.remove(&entry.port);
             }

@@ -211,7 +211,7 @@ fn share(
         roster: super::roster::Roster::default(),
         invalids,
         wakes: Arc::clone(&wake),
-        deletions: Deletions::new(timing.mass_deletion_window),
+        deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
         crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
         attachments: AttachmentReader::new(clock, timing.attachments_recheck),
         gates: settings.gates,
@@ -226,6 +226,11 @@ fn share(
     metrics
         .observe_mirror(move || observed.upgrade().map(|shared| shared.mirror.stats()).unwrap_or_default());
     (shared, wakes)
+}
+
+/// The first number of deletions at once that the gate holds; it is asked about no other.
+fn beyond_threshold(gates: GateSettings) -> usize {
+    gates.mass_deletion_threshold.map_or(0, |threshold| threshold.get() as usize + 1)
 }
 
 /// One watch with its controller.

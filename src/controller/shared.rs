@@ -1,6 +1,6 @@
 //! What all passes share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
@@ -79,21 +79,16 @@ impl Shared {
     /// The fingerprints that have seen a port which `credential` has seen too: a port belongs to one account. Looked for only
     /// where the object's own witnesses do not include the credential.
     fn same_account(&self, object: &ZenlayerPort, credential: Option<&Fingerprint>) -> Vec<Fingerprint> {
-        let seen_by = |object: &ZenlayerPort| -> Vec<Fingerprint> {
-            let identity = object.status.as_ref().and_then(|status| status.identity.as_ref());
-            identity.map(|identity| identity.seen_by.clone()).unwrap_or_default()
-        };
         let own = seen_by(object);
         let Some(credential) = credential.filter(|credential| !own.is_empty() && !own.contains(credential))
         else {
             return Vec::new();
         };
-        self.objects()
-            .iter()
-            .map(|other| seen_by(other))
-            .filter(|seen_by| seen_by.contains(credential))
-            .flatten()
-            .collect()
+        let objects = self.objects();
+        let witnesses = objects.iter().map(|other| seen_by(other));
+        let of_one_account = witnesses.filter(|seen_by| seen_by.contains(credential)).flatten();
+        // Thousands of objects have the same few.
+        of_one_account.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn claim(&self, other: &ZenlayerPort, own_source: Option<&Source>) -> Claim {
@@ -155,4 +150,10 @@ impl Shared {
         let parsed = self.stores.get().into_iter().flat_map(HashMap::values).flat_map(Store::state);
         parsed.chain(self.invalids.all_salvaged()).collect()
     }
+}
+
+/// The fingerprints of the credentials that have seen the object's port.
+fn seen_by(object: &ZenlayerPort) -> &[Fingerprint] {
+    let identity = object.status.as_ref().and_then(|status| status.identity.as_ref());
+    identity.map_or(&[], |identity| &identity.seen_by)
 }

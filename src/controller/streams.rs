@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, future, stream};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
@@ -36,9 +36,14 @@ pub(super) fn objects(
     };
     let mut intake =
         Intake { writer, shared, namespace, relisted: HashSet::new(), readiness: Some(readiness) };
+    let relist = intake.shared.timing.relist;
+    let anew = move || {
+        let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+        watch(api.clone(), config).default_backoff().take_until(tokio::time::sleep(relist))
+    };
     let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
-    watch(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS))
-        .default_backoff()
+    stream::repeat_with(anew)
+        .flatten()
         .filter_map(move |event| {
             let object = match event {
                 Ok(event) => intake.take_in(event),
@@ -79,29 +84,52 @@ impl Intake {
         match event {
             Event::Init => {
                 self.relisted.clear();
-                self.writer.apply_watcher_event(&Event::Init);
+                if self.is_first_list() {
+                    self.writer.apply_watcher_event(&Event::Init);
+                }
                 None
             }
             Event::InitApply(object) => {
                 self.relisted.insert(reference(&object));
-                self.put(object, Event::InitApply)
+                if self.is_first_list() { self.put(object, Event::InitApply) } else { self.put_again(object) }
             }
             Event::InitDone => {
-                self.writer.apply_watcher_event(&Event::InitDone);
+                if self.is_first_list() {
+                    self.writer.apply_watcher_event(&Event::InitDone);
+                }
                 self.end_list();
                 None
             }
-            Event::Apply(object) => {
-                let reference = reference(&object);
-                let object = self.put(object, Event::Apply);
-                self.release_parsed(&reference);
-                object
-            }
+            Event::Apply(object) => self.apply(object),
             Event::Delete(object) => {
                 self.remove(&reference(&object));
                 None
             }
         }
+    }
+
+    fn is_first_list(&self) -> bool {
+        self.readiness.is_some()
+    }
+
+    fn apply(&mut self, object: DynamicObject) -> Option<ZenlayerPort> {
+        let reference = reference(&object);
+        let object = self.put(object, Event::Apply);
+        self.release_parsed(&reference);
+        object
+    }
+
+    /// Takes in an object of a later list. One by one, as changes: kube's store would hold all objects twice meanwhile.
+    fn put_again(&mut self, object: DynamicObject) -> Option<ZenlayerPort> {
+        let reference = reference(&object);
+        let before = self.writer.as_reader().get(&reference);
+        let object = self.apply(object)?;
+        if before.is_some_and(|before| *before == object) {
+            return None;
+        }
+        // One that a restored etcd has brought back may be no change to the filter.
+        self.shared.wakes.wake([reference]);
+        Some(object)
     }
 
     fn put(

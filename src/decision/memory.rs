@@ -119,7 +119,9 @@ fn live_long_enough(input: &Input<'_>, good: &Reading) -> bool {
 pub(super) fn restoration_known_at(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Monotonic> {
     let release = status.release.as_ref()?;
     let good = input.evidence?.good.as_ref()?;
-    (release.seen_recycled && !release.restored && is_live(good))
+    let Presence::Seen(port) = &good.presence else { return None };
+    let is_ours = identity(input, status, port) == Identity::Same;
+    (release.seen_recycled && !release.restored && is_live(good) && is_ours)
         .then(|| good.since + input.timing.restored_apart)
 }
 

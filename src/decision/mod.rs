@@ -52,7 +52,8 @@ pub struct Context {
     /// both.
     pub same_account: Vec<Fingerprint>,
     /// How many deletions began within ten minutes of this object's, itself included, whose calls the same credential
-    /// signs: with a policy other than `Retain`, not approved, called already or not, gone already or not.
+    /// signs: with a policy other than `Retain`, not approved, called already or not, gone already or not. Counted no
+    /// further than one beyond the threshold.
     pub deletions_at_once: u32,
     pub crd: CrdState,
     /// What uses the port, as far as it was asked for: after a call was refused.

@@ -22,6 +22,9 @@ pub struct Timing {
     pub credentials_recheck: Duration,
     /// Between two questions about what uses the ports of an account.
     pub attachments_recheck: Duration,
+    /// Between two lists of all objects: a watch on an etcd that was restored to older revisions shows nothing and does not
+    /// fail, and no deletion may be missed for good.
+    pub relist: Duration,
     /// The pause after the first refusal; it doubles up to `refused_max`.
     pub refused_min: Duration,
     pub refused_max: Duration,
@@ -59,6 +62,7 @@ impl Default for Timing {
             quiet: seconds(10),
             credentials_recheck: seconds(60),
             attachments_recheck: seconds(60),
+            relist: seconds(600),
             refused_min: seconds(30),
             refused_max: seconds(600),
             proof: ProofTiming {
@@ -93,6 +97,7 @@ impl Timing {
             quiet: scale(quiet),
             credentials_recheck: scale(credentials_recheck),
             attachments_recheck: scale(self.attachments_recheck),
+            relist: scale(self.relist),
             refused_min: scale(self.refused_min),
             refused_max: scale(self.refused_max),
             proof: ProofTiming {

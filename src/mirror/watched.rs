@@ -1,6 +1,5 @@
 //! One port and those who wait for it.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use crate::fingerprint::Fingerprint;
 
 #[derive(Debug)]
 pub(super) struct Watched<K> {
-    waiters: HashMap<K, Waiter>,
+    /// One as a rule, to which a list of one is the smallest home.
+    waiters: Vec<(K, Waiter)>,
     knowledge: Knowledge,
     /// The shortest that a waiter asks for.
     interval: Option<Duration>,
@@ -63,7 +63,7 @@ impl Ask {
 impl<K: Clone + Eq + Hash> Watched<K> {
     pub(super) fn new(failure: Option<Failure>) -> Self {
         Self {
-            waiters: HashMap::new(),
+            waiters: Vec::new(),
             knowledge: Knowledge { failure, ..Knowledge::default() },
             interval: None,
             tick: None,
@@ -81,11 +81,15 @@ impl<K: Clone + Eq + Hash> Watched<K> {
         grid: Grid,
         now: Monotonic,
     ) -> Evidence {
-        let waiter = self.waiters.entry(waiter).or_insert_with(|| Waiter {
-            since: now,
-            cadence: Cadence::Release,
-            ask: Some(Ask::new(now, None, grid, now)),
+        let at = self.waiters.iter().position(|(name, _)| *name == waiter).unwrap_or_else(|| {
+            if self.waiters.is_empty() {
+                self.waiters.reserve_exact(1);
+            }
+            let ask = Some(Ask::new(now, None, grid, now));
+            self.waiters.push((waiter, Waiter { since: now, cadence: Cadence::Release, ask }));
+            self.waiters.len() - 1
         });
+        let (_, waiter) = &self.waiters[at];
         Evidence {
             by: by.clone(),
             good: self.knowledge.good.clone(),
@@ -98,7 +102,9 @@ impl<K: Clone + Eq + Hash> Watched<K> {
 
     /// Says whether the fresh reading that is wanted is there already.
     pub(super) fn want(&mut self, waiter: &K, want: Want, grid: Grid, now: Monotonic) -> bool {
-        let Some(waiter) = self.waiters.get_mut(waiter) else { return false };
+        let Some((_, waiter)) = self.waiters.iter_mut().find(|(name, _)| name == waiter) else {
+            return false;
+        };
         waiter.cadence = want.cadence;
         let good = self.knowledge.good.as_ref().map(|reading| reading.at);
         let missing = want.fresh_after.filter(|fresh_after| good < Some(*fresh_after));
@@ -108,7 +114,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
 
     /// Says whether anybody is left.
     pub(super) fn forget(&mut self, waiter: &K) -> bool {
-        self.waiters.remove(waiter);
+        self.waiters.retain(|(name, _)| name != waiter);
         !self.waiters.is_empty()
     }
 
@@ -160,7 +166,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
     }
 
     fn shortest_interval(&self, settings: &MirrorSettings) -> Option<Duration> {
-        self.waiters.values().filter_map(|waiter| settings.interval(waiter.cadence)).min()
+        self.waiters.iter().filter_map(|(_, waiter)| settings.interval(waiter.cadence)).min()
     }
 
     fn start_interval(&mut self, interval: Option<Duration>, grid: Grid, now: Monotonic) {
@@ -171,7 +177,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
     /// When the port is to be read. What is wanted at once waits for others to join, and a tick close by is one
     /// reading with it.
     pub(super) fn due(&self, grid: Grid) -> Option<Monotonic> {
-        let asks = self.waiters.values().filter_map(|waiter| waiter.ask.as_ref());
+        let asks = self.waiters.iter().filter_map(|(_, waiter)| waiter.ask.as_ref());
         let fresh = asks.map(|ask| ask.read_by).min().map(|read_by| read_by.max(self.rest_until));
         match (self.tick, fresh) {
             (Some(tick), Some(fresh)) if fresh <= tick + grid.coalesce() * 2 => Some(fresh),
@@ -183,7 +189,11 @@ impl<K: Clone + Eq + Hash> Watched<K> {
     /// The grace ends in a release, so a port in it is none of the upkeep.
     pub(super) fn priority(&self) -> ReadPriority {
         let releases = |waiter: &Waiter| matches!(waiter.cadence, Cadence::Release | Cadence::Paused);
-        if self.waiters.values().any(releases) { ReadPriority::Release } else { ReadPriority::Upkeep }
+        if self.waiters.iter().any(|(_, waiter)| releases(waiter)) {
+            ReadPriority::Release
+        } else {
+            ReadPriority::Upkeep
+        }
     }
 
     pub(super) fn rank(&self) -> Rank {

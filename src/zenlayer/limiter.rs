@@ -181,7 +181,7 @@ impl Queue {
     }
 }
 
-/// A token bucket that holds one second's worth, and at least one token.
+/// A token bucket that holds half a second's worth, and at least one token.
 #[derive(Debug)]
 struct Bucket {
     /// Tokens per second as configured.
@@ -195,6 +195,9 @@ struct Bucket {
 }
 
 impl Bucket {
+    /// What it holds, in seconds at the rate. Less than a server that is likely to count by the second: two buckets of one
+    /// size would now and then cost a refusal by jitter alone.
+    const BURST: f64 = 0.5;
     /// The rate is never lowered beyond this part of the configured one.
     const FLOOR: f64 = 1.0 / 16.0;
     /// From nothing to the full rate, in seconds.
@@ -206,7 +209,11 @@ impl Bucket {
 
     fn new(rate: Rate, now: Instant) -> Self {
         let full = rate.get();
-        Self { full, rate: full, tokens: full.max(1.0), counted: now, lowered: None }
+        Self { full, rate: full, tokens: Self::size(full), counted: now, lowered: None }
+    }
+
+    fn size(rate: f64) -> f64 {
+        (rate * Self::BURST).max(1.0)
     }
 
     /// Takes a token, or says how long it takes to come.
@@ -222,7 +229,7 @@ impl Bucket {
 
     fn count(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.counted).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * self.rate).min(self.rate.max(1.0));
+        self.tokens = (self.tokens + elapsed * self.rate).min(Self::size(self.rate));
         self.rate = (self.rate + elapsed * self.full / Self::RECOVERY).min(self.full);
         self.counted = self.counted.max(now);
     }

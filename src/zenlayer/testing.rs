@@ -14,17 +14,16 @@ use super::{
 /// What the server does with one request; each comes on a connection of its own.
 pub(super) enum Script {
     /// Sends these bytes, and closes the connection.
-    Send(String),
+    Send(Vec<u8>),
     /// Keeps the connection open, and silent, until the server is dropped.
     Hang,
 }
 
 /// An answer that says how long it is.
 pub(super) fn answer(status: &str, body: &str) -> Script {
-    Script::Send(format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    Script::Send(text.into())
 }
 
 /// An answer with this `response`.
@@ -70,7 +69,7 @@ impl Server {
                 let Ok((mut stream, _)) = listener.accept() else { return };
                 log.lock().expect("no test panics with the log").push(receive(&stream));
                 match item {
-                    Script::Send(bytes) => drop(stream.write_all(bytes.as_bytes())),
+                    Script::Send(bytes) => drop(stream.write_all(&bytes)),
                     Script::Hang => hanging.push(stream),
                 }
             }

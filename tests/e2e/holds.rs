@@ -52,11 +52,10 @@ fn an_unknown_status_is_held_and_nothing_is_called() {
         world.simulator.set_status("port-1", PortStatus::Other("FROZEN".into()));
         world.until_reason("edge", "UnknownPortStatus").await?;
         world.delete("edge").await?;
-        world.until_reason("edge", "UnknownPortStatus").await?;
-        world.assert_only_destroyed(&[]);
-        world.simulator.set_status("port-1", PortStatus::Recycled);
+        let message = world.until_reason("edge", "UnknownPortStatus").await?;
+        world.type_command_of(&message).await?;
         world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.assert_only_destroyed(&[]);
         Ok(())
     });
 }
@@ -130,6 +129,24 @@ fn of_two_objects_on_one_port_the_first_to_go_is_held_as_port_claimed_until_the_
         world.until_gone("older").await?;
         world.until_gone("younger").await?;
         world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_claimed_port_is_left_to_the_other_object_by_the_printed_command() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("older", "port-1", "Destroy").await?;
+        world.until_alive("older", "PortRecycled").await?;
+        world.own("younger", "port-1", "Destroy").await?;
+        world.until_alive("younger", "PortClaimed").await?;
+        world.delete("younger").await?;
+        let message = world.until_reason("younger", "PortClaimed").await?;
+        world.type_command_of(&message).await?;
+        world.until_gone("younger").await?;
+        world.until_alive("older", "PortRecycled").await?;
+        world.assert_only_destroyed(&[]);
         Ok(())
     });
 }

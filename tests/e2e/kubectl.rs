@@ -43,11 +43,7 @@ fn a_deletion_is_told_in_two_events() {
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
-        let events =
-            ["get", "events", "--sort-by=.metadata.creationTimestamp", "-o", "jsonpath={.items[*].reason}"];
-        let events = world.kubectl(&events).await?;
-        let mut reasons: Vec<&str> = events.split_whitespace().collect();
-        reasons.sort_unstable();
+        let reasons = world.event_reasons().await?;
         assert_eq!(
             reasons,
             ["Destroying", "PortDestroyed", "PortRecycled"],

@@ -14,4 +14,5 @@ mod proof;
 mod replicas;
 mod secrets;
 mod uninstall;
+mod waits;
 mod world;

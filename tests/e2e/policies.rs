@@ -108,6 +108,8 @@ fn retain_lets_go_and_calls_nothing() {
         world.until_alive("edge", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
+        let events = world.event_reasons().await?;
+        assert!(events.iter().any(|reason| reason == "PortRetained"), "{events:?}");
         world.assert_not_terminated("port-1");
         world.assert_only_destroyed(&[]);
         Ok(())

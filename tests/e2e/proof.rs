@@ -13,8 +13,8 @@ fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
         world.until_alive("typo", "PortNotFound").await?;
         world.delete("typo").await?;
         world.until_gone("typo").await?;
-        let events = world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
-        assert!(events.contains("PortNeverFound"), "events: {events}");
+        let events = world.event_reasons().await?;
+        assert!(events.iter().any(|reason| reason == "PortNeverFound"), "{events:?}");
         world.assert_only_destroyed(&[]);
         Ok(())
     });
@@ -30,6 +30,8 @@ fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
         world.until_alive("edge", "PortNotFound").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
+        let events = world.event_reasons().await?;
+        assert!(events.iter().any(|reason| reason == "PortGone"), "{events:?}");
         world.assert_only_destroyed(&[]);
         Ok(())
     });

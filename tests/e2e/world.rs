@@ -314,6 +314,14 @@ impl World {
     }
 
     /// Waits until the object is gone.
+    /// The reasons of all events in the namespace.
+    pub async fn event_reasons(&self) -> Result<Vec<String>> {
+        let events = self.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
+        let mut reasons: Vec<String> = events.split_whitespace().map(str::to_owned).collect();
+        reasons.sort_unstable();
+        Ok(reasons)
+    }
+
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
         let gone =

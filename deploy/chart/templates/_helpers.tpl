@@ -67,5 +67,5 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
   verbs: [get]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

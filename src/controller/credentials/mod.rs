@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::sync::Mutex;
@@ -208,7 +208,7 @@ impl Credentials {
             self.keep_or_warn(&source, custody).await;
             custody.take_news().then_some(source)
         });
-        refreshed.buffer_unordered(REFRESHED_AT_ONCE).filter_map(async |changed| changed).collect().await
+        refreshed.buffer_unordered(REFRESHED_AT_ONCE).filter_map(future::ready).collect().await
     }
 
     /// Deletes the copies of what is in use neither by `users` nor, by now, by anybody else.

@@ -11,6 +11,7 @@ use super::scenario::*;
 use super::strategy::scenario;
 use crate::api::{Actor, CallOutcome, READY, RECONCILING, Reason, STALLED};
 use crate::decision::Action;
+use crate::decision::sighting::Presence;
 use crate::port::same_instant;
 
 /// What advice leaves to be filled in.
@@ -160,10 +161,23 @@ proptest! {
     fn every_wait_is_woken_and_none_spins(it in scenario()) {
         let plan = it.plan();
         prop_assert!(plan.deadline.is_none_or(|deadline| !deadline.is_zero()), "{plan:#?}");
+        let read_at = it.evidence.as_ref().and_then(|evidence| evidence.good.as_ref()).map(|good| good.at);
+        let fresh_after = plan.want.and_then(|want| want.fresh_after);
+        let is_told_of = fresh_after.is_some_and(|fresh_after| read_at >= Some(fresh_after));
+        prop_assert!(!is_told_of || is_inconsistent(&it), "{plan:#?}");
         if plan.action == Action::None && it.object.has_finalizer() {
             prop_assert!(plan.want.is_some() || plan.deadline.is_some(), "{plan:#?}");
         }
     }
+}
+
+/// Absent, and not counted as such: no mirror says so.
+fn is_inconsistent(it: &Scenario) -> bool {
+    let evidence = it.evidence.as_ref();
+    evidence.is_some_and(|evidence| {
+        let absent = evidence.good.as_ref().is_some_and(|good| good.presence == Presence::Absent);
+        absent && evidence.absences.is_none_or(|absences| absences.count < 2)
+    })
 }
 
 /// Else the properties above would hold of too little.

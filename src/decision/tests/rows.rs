@@ -260,6 +260,17 @@ fn a_creation_time_that_is_missing_is_unknown_and_not_different_destroying() {
     Scenario::deleting(Destroy).remembers(Recycled).seen_as(same).calls(DestroyPort);
 }
 
+#[test]
+fn another_port_that_is_live_where_this_one_lay_in_the_bin_is_not_looked_at_for_ever_identity_changed() {
+    let in_bin = Scenario::deleting(Destroy).remembers(Recycled).release(|it| it.seen_recycled = true);
+    let plan = in_bin.seen_as(recreated(Running)).later(10).waits(Reason::IdentityChanged);
+    assert_eq!(
+        plan.want.and_then(|want| want.fresh_after),
+        None,
+        "a reading that is there would wake it at once"
+    );
+}
+
 // 12
 
 #[test]

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::port::PortStatus;
 use crate::zenlayer::testing::{SECRET, Script, Server, answer, good};
@@ -128,16 +130,15 @@ async fn a_reading_that_does_not_add_up_is_none() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_unclear_for_a_change_and_no_reading() {
-    let cut = || Script::Send("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{\"response\":{}}".to_owned());
+    let cut = || Script::Send("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{\"response\":{}}".into());
     for (what, script) in [
         ("cut in the body", cut as fn() -> Script),
-        ("cut in the head", || Script::Send("HTTP/1.1 200 OK\r\nconte".to_owned())),
-        ("closed without a word", || Script::Send(String::new())),
-        ("not HTTP", || Script::Send("SSH-2.0-OpenSSH\r\n".to_owned())),
+        ("cut in the head", || Script::Send("HTTP/1.1 200 OK\r\nconte".into())),
+        ("closed without a word", || Script::Send(Vec::new())),
+        ("not HTTP", || Script::Send("SSH-2.0-OpenSSH\r\n".into())),
         ("gzip", || {
             Script::Send(
-                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\u{1f}\u{b}"
-                    .to_owned(),
+                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\u{1f}\u{b}".into(),
             )
         }),
         ("too long", || {
@@ -152,6 +153,42 @@ async fn an_answer_that_breaks_off_is_unclear_for_a_change_and_no_reading() {
         let ids = ids(1);
         let read = client.describe_ports(Chunk::new(&ids).expect("a chunk"), Priority::Upkeep).await;
         assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{what}: {read:?}");
+    }
+}
+
+/// Anything at all, or an answer that is nearly right; none has a `response` with a list of ports in it.
+fn anything_on_the_wire() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = |most| prop::collection::vec(any::<u8>(), 0..most);
+    let status = prop_oneof![Just("200 OK".to_owned()), Just("404 ".to_owned()), "[0-9]{3} [A-Z]{0,8}"];
+    let header = prop_oneof![
+        "(content-length|transfer-encoding|content-encoding|retry-after|connection): [a-z0-9]{0,9}",
+        "[ -~]{0,60}",
+    ];
+    let body = prop_oneof![
+        bytes(200),
+        r#"\{"requestId":"T1",("code":(null|7|"[A-Z_]{0,20}"),)?"response":(null|\[\]|"x"|1)\}"#
+            .prop_map(String::into_bytes),
+    ];
+    let nearly = (status, prop::collection::vec(header, 0..4), body).prop_map(|(status, headers, body)| {
+        let head = format!("HTTP/1.1 {status}\r\n{}\r\n\r\n", headers.join("\r\n"));
+        [head.into_bytes(), body].concat()
+    });
+    prop_oneof![1 => bytes(300), 3 => nearly]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+
+    #[test]
+    fn whatever_comes_over_the_wire_is_neither_success_nor_absence(wire in anything_on_the_wire()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (change, read) = runtime.block_on(async {
+            let script = || vec![Script::Send(wire.clone())];
+            let change = destroy(&Server::play(script()).client()).await;
+            (change, describe(&Server::play(script()), 1).await)
+        });
+        prop_assert!(!matches!(change, ChangeAnswer::Accepted { .. } | ChangeAnswer::NotSent { .. }), "{change:?}");
+        prop_assert!(!matches!(read, Ok(_) | Err(ReadError::NotFound { .. })), "{read:?}");
     }
 }
 
@@ -172,7 +209,7 @@ async fn without_a_connection_a_change_was_not_sent() {
 
 #[tokio::test]
 async fn a_change_is_sent_once_whatever_the_answer() {
-    for script in [answer("503 Busy", "{}"), answer("429 Slow", "{}"), Script::Send(String::new())] {
+    for script in [answer("503 Busy", "{}"), answer("429 Slow", "{}"), Script::Send(Vec::new())] {
         let server = Server::play(vec![script, good(&json!({}))]);
         let change = destroy(&server.client()).await;
         assert!(matches!(change, ChangeAnswer::Unclear { .. }), "{change:?}");
@@ -187,7 +224,7 @@ async fn a_redirect_is_not_followed() {
         "HTTP/1.1 307 Moved\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
         elsewhere.authority()
     );
-    let change = destroy(&Server::play(vec![Script::Send(to)]).client()).await;
+    let change = destroy(&Server::play(vec![Script::Send(to.into())]).client()).await;
     assert!(matches!(change, ChangeAnswer::Unclear { .. }), "{change:?}");
     assert!(elsewhere.requests().is_empty(), "the credential went elsewhere");
 }
@@ -196,7 +233,7 @@ async fn a_redirect_is_not_followed() {
 async fn a_permit_is_void_once_zenlayer_asks_for_a_pause() {
     let throttled = "HTTP/1.1 429 Slow\r\nretry-after: 60\r\nconnection: close\r\ncontent-length: 33\r\n\r\n\
                      {\"code\":\"REQUEST_LIMIT_EXCEEDED\"}";
-    let server = Server::play(vec![Script::Send(throttled.to_owned())]);
+    let server = Server::play(vec![Script::Send(throttled.into())]);
     let client = server.client();
     let early = client.change_permit().await;
     let ChangeAnswer::Refused(refusal) = destroy(&client).await else { panic!("a refusal") };

@@ -1,0 +1,117 @@
+//! What a deletion waits for when nobody needs to act, and what its status says meanwhile.
+
+use std::time::Duration;
+
+use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
+
+use crate::world::{given, recycled, run, running};
+
+#[test]
+fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let rule = world.simulator.fault(Rule::on("DescribePorts").throttle(None));
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_reason("edge", "Throttled").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "Throttled").await?;
+        world.simulator.clear_fault(rule);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_whose_first_reading_takes_its_time_is_shown_as_observing() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let slow = Rule::on("DescribePorts").once().delay_answer(Duration::from_secs(2));
+        world.simulator.fault(slow);
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_reason("edge", "Observing").await?;
+        world.until_alive("edge", "PortRecycled").await
+    });
+}
+
+#[test]
+fn a_clock_that_is_off_is_shown_as_clock_skew() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let expired = Rule::on("DescribePorts").refuse(401, "AUTHFAILURE_SIGNATURE_EXPIRED");
+        let rule = world.simulator.fault(expired);
+        world.own("edge", "port-1", "Destroy").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "ClockSkew").await?;
+        world.simulator.clear_fault(rule);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_zenlayer_works_on_is_shown_as_port_busy_until_it_is_done() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.simulator.set_status("port-1", PortStatus::Updating);
+        world.until_reason("edge", "PortBusy").await?;
+        assert_eq!(world.journal().committed_destroys("port-1"), 0, "{}", world.log());
+        world.simulator.set_status("port-1", PortStatus::Recycled);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_terminated_port_is_shown_as_terminating_until_it_lies_in_the_bin() {
+    run(async {
+        let slow = given([running("port-1")]).times(|times| times.terminate = Duration::from_secs(3));
+        let world = slow.start().await?;
+        world.own("edge", "port-1", "TerminateAndDestroy").await?;
+        world.until_alive("edge", "Running").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "Terminating").await?;
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().calls("TerminatePort").count(), 1, "{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_repeated_once_it_is_settled() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.simulator.fault(Rule::on("DestroyPort").once().apply(Apply::Never).answer(Answer::Lost));
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.until_reason("edge", "Confirming").await?;
+        assert_eq!(world.journal().calls("DestroyPort").count(), 1, "{}", world.log());
+        world.until_gone("edge").await?;
+        assert_eq!(world.journal().calls("DestroyPort").count(), 2, "{}", world.log());
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_vanishes_is_shown_as_confirming_absence_until_it_is_proven() {
+    run(async {
+        let world = given([running("port-1")]).start().await?;
+        world.own("edge", "port-1", "TerminateAndDestroy").await?;
+        world.until_alive("edge", "Running").await?;
+        world.simulator.remove_port("port-1");
+        world.delete("edge").await?;
+        world.until_reason("edge", "ConfirmingAbsence").await?;
+        world.until_gone("edge").await?;
+        world.assert_not_terminated("port-1");
+        world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
