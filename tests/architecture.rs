@@ -1,7 +1,10 @@
-//! Imports run one way, and the decision is pure: read from the sources, so that it stays so.
+//! Imports run one way, the decision is pure, and every reason is tried on a real API server: read from the sources, so
+//! that it stays so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use zenlayer_port_operator::api::Reason;
 
 /// What a folder or file of `src/` must not know.
 struct Rule {
@@ -122,6 +125,20 @@ fn nothing_else_is() {
     ] {
         assert_eq!(RULES[0].offences(code), [], "in {code:?}");
     }
+}
+
+/// The API server cannot be made to answer everything but one read; `decision::tests::gates` has it.
+const NOT_MADE_ON_A_CLUSTER: &str = "ClusterStateUnknown";
+
+#[test]
+fn every_reason_is_waited_for_on_a_real_api_server() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let files = ["e2e", "faults/src/cases"].iter().flat_map(|folder| rust_files(&tests.join(folder)));
+    let code: String = files.map(|file| fs::read_to_string(file).expect("a source file")).collect();
+    let untried = |reason: &&str| !code.contains(&format!("\"{reason}\""));
+    let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+    let untried: Vec<&str> = reasons.filter(untried).collect();
+    assert_eq!(untried, [NOT_MADE_ON_A_CLUSTER]);
 }
 
 /// The Rust files of a module, but for those that only tests have, which may use what they like.

@@ -5,18 +5,28 @@
 //! | [`generate`] | writes the files that are made from the code, or says which are stale |
 //! | [`demo`] | the operator at work on this machine: a control plane and a simulated Zenlayer on loopback |
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
+//! | [`faults`] | everything that can be spoilt, and what must hold after it |
+//! | [`model`] | the decision on all inputs, and in all states of its model |
+//! | [`mutants`] | the decision made wrong, and the tests that notice |
+//! | [`bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`] | the chart; the operator's binary; kubectl and helm; Ctrl-C |
 
+pub mod bench;
 pub mod chart;
 pub mod demo;
+pub mod faults;
 pub mod generate;
 pub mod interrupt;
+pub mod model;
+pub mod mutants;
 pub mod operator;
 pub mod play;
 pub mod smoke;
 pub mod tool;
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use generate::{Generated, generated, stale};
@@ -25,4 +35,9 @@ pub use generate::{Generated, generated, stale};
 pub fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// The cargo that runs this, else the one on `PATH`.
+pub(crate) fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{demo, generate, smoke};
+use xtask::{bench, demo, faults, generate, model, mutants, smoke};
 
 /// What this repository can do besides building and testing.
 #[derive(Parser)]
@@ -16,6 +16,10 @@ enum Command {
     Generate(generate::Options),
     Demo(demo::Options),
     Smoke(smoke::Options),
+    Faults(faults::Options),
+    Model(model::Options),
+    Mutants(mutants::Options),
+    Bench(bench::Options),
 }
 
 #[tokio::main]
@@ -24,6 +28,10 @@ async fn main() -> ExitCode {
         Command::Generate(options) => generate::run(&options).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Smoke(options) => smoke::run(options).await,
+        Command::Faults(options) => faults::run(options).await,
+        Command::Model(options) => model::run(options).await,
+        Command::Mutants(options) => mutants::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,5 @@
-//! The operator's binary.
+//! The operator's binary, and others of the workspace.
 
-use std::env;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -9,16 +7,25 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::root;
+use crate::{cargo, root};
 
 /// The package, and its binary.
-const NAME: &str = "zenlayer-port-operator";
+pub const NAME: &str = "zenlayer-port-operator";
 
 /// Builds the operator as `cargo build` does, with cargo's own progress on stderr; returns its binary.
 pub async fn build() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let output = Command::new(cargo)
-        .args(["build", "--package", NAME, "--bin", NAME, "--message-format=json-render-diagnostics"])
+    build_binary(NAME, &[]).await
+}
+
+/// The same for the release build of a package with a binary of its name.
+pub async fn build_release(package: &str) -> Result<PathBuf> {
+    build_binary(package, &["--release"]).await
+}
+
+async fn build_binary(package: &str, profile: &[&str]) -> Result<PathBuf> {
+    let output = Command::new(cargo())
+        .args(["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"])
+        .args(profile)
         .current_dir(root())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -26,13 +33,14 @@ pub async fn build() -> Result<PathBuf> {
         .output()
         .await
         .context("starting cargo")?;
-    ensure!(output.status.success(), "cargo could not build the operator; what it says stands above");
+    ensure!(output.status.success(), "cargo could not build {package}; what it says stands above");
     let messages = String::from_utf8(output.stdout)?;
-    messages.lines().find_map(executable).with_context(|| format!("cargo has built no binary {NAME}"))
+    let mut found = messages.lines().filter_map(|message| executable(message, package));
+    found.next().with_context(|| format!("cargo has built no binary {package}"))
 }
 
-/// The operator's binary, if this is cargo's message that tells of it.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The binary of this name, if this is cargo's message that tells of it.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
     #[derive(Deserialize)]
     struct Artifact {
         target: Target,
@@ -43,7 +51,7 @@ fn executable(message: &str) -> Option<PathBuf> {
         name: String,
     }
     let artifact: Artifact = serde_json::from_str(message).ok()?;
-    artifact.executable.filter(|_| artifact.target.name == NAME)
+    artifact.executable.filter(|_| artifact.target.name == name)
 }
 
 #[cfg(test)]
@@ -58,7 +66,7 @@ mod tests {
         let binary =
             r#"{"reason":"compiler-artifact","target":{"name":"zenlayer-port-operator"},"executable":"/o"}"#;
         let end = r#"{"reason":"build-finished","success":true}"#;
-        let found = [library, other, binary, end].into_iter().filter_map(executable).collect::<Vec<_>>();
-        assert_eq!(found, [PathBuf::from("/o")]);
+        let found = [library, other, binary, end].into_iter().filter_map(|message| executable(message, NAME));
+        assert_eq!(found.collect::<Vec<_>>(), [PathBuf::from("/o")]);
     }
 }

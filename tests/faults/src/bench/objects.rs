@@ -1,0 +1,318 @@
+//! Objects and their ports: made, deleted, changed and watched as people do it.
+
+use anyhow::{Context as _, Result, bail};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
+use zenlayer_simulator::{Port, PortStatus};
+
+use super::told::ready;
+use super::{Bench, SECRET, Tenant};
+use crate::oracle::{Deletion, Expected, Seen, Subject, Wish};
+
+/// One of the bench's objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object(pub(super) usize);
+
+impl Bench {
+    /// A port of the tenant in the recycle bin, with an object that destroys it; the object has seen it.
+    pub async fn recycled(&mut self) -> Result<Object> {
+        self.own(PortStatus::Recycled, DeletionPolicy::Destroy).await
+    }
+
+    /// A live port of the tenant, with an object that terminates and destroys it; the object has seen it.
+    pub async fn running_port(&mut self) -> Result<Object> {
+        self.own(PortStatus::Running, DeletionPolicy::TerminateAndDestroy).await
+    }
+
+    /// A port of the tenant and an object of this policy that has seen it.
+    pub async fn own(&mut self, status: PortStatus, policy: DeletionPolicy) -> Result<Object> {
+        let object = self.seed(status, policy).await?;
+        self.until_seen(object).await?;
+        Ok(object)
+    }
+
+    /// A port of the tenant and an object of this policy.
+    pub async fn seed(&mut self, status: PortStatus, policy: DeletionPolicy) -> Result<Object> {
+        let id = self.port_id();
+        let tenant = self.tenant.clone();
+        self.cloud.seed(Port::new(&id).account(tenant.account).status(status));
+        self.create(&tenant, &id, policy).await
+    }
+
+    /// An id that no port has.
+    pub fn port_id(&mut self) -> String {
+        format!("port-{:08x}", self.chance.u32(..))
+    }
+
+    /// An object of this policy for a port, of which nothing needs to be known.
+    pub async fn create(&mut self, tenant: &Tenant, port_id: &str, policy: DeletionPolicy) -> Result<Object> {
+        let name = format!("edge-{:08x}", self.chance.u32(..));
+        self.create_named(tenant, &name, port_id, policy).await
+    }
+
+    /// As [`Bench::create`], with a name that is given.
+    pub async fn create_named(
+        &mut self,
+        tenant: &Tenant,
+        name: &str,
+        port_id: &str,
+        policy: DeletionPolicy,
+    ) -> Result<Object> {
+        let object = self.subject(tenant, name, port_id, policy);
+        self.cluster.apply(&self.manifest(object).to_string()).await?;
+        Ok(object)
+    }
+
+    /// So many ports of the tenant with an object each, all at once.
+    pub async fn many(
+        &mut self,
+        count: usize,
+        status: PortStatus,
+        policy: DeletionPolicy,
+    ) -> Result<Vec<Object>> {
+        let tenant = self.tenant.clone();
+        let mut objects = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (id, name) = (self.port_id(), format!("edge-{:08x}", self.chance.u32(..)));
+            self.cloud.seed(Port::new(&id).account(tenant.account).status(status.clone()));
+            objects.push(self.subject(&tenant, &name, &id, policy));
+        }
+        let items: Vec<Value> = objects.iter().map(|object| self.manifest(*object)).collect();
+        self.cluster
+            .apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string())
+            .await?;
+        Ok(objects)
+    }
+
+    /// A restored etcd has brought the object back, as it was before anybody deleted it.
+    pub fn resurrect(&mut self, object: Object) {
+        let at_ms = self.now_ms();
+        let subject = &mut self.subjects[object.0];
+        let first = subject.wishes[0];
+        subject.wishes.push(Wish { at_ms, ..first });
+        subject.gone_at_ms = None;
+        subject.expected = Expected::Alive;
+    }
+
+    /// Notes an object that is about to be created.
+    pub fn subject(&mut self, tenant: &Tenant, name: &str, port_id: &str, policy: DeletionPolicy) -> Object {
+        self.subjects.push(Subject {
+            name: name.to_owned(),
+            namespace: tenant.namespace.clone(),
+            port_id: port_id.to_owned(),
+            account: tenant.account.to_owned(),
+            wishes: vec![Wish { at_ms: self.now_ms(), deletion: Deletion::NotAsked, policy }],
+            gone_at_ms: None,
+            expected: Expected::Alive,
+            reason: None,
+            told: Vec::new(),
+            unaffected_until_ms: None,
+            excused: None,
+        });
+        self.heard.push(self.told.length(&tenant.namespace, name));
+        Object(self.subjects.len() - 1)
+    }
+
+    /// The object as its creator writes it.
+    pub fn manifest(&self, object: Object) -> Value {
+        let Subject { name, namespace, port_id, wishes, .. } = &self.subjects[object.0];
+        let policy = wishes.first().map(|wish| wish.policy);
+        json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": { "portId": port_id, "deletionPolicy": policy, "credentialsRef": { "name": SECRET } },
+        })
+    }
+
+    pub fn name(&self, object: Object) -> &str {
+        &self.subjects[object.0].name
+    }
+
+    pub fn port_of(&self, object: Object) -> &str {
+        &self.subjects[object.0].port_id
+    }
+
+    fn api(&self, object: Object) -> Api<ZenlayerPort> {
+        Api::namespaced(self.client.clone(), &self.subjects[object.0].namespace)
+    }
+
+    /// The object as it is now; none: it is gone.
+    pub async fn get(&self, object: Object) -> Result<Option<ZenlayerPort>> {
+        Ok(self.api(object).get_opt(&self.subjects[object.0].name).await?)
+    }
+
+    async fn until_seen(&self, object: Object) -> Result<()> {
+        let seen = self.until("the object shows its port", async |bench| {
+            let found = bench.get(object).await?;
+            Ok(found.filter(|it| it.status.as_ref().is_some_and(|status| status.port.is_some())))
+        });
+        seen.await.map(drop).with_context(|| self.tail())
+    }
+
+    /// `kubectl delete`, without waiting for the end: the object is to go.
+    pub async fn delete(&mut self, object: Object) -> Result<()> {
+        self.delete_with(object, &[]).await
+    }
+
+    /// As [`Bench::delete`], with more options.
+    pub async fn delete_with(&mut self, object: Object, options: &[&str]) -> Result<()> {
+        self.ask_for_deletion(object);
+        let Subject { name, namespace, .. } = &self.subjects[object.0];
+        let delete = ["delete", "zenlayerport", name, "-n", namespace, "--wait=false"];
+        self.cluster.kubectl(&[&delete[..], options].concat()).await.map(drop)
+    }
+
+    /// Notes that the object's deletion is being asked for, in whatever way.
+    pub fn ask_for_deletion(&mut self, object: Object) {
+        let at_ms = self.now_ms();
+        let subject = &mut self.subjects[object.0];
+        let last = subject.wishes[subject.wishes.len() - 1];
+        subject.wishes.push(Wish { at_ms, deletion: Deletion::Asked, ..last });
+        subject.expected = Expected::Gone;
+    }
+
+    /// Changes the policy, as a person does it.
+    pub async fn set_policy(&mut self, object: Object, policy: DeletionPolicy) -> Result<()> {
+        let at_ms = self.now_ms();
+        let subject = &mut self.subjects[object.0];
+        let last = subject.wishes[subject.wishes.len() - 1];
+        subject.wishes.push(Wish { at_ms, policy, ..last });
+        self.patch(object, &json!({ "spec": { "deletionPolicy": policy } })).await
+    }
+
+    /// A merge patch by a person.
+    pub async fn patch(&self, object: Object, patch: &Value) -> Result<()> {
+        // Not by kubectl, whose command line ends at 128 KiB.
+        let name = &self.subjects[object.0].name;
+        self.api(object).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// A person strips all finalizers: from now on nobody promises anything about the port.
+    pub async fn strip_finalizers(&mut self, object: Object) -> Result<()> {
+        self.subjects[object.0].excused = Some("a person stripped the finalizer");
+        self.patch(object, &json!({ "metadata": { "finalizers": null } })).await
+    }
+
+    /// The object may go without its port, which it never owned.
+    pub fn excuse(&mut self, object: Object, why: &'static str) {
+        self.subjects[object.0].excused = Some(why);
+    }
+
+    /// The object shows this reason, now or soon, or has since it was last asked; returns the message.
+    pub async fn shows(&mut self, object: Object, reason: &str) -> Result<String> {
+        let heard = self.heard[object.0];
+        let what = format!("{reason} is shown");
+        let shown = self.until(&what, async |bench| {
+            let Subject { namespace, name, .. } = &bench.subjects[object.0];
+            if let Some(found) = bench.told.find(namespace, name, heard, reason) {
+                return Ok(Some(found));
+            }
+            // The watch may have missed it.
+            let now = bench.get(object).await?.and_then(|object| ready(&object));
+            Ok(now.filter(|(said, _)| said == reason).map(|(_, message)| (heard, message)))
+        });
+        let shown = shown.await;
+        let seen = if shown.is_ok() { Seen::Yes } else { Seen::Never };
+        self.subjects[object.0].told.push((reason.to_owned(), seen));
+        let (place, message) = match shown {
+            Ok(found) => found,
+            Err(error) => {
+                let last = self.get(object).await.ok().flatten().and_then(|object| ready(&object));
+                return Err(error.context(format!(
+                    "{} shows {last:?}\n{}",
+                    self.subjects[object.0],
+                    self.tail()
+                )));
+            }
+        };
+        self.heard[object.0] = place;
+        Ok(message)
+    }
+
+    /// Waits until the newest call for the object was seen to take effect.
+    pub async fn until_landed(&self, object: Object) -> Result<()> {
+        let landed = self.until("the call is seen to take effect", async |bench| {
+            let found = bench.get(object).await?;
+            let call =
+                found.as_ref().and_then(|found| found.release()).and_then(|release| release.call.as_ref());
+            Ok(call.filter(|call| call.landed).map(drop))
+        });
+        landed.await.with_context(|| self.tail())
+    }
+
+    /// The object shows this reason and is to keep it to the end.
+    pub async fn holds(&mut self, object: Object, reason: &'static str) -> Result<String> {
+        self.subjects[object.0].expected = Expected::Held(reason);
+        self.shows(object, reason).await
+    }
+
+    /// The object goes, now or soon.
+    pub async fn goes(&mut self, object: Object) -> Result<()> {
+        let gone = self.until("the object is gone", async |bench| {
+            Ok(bench.get(object).await?.is_none().then(|| bench.now_ms()))
+        });
+        match gone.await {
+            Ok(gone) => {
+                self.subjects[object.0].gone_at_ms.get_or_insert(gone);
+                Ok(())
+            }
+            Err(error) => {
+                let shown = self.get(object).await.ok().flatten().and_then(|object| ready(&object));
+                bail!(
+                    "O4 liveness: {} does not go, it shows {shown:?}: {error:#}\n{}",
+                    self.subjects[object.0],
+                    self.tail()
+                )
+            }
+        }
+    }
+
+    /// Several objects go.
+    pub async fn all_go(&mut self, objects: &[Object]) -> Result<()> {
+        for object in objects {
+            self.goes(*object).await?;
+        }
+        Ok(())
+    }
+
+    /// A port of the neighbour is released from beginning to end while the tenant's fault lasts.
+    pub async fn neighbour_goes(&mut self) -> Result<()> {
+        let id = self.port_id();
+        let neighbour = self.neighbour.clone();
+        self.cloud.seed(Port::new(&id).account(neighbour.account).status(PortStatus::Recycled));
+        let object = self.create(&neighbour, &id, DeletionPolicy::Destroy).await?;
+        self.until_seen(object).await?;
+        self.delete(object).await?;
+        self.goes(object).await.context("O6 isolation")?;
+        self.subjects[object.0].unaffected_until_ms = Some(self.now_ms());
+        Ok(())
+    }
+
+    /// Reads how each object has ended.
+    pub(super) async fn settle_accounts(&mut self) -> Result<()> {
+        for index in 0..self.subjects.len() {
+            let found =
+                self.until("the API server answers", async |bench| Ok(Some(bench.get(Object(index)).await?)));
+            let found = found.await?;
+            let now = self.now_ms();
+            let subject = &mut self.subjects[index];
+            match found {
+                None => drop(subject.gone_at_ms.get_or_insert(now)),
+                Some(object) => {
+                    subject.reason = ready(&object).map(|(reason, _)| reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of what the operator wrote, for messages of failed cases.
+    pub(super) fn tail(&self) -> String {
+        let logs = self.logs();
+        let lines: Vec<&str> = logs.lines().collect();
+        format!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
+    }
+}

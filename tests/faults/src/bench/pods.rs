@@ -1,0 +1,192 @@
+//! The operator's processes.
+
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use tempfile::TempPath;
+use test_cluster::RunningPod;
+use zenlayer_port_operator::controller::CRASH_AT;
+
+use super::{Bench, CHART, PATIENCE, TIME_SCALE};
+use crate::proxy::Proxy;
+
+/// A process, and whether it is to run.
+pub(super) struct Pod {
+    process: RunningPod,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Running,
+    /// It was ended for good.
+    Ended,
+}
+
+impl Bench {
+    /// Installs one more release; all releases look after the same objects.
+    pub async fn install(&mut self) -> Result<()> {
+        let home = self.cluster.create_namespace("operator").await?;
+        let mut settings = vec![
+            "crds.enabled=false".to_owned(),
+            "deletion.admissionPolicy=false".to_owned(),
+            format!("watchNamespaces={{{},{}}}", self.tenant.namespace, self.neighbour.namespace),
+            format!("zenlayer.endpoint={}", self.cloud.url()),
+            "zenlayer.requestsPerSecond=200".to_owned(),
+            "polling.resyncInterval=10s".to_owned(),
+            "log.format=text".to_owned(),
+            format!("extraArgs={{--time-scale={TIME_SCALE}}}"),
+        ];
+        settings.extend(self.values.iter().cloned());
+        let mut args = vec!["install", &home, CHART, "--namespace", &home];
+        for setting in &settings {
+            args.extend(["--set", setting]);
+        }
+        self.cluster.helm(&args).await?;
+        self.homes.push(home);
+        Ok(())
+    }
+
+    /// Runs the newest release in one more process, with these variables; waits until it is ready.
+    pub async fn run(&mut self, env: &[(&str, &str)]) -> Result<usize> {
+        let home = self.newest_home()?;
+        let deployment = format!("{home}-zenlayer-port-operator");
+        let mut run = self.cluster.run_deployment(&home, &deployment, &self.binary);
+        for (name, value) in env {
+            run = run.env(name, value);
+        }
+        let process = run.start().await?;
+        let ready = process.wait_ready(PATIENCE).await;
+        self.pods.push(Pod { process, wanted: Wanted::Running });
+        ready?;
+        Ok(self.pods.len() - 1)
+    }
+
+    /// Installs a release whose only process kills itself when it gets to this point, each time it is started.
+    pub async fn start_crashing_at(&mut self, point: &str) -> Result<usize> {
+        self.install().await?;
+        self.run(&[(CRASH_AT, point)]).await
+    }
+
+    /// Lets processes that are run from now on have so many open files each, as long as what is returned is kept.
+    pub fn limit_open_files(&mut self, most: u32) -> Result<TempPath> {
+        let operator = self.binary.display();
+        let script = format!("#!/bin/sh\nulimit -n {most}\nexec {operator} \"$@\"\n");
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile()?;
+        file.write_all(script.as_bytes())?;
+        let path = file.into_temp_path();
+        self.binary = path.to_path_buf();
+        Ok(path)
+    }
+
+    /// Installs a release whose only process reaches the API server through a proxy.
+    pub async fn start_behind_proxy(&mut self) -> Result<Proxy> {
+        self.install().await?;
+        let home = self.newest_home()?;
+        let url = self.cluster.url();
+        let proxy = Proxy::to(url.trim_start_matches("https://")).await?;
+        let direct = self.cluster.token_kubeconfig(&home, &format!("{home}-zenlayer-port-operator")).await?;
+        let through = direct.with_extension("proxied");
+        let text = fs::read_to_string(&direct)?.replace(url, &format!("https://{}", proxy.address()));
+        fs::write(&through, text)?;
+        self.run(&[("KUBECONFIG", &through.display().to_string())]).await?;
+        Ok(proxy)
+    }
+
+    /// Removes the newest release and ends all processes, in order.
+    pub async fn uninstall(&mut self) -> Result<()> {
+        let home = self.newest_home()?;
+        self.cluster.helm(&["uninstall", &home, "--namespace", &home]).await?;
+        for pod in &mut self.pods {
+            pod.wanted = Wanted::Ended;
+            pod.process.terminate(PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// Namespace and name of the newest release's Lease.
+    pub fn lease(&self) -> Result<(String, String)> {
+        let home = self.newest_home()?;
+        let name = format!("{home}-zenlayer-port-operator");
+        Ok((home, name))
+    }
+
+    fn newest_home(&self) -> Result<String> {
+        self.homes.last().cloned().context("no release is installed")
+    }
+
+    pub fn operator(&self) -> &RunningPod {
+        self.pod(0)
+    }
+
+    pub fn pod(&self, index: usize) -> &RunningPod {
+        &self.pods[index].process
+    }
+
+    /// Ends a process for good, by SIGKILL.
+    pub fn end(&mut self, index: usize) -> Result<()> {
+        self.pods[index].wanted = Wanted::Ended;
+        self.pods[index].process.kill()
+    }
+
+    /// Starts again what has ended by itself, as a kubelet does.
+    pub(super) fn tend(&self) -> Result<()> {
+        for pod in self.pods.iter().filter(|pod| pod.wanted == Wanted::Running) {
+            if pod.process.exit_status()?.is_some() {
+                pod.process.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a process has ended by itself.
+    pub async fn until_ended(&self, index: usize) -> Result<()> {
+        self.pod(index).wait_exit(PATIENCE).await.map(drop)
+    }
+
+    /// What a process has written.
+    pub fn logs(&self) -> String {
+        self.pods.iter().map(|pod| pod.process.logs()).collect()
+    }
+
+    /// The resident memory of a process in KiB.
+    pub fn memory_kib(&self, index: usize) -> Result<u64> {
+        let pid = self.pod(index).id().context("the operator does not run")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// Logs, metrics, events and objects: where a secret must not stand.
+    pub(super) async fn gather_texts(&mut self) -> Result<()> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        for pod in &self.pods {
+            self.texts.push((format!("the log of {}", pod.process.name()), pod.process.logs()));
+            let scrape = async {
+                anyhow::Ok(http.get(format!("{}/metrics", pod.process.url()?)).send().await?.text().await?)
+            };
+            // One that has ended, or stands by, may have none.
+            if let Ok(metrics) = scrape.await {
+                self.texts.push((format!("the metrics of {}", pod.process.name()), metrics));
+            }
+        }
+        for tenant in [&self.tenant, &self.neighbour] {
+            for kind in ["zenlayerports", "events"] {
+                let shown = self.cluster.kubectl(&["get", kind, "-n", &tenant.namespace, "-o", "json"]).await;
+                self.texts.push((format!("the {kind} of {}", tenant.namespace), shown.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all namespaces, to see that the API server answers.
+    pub async fn namespaces(&self) -> Result<Vec<String>> {
+        let all = Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
+        Ok(all.list(&ListParams::default()).await?.into_iter().map(|it| it.name_any()).collect())
+    }
+}

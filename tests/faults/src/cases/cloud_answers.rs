@@ -1,0 +1,325 @@
+//! C1–C8, C10, C11, C16, C19–C21: what Zenlayer answers, and when.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use zenlayer_port_operator::api::DeletionPolicy;
+use zenlayer_simulator::{Account, Answer, Apply, Config, Fault, Port, PortStatus, Rule, Simulator};
+
+use super::cases;
+use crate::bench::LONG_GRACE;
+use crate::proxy::Line;
+use crate::tls::Certificate;
+
+cases! {
+    "answer-lost" ["C1"] Shared
+    "A call that took effect and whose answer was lost is not repeated." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        for (action, answer) in [("TerminatePort", Answer::Reset), ("DestroyPort", Answer::Lost)] {
+            bench.fault(Rule::on(action).times(2).answer(answer));
+        }
+        bench.limits.changes_per_port = 2;
+        bench.delete(recycled).await?;
+        bench.delete(live).await?;
+        bench.shows(recycled, "Destroying").await?;
+        bench.neighbour_goes().await?;
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "applied-late" ["C2"] Shared
+    "A call that is carried out long after its answer was lost destroys its own port, and once." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let delay = Duration::from_millis(bench.chance.u64(500..12_000));
+        bench.fault(Rule::on("DestroyPort").once().apply(Apply::Late(delay)).answer(Answer::Lost));
+        bench.delete(object).await?;
+        bench.shows(object, "Confirming").await?;
+        bench.goes(object).await?;
+    }
+
+    "lost-before-commit" ["C3"] Shared
+    "A call that never took effect is made again once it is settled." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        for action in ["TerminatePort", "DestroyPort"] {
+            bench.fault(Rule::on(action).once().apply(Apply::Never).answer(Answer::Lost));
+        }
+        bench.delete(recycled).await?;
+        bench.delete(live).await?;
+        bench.shows(recycled, "Confirming").await?;
+        bench.all_go(&[recycled, live]).await?;
+    }
+
+    "accepted-and-forgotten" ["C3"] Shared
+    "A call that was accepted and never carried out is given up as landed, and made again." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").once().apply(Apply::Never));
+        bench.delete(object).await?;
+        bench.shows(object, "Destroying").await?;
+        bench.goes(object).await?;
+    }
+
+    "throttled" ["C4"] Shared
+    "Under a storm of 429 the object says Throttled, other accounts go on, and it goes when the storm is over." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let after = ["1", "nonsense", "Wed, 21 Oct 2015 07:28:00 GMT"][bench.chance.usize(0..3)];
+        let after = bench.chance.bool().then_some(after);
+        bench.fault(Rule::any().throttle(after));
+        bench.delete(object).await?;
+        bench.shows(object, "Throttled").await?;
+        bench.neighbour_goes().await?;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "throttled-destroy" ["C4"] Shared
+    "429 on DestroyPort alone is a refusal after which it is tried again." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").times(2).throttle(Some("1")));
+        bench.delete(object).await?;
+        bench.shows(object, "Throttled").await?;
+        bench.goes(object).await?;
+    }
+
+    "bad-lists" ["C5" "C6" "C20"] Shared
+    "A list that is no list is never taken for an absence, whatever it looks like." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let mut answers = bad_answers();
+        answers.push(Answer::json(200, r#"{"requestId":"T1","response":{"totalCount":null,"dataSet":null}}"#));
+        answers.push(Answer::json(200, r#"{"requestId":"T1","response":{"totalCount":"1","dataSet":{}}}"#));
+        answers.push(Answer::Huge(50 << 20));
+        bench.chance.shuffle(&mut answers);
+        let first = bench.fault(Rule::on("DescribePorts").answer(Answer::html(502)));
+        bench.delete(object).await?;
+        bench.shows(object, "CloudUnavailable").await?;
+        for answer in answers {
+            bench.fault(Rule::on("DescribePorts").times(2).answer(answer));
+        }
+        bench.cloud.clear_fault(first);
+        bench.neighbour_goes().await?;
+        bench.until("every answer was given", async |bench| {
+            let spent = |fault: &Fault| Some(fault.spoiled) == fault.rule.times;
+            Ok(bench.cloud.faults().iter().all(spent).then_some(()))
+        }).await?;
+        bench.goes(object).await?;
+    }
+
+    "bad-answers-to-calls" ["C5" "C6" "C20"] Shared
+    "Whatever comes back for a call, carried out or not, the port is destroyed once." |bench| {
+        bench.value("deletion.massDeletionThreshold=0");
+        bench.start().await?;
+        let mut answers = bad_answers();
+        bench.chance.shuffle(&mut answers);
+        let mut objects = Vec::new();
+        for answer in answers {
+            let object = bench.seed(PortStatus::Recycled, DeletionPolicy::default()).await?;
+            let apply = if bench.chance.bool() { Apply::Now } else { Apply::Never };
+            let port = bench.port_of(object).to_owned();
+            bench.fault(Rule::on("DestroyPort").port(port).once().apply(apply).answer(answer));
+            objects.push(object);
+        }
+        for object in &objects {
+            bench.shows(*object, "PortRecycled").await?;
+        }
+        for object in &objects {
+            bench.delete(*object).await?;
+        }
+        bench.all_go(&objects).await?;
+    }
+
+    "strange-ports" ["C5"] Shared
+    "Null, odd and additional fields of a port do not hinder its release." |bench| {
+        bench.start().await?;
+        let id = bench.port_id();
+        let tenant = bench.tenant.clone();
+        bench.cloud.seed(
+            Port::new(&id).account(tenant.account).status(PortStatus::Recycled)
+                .field("portName", serde_json::Value::Null).field("portType", serde_json::Value::Null)
+                .field("dcName", serde_json::Value::Null).field("expiredTime", serde_json::Value::Null)
+                .field("connectionStatus", "SIDEWAYS").field("novelty", serde_json::json!({ "a": [1, null] })),
+        );
+        let object = bench.create(&tenant, &id, DeletionPolicy::default()).await?;
+        bench.shows(object, "PortRecycled").await?;
+        bench.delete(object).await?;
+        bench.goes(object).await?;
+    }
+
+    "slow-answers" ["C7"] Shared
+    "A list that trickles in, or is no gzip, is given up in time and holds up no other account." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let gzip = Answer::Replaced {
+            status: 200,
+            headers: vec![("content-encoding".into(), "gzip".into()), ("content-type".into(), "application/json".into())],
+            body: "\u{1f}not gzip".to_owned(),
+        };
+        bench.fault(Rule::on("DescribePorts").once().answer(gzip));
+        bench.fault(Rule::on("DescribePorts").once().answer(Answer::Slow(Duration::from_secs(1))));
+        bench.delete(object).await?;
+        bench.neighbour_goes().await?;
+        bench.shows(object, "CloudUnavailable").await?;
+        bench.goes(object).await?;
+    }
+
+    "half-open" ["C7"] Shared
+    "Connections that fall silent in the middle of a release are given up, and it goes on." |bench| {
+        let line = bench.proxy_to_cloud().await?;
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.delete(object).await?;
+        bench.a_while(Duration::from_secs(3)).await;
+        line.set(Line::Silent);
+        bench.a_while(Duration::from_secs(5)).await;
+        line.set(Line::Open);
+        bench.goes(object).await?;
+    }
+
+    "endpoint-gone" ["C19"] Shared
+    "While nobody listens at Zenlayer's endpoint the object says CloudUnavailable." |bench| {
+        let line = bench.proxy_to_cloud().await?;
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        line.set(Line::Shut);
+        bench.delete(object).await?;
+        bench.shows(object, "CloudUnavailable").await?;
+        line.set(Line::Open);
+        bench.goes(object).await?;
+    }
+
+    "certificates" ["C8"] Shared
+    "No request goes to a server that cannot prove to be Zenlayer, nor to one that stalls; the object says what is wrong." |bench| {
+        let (server, line) = bench.start_with_tls().await?;
+        let object = bench.recycled().await?;
+        let mut spoilt = [Certificate::Expired, Certificate::OfAnotherHost, Certificate::OfAnUnknownIssuer];
+        bench.chance.shuffle(&mut spoilt);
+        server.show(spoilt[0])?;
+        line.cut();
+        let before = bench.cloud.journal().requests().len();
+        bench.delete(object).await?;
+        for certificate in spoilt {
+            server.show(certificate)?;
+            let message = bench.shows(object, "CloudUnavailable").await?;
+            ensure!(message.contains("certificate"), "O5 truth: {message}");
+            bench.a_while(Duration::from_secs(3)).await;
+        }
+        line.set(Line::Silent);
+        bench.a_while(Duration::from_secs(3)).await;
+        let after = bench.cloud.journal().requests().len();
+        ensure!(after == before, "O7 no secret: {} requests went to a server that proved nothing", after - before);
+        server.show(Certificate::Good)?;
+        line.set(Line::Open);
+        bench.goes(object).await?;
+    }
+
+    "redirected" ["C10"] Shared
+    "A redirect to another host is not followed: no request, and so no key, gets there." |bench| {
+        let trap = Simulator::start(Config { accounts: vec![Account::new("tenant")], ..Config::default() })?;
+        bench.start().await?;
+        let (first, second) = (bench.recycled().await?, bench.recycled().await?);
+        let to = format!("{}/api/v2/sdn", trap.url());
+        let port = bench.port_of(first).to_owned();
+        bench.fault(Rule::on("DestroyPort").port(port).once().answer(Answer::redirect(&to)));
+        bench.delete(first).await?;
+        bench.goes(first).await?;
+        bench.fault(Rule::on("DescribePorts").answer(Answer::redirect(&to)));
+        bench.delete(second).await?;
+        bench.shows(second, "CloudUnavailable").await?;
+        bench.calm();
+        bench.goes(second).await?;
+        let requests = trap.journal().requests().len();
+        ensure!(requests == 0, "O7 no secret: {requests} requests went where the redirect points to");
+    }
+
+    "unauthorized" ["C11"] Shared
+    "Refusals of the key are named each by its own reason, and an auth-shaped 404 proves no absence." |bench| {
+        bench.value(LONG_GRACE).start().await?;
+        let object = bench.recycled().await?;
+        bench.delete(object).await?;
+        let mut refusals = vec![
+            (401, "AUTHFAILURE_ACCESS_KEY_NOT_FOUND", "Unauthorized"),
+            (403, "AUTHFAILURE_UNAUTHORIZED_OPERATION", "PermissionDenied"),
+            (400, "AUTHFAILURE_SIGNATURE_EXPIRED", "ClockSkew"),
+            (404, "AUTHFAILURE_SIGNATURE_FAILURE", "Unauthorized"),
+        ];
+        bench.chance.shuffle(&mut refusals);
+        let mut before = None;
+        for (status, code, reason) in refusals {
+            // Of two rules the older one has a request.
+            bench.fault(Rule::any().refuse(status, code));
+            before.map(|id| bench.cloud.clear_fault(id));
+            before = bench.cloud.faults().last().map(|fault| fault.id);
+            bench.shows(object, reason).await?;
+        }
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "auth-fails-on-call" ["C11"] Shared
+    "A key that may read and not destroy is PermissionDenied, until it may." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").refuse(403, "AUTHFAILURE_UNAUTHORIZED_OPERATION"));
+        bench.delete(object).await?;
+        bench.shows(object, "PermissionDenied").await?;
+        bench.neighbour_goes().await?;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "in-use" ["C16"] Shared
+    "A port in use is refused with Zenlayer's code in the message, and released once it is free." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").refuse(400, "OPERATION_DENIED_PORT_IN_USE"));
+        bench.delete(object).await?;
+        let message = bench.shows(object, "Refused").await?;
+        ensure!(message.contains("OPERATION_DENIED_PORT_IN_USE"), "O5 truth: {message}");
+        bench.neighbour_goes().await?;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "account-frozen" ["C21"] Shared
+    "A frozen account refuses everything: nothing is taken for absent, and it goes on after the payment." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::any().refuse(403, "OPERATION_DENIED_ACCOUNT_ARREARS"));
+        bench.delete(object).await?;
+        let message = bench.shows(object, "Refused").await?;
+        ensure!(message.contains("OPERATION_DENIED_ACCOUNT_ARREARS"), "O5 truth: {message}");
+        bench.neighbour_goes().await?;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+}
+
+/// Answers that say neither yes nor no.
+fn bad_answers() -> Vec<Answer> {
+    vec![
+        Answer::html(500),
+        Answer::html(502),
+        Answer::json(503, r#"{"code":"SERVICE_TEMPORARY_UNAVAILABLE","message":"later"}"#),
+        Answer::html(504),
+        Answer::html(200),
+        Answer::empty(),
+        Answer::Truncated,
+        Answer::json(200, "{\"requestId\":"),
+        Answer::json(200, "[]"),
+        Answer::json(200, "null"),
+        Answer::json(200, r#"{"requestId":"T1"}"#),
+        Answer::code_in_200("INTERNAL_SERVER_ERROR"),
+        Answer::json(500, r#"{"code":"INTERNAL_SERVER_ERROR"}"#),
+        Answer::json(408, r#"{"code":"REQUEST_TIMED_OUT","message":"too slow"}"#),
+        Answer::Replaced {
+            status: 200,
+            headers: vec![("content-type".into(), "text/plain".into())],
+            body: "OK".into(),
+        },
+        Answer::Reset,
+    ]
+}

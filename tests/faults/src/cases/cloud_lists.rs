@@ -1,0 +1,86 @@
+//! C13, C14: lists that are not what they seem.
+
+use std::time::Duration;
+
+use zenlayer_simulator::{ListFault, Rule};
+
+use super::cases;
+use crate::bench::LONG_GRACE;
+
+cases! {
+    "destroyed-still-listed" ["C13"] Shared
+    "A replica that lags and still lists a port as recycled makes nobody destroy it twice." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DescribePorts").list([ListFault::Stale]));
+        bench.delete(object).await?;
+        bench.until("the port is gone", async |bench| {
+            Ok(bench.cloud.port(bench.port_of(object)).is_none().then_some(()))
+        }).await?;
+        bench.shows(object, "Destroying").await?;
+        bench.a_while(Duration::from_secs(5)).await;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "living-port-missing" ["C13"] Shared
+    "A living port that a reading or two miss is not taken to be gone." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        for object in [live, recycled] {
+            let missing = ListFault::Without(bench.port_of(object).to_owned());
+            let (skip, times) = (bench.chance.u64(0..3), bench.chance.u64(1..=2));
+            bench.fault(Rule::on("DescribePorts").skip(skip).times(times).list([missing]));
+            bench.delete(object).await?;
+        }
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "empty-lists-for-long" ["C12" "C13"] Shared
+    "Empty lists before anything was called release an object only after the whole proof." |bench| {
+        bench.value(LONG_GRACE).start().await?;
+        let object = bench.recycled().await?;
+        let empty = bench.fault(Rule::on("DescribePorts").list([ListFault::Empty]));
+        bench.delete(object).await?;
+        bench.shows(object, "ConfirmingAbsence").await?;
+        bench.cloud.clear_fault(empty);
+        bench.goes(object).await?;
+    }
+
+    "wrong-pages" ["C14"] Shared
+    "Lists that do not add up are no readings: the object waits and says why." |bench| {
+        bench.value(LONG_GRACE).start().await?;
+        let object = bench.recycled().await?;
+        let port = bench.port_of(object).to_owned();
+        let mut lies = vec![
+            vec![ListFault::Without(port.clone()), ListFault::TotalCount(1)],
+            vec![ListFault::Twice],
+            vec![ListFault::Empty, ListFault::TotalCount(7)],
+            vec![ListFault::TotalCount(0)],
+            vec![ListFault::TotalCount(3)],
+        ];
+        bench.chance.shuffle(&mut lies);
+        let last = lies.pop().unwrap_or_default();
+        for lie in lies {
+            bench.fault(Rule::on("DescribePorts").times(2).list(lie));
+        }
+        bench.fault(Rule::on("DescribePorts").list(last));
+        bench.delete(object).await?;
+        bench.shows(object, "CloudUnavailable").await?;
+        bench.neighbour_goes().await?;
+        bench.calm();
+        bench.goes(object).await?;
+    }
+
+    "filter-ignored" ["C14"] Shared
+    "A server that ignores the filter and lists all ports makes nothing else be touched." |bench| {
+        bench.start().await?;
+        let (object, other) = (bench.recycled().await?, bench.recycled().await?);
+        bench.fault(Rule::on("DescribePorts").list([ListFault::IgnoreIds]));
+        bench.delete(object).await?;
+        bench.a_while(Duration::from_secs(4)).await;
+        bench.calm();
+        bench.goes(object).await?;
+        bench.shows(other, "PortRecycled").await?;
+    }
+}

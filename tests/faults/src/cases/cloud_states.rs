@@ -1,0 +1,177 @@
+//! C12, C15, C17, C18, C22: where ports are, and who else moves them.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use zenlayer_port_operator::api::DeletionPolicy;
+use zenlayer_simulator::{Apply, Port, PortStatus, Rule};
+
+use super::cases;
+use crate::bench::LONG_GRACE;
+
+cases! {
+    "wrong-account" ["C12" "K13"] Shared
+    "The Secret is swapped for another account's valid key: its empty list proves nothing, until the own key is back." |bench| {
+        bench.value(LONG_GRACE).start().await?;
+        let object = bench.recycled().await?;
+        bench.swap_tenants_secret().await?;
+        bench.delete(object).await?;
+        let message = bench.shows(object, "CredentialsUnavailable").await?;
+        ensure!(message.contains("replaced"), "O5 truth: {message}");
+        bench.neighbour_goes().await?;
+        bench.restore_tenants_secret().await?;
+        bench.goes(object).await?;
+    }
+
+    "anothers-port" ["C12"] Shared
+    "An object that names another account's port goes without touching it." |bench| {
+        bench.start().await?;
+        let id = bench.port_id();
+        bench.cloud.seed(Port::new(&id).account(bench.neighbour.account).status(PortStatus::Recycled));
+        let tenant = bench.tenant.clone();
+        let object = bench.create(&tenant, &id, DeletionPolicy::TerminateAndDestroy).await?;
+        bench.excuse(object, "the port was never visible to its credentials");
+        bench.shows(object, "PortNotFound").await?;
+        bench.delete(object).await?;
+        bench.goes(object).await?;
+        ensure!(bench.cloud.port(&id).is_some(), "O2 no wrong kill: another account's port is gone");
+    }
+
+    "stuck-destroying" ["C15"] Shared
+    "A port that stays DESTROYING is waited for by name, and nothing is called again." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let port = bench.port_of(object).to_owned();
+        bench.cloud.set_frozen(&port, true);
+        bench.limits.changes_per_port = 1;
+        bench.delete(object).await?;
+        bench.shows(object, "Destroying").await?;
+        bench.neighbour_goes().await?;
+        bench.cloud.set_frozen(&port, false);
+        bench.goes(object).await?;
+    }
+
+    "rolled-back-to-running" ["C15"] Shared
+    "Zenlayer gives up a destruction and the port is live again: a person decides, by the policy." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let port = bench.port_of(object).to_owned();
+        bench.cloud.set_frozen(&port, true);
+        bench.delete(object).await?;
+        bench.shows(object, "Destroying").await?;
+        bench.until_landed(object).await?;
+        bench.cloud.set_status(&port, PortStatus::Running);
+        bench.shows(object, "RestoredElsewhere").await?;
+        bench.set_policy(object, DeletionPolicy::Retain).await?;
+        bench.goes(object).await?;
+        ensure!(bench.cloud.port(&port).is_some_and(|port| port.port_status == PortStatus::Running), "the port was touched");
+    }
+
+    "restored-while-waiting" ["C15"] Shared
+    "A recycled port that a person restores on the last stretch is not terminated." |bench| {
+        bench.value("deletion.grace=60s");
+        bench.start().await?;
+        let object = bench.own(PortStatus::Recycled, DeletionPolicy::TerminateAndDestroy).await?;
+        let port = bench.port_of(object).to_owned();
+        bench.delete(object).await?;
+        bench.shows(object, "GracePeriod").await?;
+        bench.cloud.set_status(&port, PortStatus::Recovering);
+        bench.holds(object, "RestoredElsewhere").await?;
+        ensure!(bench.cloud.journal().calls_for("TerminatePort", &port).count() == 0, "O2 no wrong kill");
+    }
+
+    "unknown-word" ["C15"] Shared
+    "A status that no version knows holds the object, and only that." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let port = bench.port_of(object).to_owned();
+        bench.cloud.set_status(&port, PortStatus::Other("QUARANTINED\u{1b}[31m".into()));
+        bench.delete(object).await?;
+        bench.shows(object, "UnknownPortStatus").await?;
+        bench.neighbour_goes().await?;
+        bench.cloud.set_status(&port, PortStatus::Recycled);
+        bench.goes(object).await?;
+    }
+
+    "already-there" ["C17"] Shared
+    "A port that is already recycled, being destroyed, destroyed or that never was needs no call too many." |bench| {
+        bench.start().await?;
+        let recycled = bench.own(PortStatus::Recycled, DeletionPolicy::TerminateAndDestroy).await?;
+        let destroying = bench.own(PortStatus::Recycled, DeletionPolicy::Destroy).await?;
+        let vanished = bench.own(PortStatus::Recycled, DeletionPolicy::Destroy).await?;
+        let id = bench.port_id();
+        let tenant = bench.tenant.clone();
+        let never = bench.create(&tenant, &id, DeletionPolicy::Destroy).await?;
+        bench.cloud.set_status(bench.port_of(destroying), PortStatus::Destroying);
+        bench.cloud.remove_port(bench.port_of(vanished));
+        bench.shows(vanished, "PortNotFound").await?;
+        for object in [recycled, destroying, vanished, never] {
+            bench.delete(object).await?;
+        }
+        bench.all_go(&[recycled, destroying, vanished, never]).await?;
+        for object in [destroying, vanished, never] {
+            let calls = bench.cloud.journal().calls_for("DestroyPort", bench.port_of(object)).count();
+            ensure!(calls == 0, "O3 bounded: DestroyPort was called for {}", bench.port_of(object));
+        }
+        ensure!(bench.cloud.journal().calls("TerminatePort").count() == 0, "O3 bounded: TerminatePort was called");
+    }
+
+    "id-used-again" ["C18"] Shared
+    "An id that names another port by now is never acted on." |bench| {
+        bench.value(LONG_GRACE).start().await?;
+        let id = bench.port_id();
+        let tenant = bench.tenant.clone();
+        let port = |created: &str| anyhow::Ok(
+            Port::new(&id).account("tenant").status(PortStatus::Recycled).created(created.parse()?)
+        );
+        bench.cloud.seed(port("2026-01-01T00:00:00Z")?);
+        let object = bench.create(&tenant, &id, DeletionPolicy::TerminateAndDestroy).await?;
+        bench.shows(object, "PortRecycled").await?;
+        bench.cloud.seed(port("2026-02-02T00:00:00Z")?);
+        bench.delete(object).await?;
+        bench.holds(object, "IdentityChanged").await?;
+        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2 no wrong kill");
+    }
+
+    "id-used-again-under-way" ["C18"] Shared
+    "An id that is used again right after our own call is not destroyed twice." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let id = bench.port_of(object).to_owned();
+        bench.cloud.set_frozen(&id, true);
+        bench.delete(object).await?;
+        bench.until_landed(object).await?;
+        let created = "2027-02-02T00:00:00Z".parse()?;
+        bench.cloud.seed(Port::new(&id).account("tenant").status(PortStatus::Recycled).created(created));
+        bench.holds(object, "IdentityChanged").await?;
+        ensure!(bench.cloud.port(&id).is_some(), "O2 no wrong kill: the new port is gone");
+    }
+
+    "destroyed-by-somebody-else" ["C22"] Shared
+    "A port that somebody destroys between our reading and our call is no reason to stay." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let port = bench.port_of(object).to_owned();
+        bench.fault(Rule::on("DestroyPort").apply(Apply::After(Duration::from_secs(2))));
+        bench.delete(object).await?;
+        bench.until("the call is under way", async |bench| {
+            let sent = bench.cloud.with_journal(|journal| journal.calls_for("DestroyPort", &port).count());
+            Ok((sent > 0).then_some(()))
+        }).await?;
+        bench.cloud.remove_port(&port);
+        bench.goes(object).await?;
+    }
+
+    "mind-changed" ["K11"] Shared
+    "A policy that changes to Retain at any moment of a deletion ends all calls, and the other way round begins them." |bench| {
+        bench.start().await?;
+        let saved = bench.recycled().await?;
+        let released = bench.own(PortStatus::Running, DeletionPolicy::Destroy).await?;
+        bench.delete(saved).await?;
+        bench.delete(released).await?;
+        bench.a_while(Duration::from_millis(800)).await;
+        bench.set_policy(saved, DeletionPolicy::Retain).await?;
+        bench.set_policy(released, DeletionPolicy::TerminateAndDestroy).await?;
+        bench.all_go(&[saved, released]).await?;
+    }
+}

@@ -1,0 +1,350 @@
+//! K3, K5–K19: what happens to objects, Secrets, rights and namespaces.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
+use zenlayer_simulator::{Account, Port, PortStatus, Rule};
+
+use super::cases;
+use crate::bench::{Bench, LONG_GRACE, SECRET};
+use crate::proxy::Line;
+
+cases! {
+    "watch-cut" ["K3"] Shared
+    "Connections to the API server are cut, and then silent, while objects are deleted: no deletion is missed." |bench| {
+        let line = bench.start_behind_proxy().await?;
+        let (first, second) = (bench.recycled().await?, bench.running_port().await?);
+        line.cut();
+        bench.delete(first).await?;
+        bench.a_while(Duration::from_secs(2)).await;
+        line.set(Line::Shut);
+        bench.delete(second).await?;
+        bench.a_while(Duration::from_secs(4)).await;
+        line.set(Line::Silent);
+        bench.a_while(Duration::from_secs(2)).await;
+        line.set(Line::Open);
+        bench.all_go(&[first, second]).await?;
+    }
+
+    "conflict-storm" ["K5"] Shared
+    "Somebody writes to the objects all the time: every write is decided anew, and no call is repeated." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        let pause = Duration::from_millis(bench.chance.u64(1..30));
+        let churn = bench.churn(&[live, recycled], pause);
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        bench.a_while(Duration::from_secs(12)).await;
+        bench.neighbour_goes().await?;
+        drop(churn);
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "no-right-to-status" ["K6"] Shared
+    "Without the right to write the record nothing is called." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
+        bench.delete(object).await?;
+        bench.a_while(Duration::from_secs(6)).await;
+        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
+        bench.grant_again(rights).await?;
+        bench.goes(object).await?;
+    }
+
+    "no-right-to-status-mid-way" ["K6"] Shared
+    "The right to write the outcome goes away in the middle of a call: the call is not repeated." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(2)));
+        bench.delete(object).await?;
+        bench.until("a call was sent", async |bench| {
+            Ok((bench.cloud.with_journal(|journal| journal.calls("DestroyPort").count()) > 0).then_some(()))
+        }).await?;
+        let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
+        bench.a_while(Duration::from_secs(8)).await;
+        bench.grant_again(rights).await?;
+        bench.goes(object).await?;
+    }
+
+    "no-right-to-events" ["K6" "K17"] Shared
+    "Without Events everything else goes on." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        let rights = bench.revoke("events", &["create"]).await?;
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        bench.all_go(&[live, recycled]).await?;
+        bench.grant_again(rights).await?;
+    }
+
+    "no-right-to-secrets" ["K6"] Shared
+    "An operator that may not read the Secret says so, and the neighbour's objects go on." |bench| {
+        bench.value("credentials.keepCopies=false");
+        bench.start().await?;
+        let rights = bench.revoke("secrets", &["get"]).await?;
+        let object = bench.seed(PortStatus::Recycled, DeletionPolicy::Destroy).await?;
+        let message = bench.shows(object, "CredentialsUnavailable").await?;
+        ensure!(message.contains("RBAC"), "O5 truth: {message}");
+        bench.delete(object).await?;
+        bench.grant_again(rights).await?;
+        bench.goes(object).await?;
+    }
+
+    "no-right-to-finalizer" ["K6" "K16"] Shared
+    "A finalizer that may not be taken off stays, and the port is not destroyed again meanwhile." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let rights = bench.revoke("zenlayerports", &["patch"]).await?;
+        bench.delete(object).await?;
+        let port = bench.port_of(object).to_owned();
+        bench.until("the port is gone", async |bench| Ok(bench.cloud.port(&port).is_none().then_some(()))).await?;
+        bench.a_while(Duration::from_secs(4)).await;
+        bench.grant_again(rights).await?;
+        bench.goes(object).await?;
+    }
+
+    "namespace-deleted" ["K7" "K13"] Shared
+    "A namespace is deleted with its objects, Secret, Roles and all: every port is released, and the namespace goes." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        bench.ask_for_deletion(live);
+        bench.ask_for_deletion(recycled);
+        let namespace = bench.tenant.namespace.clone();
+        bench.cluster.kubectl(&["delete", "namespace", &namespace, "--wait=false"]).await?;
+        bench.all_go(&[live, recycled]).await?;
+        bench.until("the namespace is gone", async |bench| {
+            Ok((!bench.namespaces().await?.contains(&namespace)).then_some(()))
+        }).await?;
+    }
+
+    "kind-deleted" ["K8"] Own
+    "The CustomResourceDefinition is deleted: no port is, until a person types the printed command." |bench| {
+        bench.start().await?;
+        let (kept, released) = (bench.recycled().await?, bench.running_port().await?);
+        let kind = "zenlayerports.sdn.zenlayer.com";
+        bench.cluster.kubectl(&["delete", "customresourcedefinition", kind, "--wait=false"]).await?;
+        bench.shows(kept, "CRDDeleted").await?;
+        let message = bench.shows(released, "CRDDeleted").await?;
+        let calls = bench.cloud.journal();
+        ensure!(calls.calls("DestroyPort").chain(calls.calls("TerminatePort")).count() == 0, "O2 no wrong kill");
+        bench.ask_for_deletion(released);
+        bench.type_command_of(&message).await?;
+        bench.goes(released).await?;
+        bench.ask_for_deletion(kept);
+        bench.set_policy(kept, DeletionPolicy::Retain).await?;
+        bench.goes(kept).await?;
+    }
+
+    "foreign-finalizers" ["K9"] Shared
+    "Other finalizers, and a deletion in the foreground, are waited for before anything is called." |bench| {
+        bench.start().await?;
+        let (first, second) = (bench.recycled().await?, bench.recycled().await?);
+        let finalizers = |all: &[&str]| json!({ "metadata": { "finalizers": all } });
+        bench.patch(first, &finalizers(&[FINALIZER, "example.com/backup"])).await?;
+        bench.delete(first).await?;
+        bench.delete_with(second, &["--cascade=foreground"]).await?;
+        let message = bench.shows(first, "WaitingForFinalizers").await?;
+        ensure!(message.contains("example.com/backup"), "O5 truth: {message}");
+        bench.goes(second).await?;
+        ensure!(bench.cloud.port(bench.port_of(first)).is_some(), "O2: destroyed while another finalizer was there");
+        bench.patch(first, &finalizers(&[FINALIZER])).await?;
+        bench.goes(first).await?;
+    }
+
+    "orphaned-and-collected" ["K9"] Shared
+    "Objects whose owner is deleted are released by the garbage collector's deletion, those it orphans are not." |bench| {
+        bench.start().await?;
+        let orphan = bench.recycled().await?;
+        bench.delete_with(orphan, &["--cascade=orphan"]).await?;
+        bench.goes(orphan).await?;
+        let child = bench.recycled().await?;
+        let owner = bench.kubectl(&["create", "configmap", "owner", "-o", "jsonpath={.metadata.uid}"]).await?;
+        let reference = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner }]);
+        bench.patch(child, &json!({ "metadata": { "ownerReferences": reference } })).await?;
+        bench.ask_for_deletion(child);
+        bench.kubectl(&["delete", "configmap", "owner"]).await?;
+        bench.goes(child).await?;
+    }
+
+    "name-used-again" ["K10"] Shared
+    "An object of the same name that is created the moment the old one goes keeps its own port." |bench| {
+        bench.start().await?;
+        let tenant = bench.tenant.clone();
+        let old = bench.recycled().await?;
+        let name = bench.name(old).to_owned();
+        let id = bench.port_id();
+        bench.cloud.seed(Port::new(&id).account(tenant.account).status(PortStatus::Recycled));
+        bench.delete(old).await?;
+        bench.goes(old).await?;
+        let new = bench.create_named(&tenant, &name, &id, DeletionPolicy::Destroy).await?;
+        bench.shows(new, "PortRecycled").await?;
+        ensure!(bench.cloud.journal().calls_for("DestroyPort", &id).count() == 0, "O2 no wrong kill");
+    }
+
+    "finalizer-stripped" ["K11"] Shared
+    "A person strips our finalizer in the middle of a release: nothing is called for the object after that." |bench| {
+        bench.start().await?;
+        let (deleted, living) = (bench.running_port().await?, bench.running_port().await?);
+        bench.delete(deleted).await?;
+        bench.a_while(Duration::from_secs(3)).await;
+        bench.strip_finalizers(deleted).await?;
+        bench.goes(deleted).await?;
+        bench.patch(living, &json!({ "metadata": { "finalizers": null } })).await?;
+        bench.until("the finalizer is back", async |bench| {
+            Ok(bench.get(living).await?.filter(ZenlayerPort::has_finalizer).map(drop))
+        }).await?;
+        bench.delete(living).await?;
+        bench.goes(living).await?;
+    }
+
+    "two-on-one-port" ["K12"] Shared
+    "Two objects on one port, in one namespace and deleted in any order: the port is destroyed once, after both." |bench| {
+        bench.start().await?;
+        let first = bench.recycled().await?;
+        let (tenant, id) = (bench.tenant.clone(), bench.port_of(first).to_owned());
+        let second = bench.create(&tenant, &id, DeletionPolicy::Destroy).await?;
+        bench.shows(second, "PortClaimed").await?;
+        let mut order = [first, second];
+        bench.chance.shuffle(&mut order);
+        bench.delete(order[0]).await?;
+        bench.shows(order[0], "PortClaimed").await?;
+        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: destroyed while the other stays");
+        bench.delete(order[1]).await?;
+        bench.all_go(&order).await?;
+    }
+
+    "secret-lost" ["K13"] Shared
+    "The Secret is deleted, emptied, misspelt, huge: each is named, nothing is let go, and a good one ends it." |bench| {
+        bench.value("credentials.keepCopies=false").value(LONG_GRACE).start().await?;
+        let object = bench.recycled().await?;
+        let mut ways = [Spoilt::Deleted, Spoilt::Emptied, Spoilt::Misnamed, Spoilt::Huge];
+        bench.chance.shuffle(&mut ways);
+        spoil_secret(bench, ways[0]).await?;
+        bench.delete(object).await?;
+        for way in ways {
+            spoil_secret(bench, way).await?;
+            bench.shows(object, "CredentialsUnavailable").await?;
+            bench.a_while(Duration::from_secs(3)).await;
+        }
+        bench.neighbour_goes().await?;
+        bench.restore_tenants_secret().await?;
+        bench.goes(object).await?;
+    }
+
+    "secret-rotated-mid-call" ["K13"] Shared
+    "New keys of the same account take over in the middle of calls, at first as the old one dies: each call is made once." |bench| {
+        bench.start().await?;
+        let object = bench.running_port().await?;
+        for action in ["TerminatePort", "DestroyPort"] {
+            bench.fault(Rule::on(action).once().delay_answer(Duration::from_secs(1)));
+        }
+        bench.delete(object).await?;
+        let mut keys = Vec::new();
+        for action in ["TerminatePort", "DestroyPort"] {
+            bench.until("a call was sent", async |bench| {
+                Ok((bench.cloud.with_journal(|journal| journal.calls(action).count()) > 0).then_some(()))
+            }).await?;
+            let password: String = (0..24).map(|_| bench.chance.alphanumeric()).collect();
+            keys.push((format!("AFTER-{action}"), password.clone()));
+            // The first key has died. The second has not: once the port is gone nobody else could tell that it was there.
+            let account = keys.iter().fold(Account::new("tenant"), |account, (id, password)| account.key(id, password));
+            bench.cloud.put_account(account);
+            bench.put_tenants_secret(&keys[keys.len() - 1].0, &password).await?;
+            bench.keep_secret(password);
+        }
+        bench.goes(object).await?;
+        for action in ["TerminatePort", "DestroyPort"] {
+            let sent = bench.cloud.journal().calls(action).count();
+            ensure!(sent == 1, "O3 bounded: {action} was sent {sent} times");
+        }
+    }
+
+    "restored-from-backup" ["K14"] Shared
+    "An object that a backup brings back, with the status of its first life, begins anew and owns what it sees." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let backup = bench.get(object).await?.context("it was just made")?;
+        bench.delete(object).await?;
+        bench.goes(object).await?;
+        let (tenant, name, id) = (bench.tenant.clone(), bench.name(object).to_owned(), bench.port_of(object).to_owned());
+        let again = bench.create_named(&tenant, &name, &id, DeletionPolicy::Destroy).await?;
+        let status = json!({ "status": backup.status }).to_string();
+        bench.kubectl(&["patch", "zenlayerport", &name, "--subresource=status", "--type=merge", "-p", &status]).await?;
+        bench.shows(again, "PortNotFound").await?;
+        bench.delete(again).await?;
+        bench.goes(again).await?;
+    }
+
+    "lease-lost" ["K15"] Shared
+    "The Lease is deleted, and given to nobody's replica, in the middle of a release: one call in all." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        let (namespace, name) = bench.lease()?;
+        bench.a_while(Duration::from_secs(2)).await;
+        bench.cluster.kubectl(&["delete", "lease", &name, "-n", &namespace]).await?;
+        bench.a_while(Duration::from_secs(2)).await;
+        let stolen = r#"{"spec":{"holderIdentity":"nobody"}}"#;
+        // It may not be there at this moment.
+        let _ = bench.cluster.kubectl(&["patch", "lease", &name, "-n", &namespace, "--type=merge", "-p", stolen]).await;
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "rejected-by-policy" ["K18"] Shared
+    "While an admission policy refuses our record nothing is called, and it goes on when the policy is gone." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let name = format!("no-records-in-{}", bench.tenant.namespace);
+        bench.refuse_status_writes(&name).await?;
+        bench.delete(object).await?;
+        bench.a_while(Duration::from_secs(6)).await;
+        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
+        let policy = ["validatingadmissionpolicy,validatingadmissionpolicybinding", name.as_str()];
+        bench.cluster.kubectl(&["delete", policy[0], policy[1]]).await?;
+        bench.goes(object).await?;
+    }
+
+    "uninstalled" ["K19"] Shared
+    "The release is removed while a deletion is pending: the object stays, and a new release ends it." |bench| {
+        bench.value("uninstall.check=false");
+        bench.start().await?;
+        let object = bench.own(PortStatus::Running, DeletionPolicy::Destroy).await?;
+        bench.delete(object).await?;
+        bench.shows(object, "NotInRecycleBin").await?;
+        bench.uninstall().await?;
+        ensure!(bench.get(object).await?.is_some(), "O1 no leak: the object went with the release");
+        bench.cloud.set_status(bench.port_of(object), PortStatus::Recycled);
+        bench.start().await?;
+        bench.goes(object).await?;
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Spoilt {
+    Deleted,
+    Emptied,
+    Misnamed,
+    Huge,
+}
+
+async fn spoil_secret(bench: &Bench, way: Spoilt) -> Result<()> {
+    let data: Value = match way {
+        Spoilt::Deleted => {
+            return bench.kubectl(&["delete", "secret", SECRET, "--ignore-not-found"]).await.map(drop);
+        }
+        Spoilt::Emptied => json!({}),
+        Spoilt::Misnamed => json!({ "accessKeyID": "VEVOQU5U", "password": "eA==" }),
+        Spoilt::Huge => json!({ "accessKeyId": "QUFB".repeat(40_000), "accessKeyPassword": "eA==" }),
+    };
+    bench.kubectl(&["delete", "secret", SECRET, "--ignore-not-found"]).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "data": data,
+        "metadata": { "name": SECRET, "namespace": bench.tenant.namespace },
+    });
+    let admin = bench.cluster.kubectl_as(&bench.cluster.kubeconfig());
+    admin.run_with_input(&["create", "-f", "-"], &secret.to_string()).await.map(drop)
+}

@@ -1,0 +1,211 @@
+//! P1–P7, P9, P10: what happens to the operator's own process.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use test_cluster::Signal;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+use zenlayer_port_operator::api::DeletionPolicy;
+use zenlayer_simulator::{PortStatus, Rule};
+
+use super::cases;
+use crate::bench::Bench;
+
+cases! {
+    "killed-before-finalizer" ["P1"] Shared
+    "Killed before it adds its finalizer." |bench| { killed_while_adding(bench, "before-finalizer").await?; }
+
+    "killed-after-finalizer" ["P1"] Shared
+    "Killed after it added its finalizer." |bench| { killed_while_adding(bench, "after-finalizer").await?; }
+
+    "killed-before-record" ["P1"] Shared
+    "Killed before the record of a call: twice, then it goes on." |bench| { killed_at(bench, "before-record").await?; }
+
+    "killed-after-record" ["P1"] Shared
+    "Killed between record and call: twice, then it goes on." |bench| { killed_at(bench, "after-record").await?; }
+
+    "killed-after-call" ["P1"] Shared
+    "Killed between call and answer: the call is not repeated." |bench| { killed_at(bench, "after-call").await?; }
+
+    "killed-before-outcome" ["P1"] Shared
+    "Killed before the outcome is written: the call is not repeated." |bench| { killed_at(bench, "before-outcome").await?; }
+
+    "killed-before-finalizer-removal" ["P1"] Shared
+    "Killed before it takes the finalizer off: the absence is proven anew." |bench| {
+        killed_at(bench, "before-finalizer-removal").await?;
+    }
+
+    "killed-at-any-moment" ["P1"] Shared
+    "Killed again and again at moments of chance, while six ports go all the way." |bench| {
+        bench.start().await?;
+        let mut objects = Vec::new();
+        for _ in 0..3 {
+            objects.push(bench.running_port().await?);
+            objects.push(bench.recycled().await?);
+        }
+        for object in &objects {
+            bench.delete(*object).await?;
+        }
+        for _ in 0..bench.chance.usize(3..7) {
+            bench.a_while(Duration::from_secs(4)).await;
+            bench.operator().restart()?;
+        }
+        bench.all_go(&objects).await?;
+    }
+
+    "terminated-mid-call" ["P2"] Shared
+    "SIGTERM in the middle of a call, then SIGKILL at once: the call is not repeated." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        for action in ["TerminatePort", "DestroyPort"] {
+            bench.fault(Rule::on(action).once().delay_answer(Duration::from_secs(5)));
+        }
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        until_called(bench).await?;
+        bench.operator().signal(Signal::TERM)?;
+        bench.operator().restart()?;
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "terminated-gracefully" ["P2"] Shared
+    "SIGTERM in the middle of a call: its answer is waited for and recorded before the process ends." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(3)));
+        bench.delete(object).await?;
+        until_called(bench).await?;
+        bench.operator().signal(Signal::TERM)?;
+        let ended = bench.operator().wait_exit(Duration::from_mins(1)).await?;
+        ensure!(ended.success(), "it ended with {ended}");
+        let release = bench.get(object).await?.and_then(|object| object.release().cloned());
+        ensure!(release.is_some_and(|release| release.destroy_accepted), "the answer was not recorded");
+        bench.goes(object).await?;
+    }
+
+    "paused-mid-call" ["P3"] Shared
+    "Stopped in the middle of a call until another replica has taken over, then let go on: one call in all." |bench| {
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        let spoilt = bench.chance.bool();
+        if spoilt {
+            bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(2)));
+        }
+        bench.delete(object).await?;
+        if spoilt { until_called(bench).await? } else { bench.a_while(Duration::from_secs(3)).await }
+        bench.operator().pause()?;
+        let other = bench.run(&[]).await?;
+        sleep(Duration::from_secs(7)).await;
+        bench.operator().resume()?;
+        bench.goes(object).await?;
+        ensure!(bench.pod(other).exit_status()?.is_none(), "the replica that took over has ended");
+    }
+
+    "panics" ["P5"] Shared
+    "A pass that panics after each call takes nothing down with it: what was called is not called again." |bench| {
+        bench.value("deletion.massDeletionThreshold=0");
+        bench.start_crashing_at("panic:after-call").await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        bench.limits.changes_per_port = 2;
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        bench.all_go(&[live, recycled]).await?;
+        ensure!(bench.operator().exit_status()?.is_none(), "the process ended by a panic of one pass");
+    }
+
+    "out-of-file-descriptors" ["P9"] Shared
+    "With no file descriptor left, taken by connections to its own port, the operator is slow and right." |bench| {
+        let _limit = bench.limit_open_files(48)?;
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        let address = bench.operator().url()?.trim_start_matches("http://").to_owned();
+        let mut taken = Vec::new();
+        for _ in 0..64 {
+            taken.push(TcpStream::connect(&address).await?);
+        }
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        bench.a_while(Duration::from_secs(10)).await;
+        drop(taken);
+        bench.all_go(&[live, recycled]).await?;
+    }
+
+    "two-releases-active" ["P6" "P7"] Shared
+    "Two releases, each with a Lease of its own, work on the same objects at the same time: one call in all." |bench| {
+        bench.value("deletion.massDeletionThreshold=0");
+        bench.start().await?;
+        bench.start().await?;
+        let mut objects = Vec::new();
+        for _ in 0..4 {
+            objects.push(bench.seed(PortStatus::Running, DeletionPolicy::TerminateAndDestroy).await?);
+            objects.push(bench.seed(PortStatus::Recycled, DeletionPolicy::default()).await?);
+        }
+        for object in &objects {
+            bench.delete(*object).await?;
+        }
+        bench.all_go(&objects).await?;
+        for object in &objects {
+            let port = bench.port_of(*object).to_owned();
+            let sent = bench.cloud.journal().calls_for("DestroyPort", &port).count();
+            ensure!(sent <= 1, "O3 bounded: DestroyPort for {port} was sent {sent} times by two releases");
+        }
+    }
+
+    "starved-of-cpu" ["P10"] Shared
+    "Stopped for nine tenths of the time, the operator is slow and right." |bench| {
+        bench.start().await?;
+        let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+        bench.delete(live).await?;
+        bench.delete(recycled).await?;
+        for _ in 0..30 {
+            // It may have lost its Lease, and be about to be started again.
+            if bench.operator().pause().is_ok() {
+                sleep(Duration::from_millis(270)).await;
+                bench.operator().resume()?;
+            }
+            sleep(Duration::from_millis(30)).await;
+        }
+        bench.all_go(&[live, recycled]).await?;
+    }
+}
+
+async fn until_called(bench: &Bench) -> Result<()> {
+    let sent = bench.until("a call was sent", async |bench| {
+        let sent = bench.cloud.with_journal(|journal| {
+            journal.calls("DestroyPort").count() + journal.calls("TerminatePort").count()
+        });
+        Ok((sent > 0).then_some(()))
+    });
+    sent.await
+}
+
+/// Two objects are deleted while the operator kills itself at this point each time it gets there; after the second time it
+/// is started without that.
+async fn killed_at(bench: &mut Bench, point: &str) -> Result<()> {
+    let doomed = bench.start_crashing_at(point).await?;
+    let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
+    let mut objects = [live, recycled];
+    bench.chance.shuffle(&mut objects);
+    for object in objects {
+        bench.delete(object).await?;
+    }
+    bench.until_ended(doomed).await?;
+    bench.pod(doomed).start()?;
+    bench.until_ended(doomed).await?;
+    bench.end(doomed)?;
+    bench.run(&[]).await?;
+    bench.all_go(&[live, recycled]).await
+}
+
+/// Killed before anything was promised: what is deleted then is let go of by whoever comes next, or was never held.
+async fn killed_while_adding(bench: &mut Bench, point: &str) -> Result<()> {
+    let doomed = bench.start_crashing_at(point).await?;
+    let object = bench.seed(PortStatus::Recycled, DeletionPolicy::default()).await?;
+    bench.until_ended(doomed).await?;
+    bench.end(doomed)?;
+    bench.run(&[]).await?;
+    bench.shows(object, "PortRecycled").await?;
+    bench.delete(object).await?;
+    bench.goes(object).await
+}

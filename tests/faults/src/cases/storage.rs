@@ -1,0 +1,116 @@
+//! K1, K2, K4: the API server and etcd themselves.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use test_cluster::Signal;
+
+use super::cases;
+use crate::bench::{Bench, Object, PATIENCE, Revisions};
+
+cases! {
+    "api-server-killed" ["K1" "K3"] Own
+    "The API server is killed, and restarted in order, in the middle of releases: no deletion is missed, no call repeated." |bench| {
+        bench.start().await?;
+        let objects = three_deleted(bench).await?;
+        for round in 0..3 {
+            bench.a_while(Duration::from_secs(3)).await;
+            if round % 2 == 0 {
+                bench.cluster.apiserver().kill()?;
+            } else {
+                bench.cluster.apiserver().signal(Signal::TERM)?;
+                bench.cluster.apiserver().wait_exit(PATIENCE).await?;
+            }
+            bench.a_while(Duration::from_secs(2)).await;
+            bench.cluster.apiserver().start()?;
+            bench.cluster.wait_ready(PATIENCE).await?;
+        }
+        bench.all_go(&objects).await?;
+    }
+
+    "etcd-paused" ["K4"] Own
+    "etcd stands still, so that writes time out and yet are applied: they are read anew, and no call is repeated." |bench| {
+        bench.start().await?;
+        let objects = three_deleted(bench).await?;
+        for _ in 0..2 {
+            bench.a_while(Duration::from_secs(2)).await;
+            bench.cluster.etcd().pause()?;
+            bench.a_while(Duration::from_secs(12)).await;
+            bench.cluster.etcd().resume()?;
+            bench.cluster.wait_ready(PATIENCE).await?;
+        }
+        bench.all_go(&objects).await?;
+    }
+
+    "etcd-killed" ["K4"] Own
+    "etcd is killed and comes back with its data." |bench| {
+        bench.start().await?;
+        let objects = three_deleted(bench).await?;
+        bench.a_while(Duration::from_secs(3)).await;
+        bench.cluster.etcd().restart()?;
+        bench.cluster.wait_ready(PATIENCE).await?;
+        bench.all_go(&objects).await?;
+    }
+
+    "restored-before-deletion" ["K4" "K2"] Own
+    "An older snapshot brings back an undeleted object whose port was destroyed: nothing is called, and it says so." |bench| {
+        let object = resurrected(bench, Revisions::JumpAhead).await?;
+        bench.shows(object, "PortNotFound").await?;
+        bench.delete(object).await?;
+        bench.goes(object).await?;
+    }
+
+    "restored-with-old-revisions" ["K4" "K2"] Own
+    "The same where revisions go back, so that watches fall silent without an error: the next list shows it." |bench| {
+        let object = resurrected(bench, Revisions::GoBack).await?;
+        bench.shows(object, "PortNotFound").await?;
+        bench.delete(object).await?;
+        bench.goes(object).await?;
+    }
+
+    "restored-in-deletion" ["K4" "K14"] Own
+    "An older snapshot brings back a deletion in its grace, whose port was destroyed since: it goes without a second call." |bench| {
+        bench.value("deletion.grace=40s");
+        bench.start().await?;
+        let object = bench.recycled().await?;
+        bench.delete(object).await?;
+        bench.shows(object, "GracePeriod").await?;
+        let snapshot = bench.snapshot().await?;
+        bench.goes(object).await?;
+        bench.restore(&snapshot, Revisions::JumpAhead).await?;
+        bench.resurrect(object);
+        bench.ask_for_deletion(object);
+        bench.until("the object is back", async |bench| Ok(bench.get(object).await?.map(drop))).await.or_else(|error| {
+            // It may have gone again already.
+            if error.to_string().contains("in vain") { Ok(()) } else { Err(error) }
+        })?;
+        bench.goes(object).await?;
+    }
+}
+
+async fn three_deleted(bench: &mut Bench) -> Result<[Object; 3]> {
+    let objects = [bench.running_port().await?, bench.recycled().await?, bench.recycled().await?];
+    for object in objects {
+        bench.delete(object).await?;
+    }
+    Ok(objects)
+}
+
+/// An object that lives again after its port was destroyed by its deletion.
+async fn resurrected(bench: &mut Bench, revisions: Revisions) -> Result<Object> {
+    bench.start().await?;
+    let object = bench.recycled().await?;
+    let snapshot = bench.snapshot().await?;
+    bench.delete(object).await?;
+    bench.goes(object).await?;
+    let before = bench.cloud.journal().calls("DestroyPort").count();
+    bench.restore(&snapshot, revisions).await?;
+    bench.resurrect(object);
+    let found = bench.get(object).await?.context("the snapshot holds the object")?;
+    ensure!(!found.is_terminating(), "the snapshot is older than the deletion");
+    ensure!(
+        bench.cloud.journal().calls("DestroyPort").count() == before,
+        "O2: called for an object that lives"
+    );
+    Ok(object)
+}

@@ -1,0 +1,134 @@
+//! The soak: faults of chance over many objects, for as long as one likes; then nothing is leaked, nothing was wrongly
+//! killed, and memory is where it was.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tokio::time::Instant;
+use zenlayer_port_operator::api::DeletionPolicy;
+use zenlayer_simulator::{Answer, Apply, ListFault, PortStatus, Rule};
+
+use crate::bench::{Bench, Object};
+use crate::cluster;
+use crate::oracle::Limits;
+
+/// Objects at a time.
+const OBJECTS: usize = 200;
+
+/// Memory may grow by so much over what it was after the first quarter: allocators keep some.
+const MEMORY_MARGIN_KIB: u64 = 12 << 10;
+
+/// What a soak came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Soaked {
+    pub released: usize,
+    pub faults: usize,
+    /// Resident memory after the first quarter and at the end, in KiB.
+    pub memory_kib: (u64, u64),
+}
+
+impl fmt::Display for Soaked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { released, faults, memory_kib: (early, late) } = self;
+        write!(
+            f,
+            "{released} objects went through {faults} faults; resident memory went from {early} to {late} KiB."
+        )
+    }
+}
+
+/// Mixes faults over [`OBJECTS`] objects until the time is over, and judges the whole.
+pub async fn soak(operator: PathBuf, seed: u64, duration: Duration) -> Result<Soaked> {
+    let mut bench = Bench::new(cluster().await?, operator, seed).await?;
+    bench.value("deletion.massDeletionThreshold=0").start().await?;
+    // Faults make calls fail; what takes effect twice is too often all the same.
+    bench.limits = Limits { changes_per_port: 60, reads: usize::MAX };
+    let mut soaked = Soaked::default();
+    let began = Instant::now();
+    let mut objects = Vec::new();
+    while began.elapsed() < duration {
+        let missing = OBJECTS - objects.len();
+        for _ in 0..3 {
+            let (status, policy) = kind(&mut bench.chance);
+            objects.extend(bench.many(missing / 3, status, policy).await?);
+        }
+        soaked.faults += 1;
+        strike(&mut bench).await?;
+        bench.chance.shuffle(&mut objects);
+        let going = objects.split_off(objects.len() - objects.len().min(40));
+        for object in &going {
+            bench.delete(*object).await?;
+        }
+        bench.a_while(Duration::from_secs(8)).await;
+        bench.calm();
+        bench.all_go(&going).await?;
+        soaked.released += going.len();
+        if soaked.memory_kib.0 == 0 && began.elapsed() > duration / 4 {
+            soaked.memory_kib.0 = bench.memory_kib(0)?;
+        }
+    }
+    soaked.memory_kib.1 = bench.memory_kib(0)?;
+    release_all(&mut bench, &objects).await?;
+    soaked.released += objects.len();
+    let violations = bench.verdict().await?;
+    let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    ensure!(listed.is_empty(), "{}", listed.join("\n"));
+    let (early, late) = soaked.memory_kib;
+    ensure!(late <= early + MEMORY_MARGIN_KIB, "memory grew from {early} KiB to {late} KiB");
+    Ok(soaked)
+}
+
+async fn release_all(bench: &mut Bench, objects: &[Object]) -> Result<()> {
+    for object in objects {
+        bench.delete(*object).await?;
+    }
+    bench.all_go(objects).await
+}
+
+fn kind(chance: &mut fastrand::Rng) -> (PortStatus, DeletionPolicy) {
+    match chance.u8(0..5) {
+        0 => (PortStatus::Running, DeletionPolicy::TerminateAndDestroy),
+        1 => (PortStatus::Running, DeletionPolicy::Terminate),
+        2 => (PortStatus::Running, DeletionPolicy::Retain),
+        _ => (PortStatus::Recycled, DeletionPolicy::Destroy),
+    }
+}
+
+/// One fault of chance; those at Zenlayer last until they are calmed.
+async fn strike(bench: &mut Bench) -> Result<()> {
+    let times = bench.chance.u64(1..40);
+    let action = ["DescribePorts", "TerminatePort", "DestroyPort"][bench.chance.usize(0..3)];
+    let rule = Rule::on(action).times(times);
+    let at_zenlayer = match bench.chance.u8(0..14) {
+        0 => rule.answer(Answer::Lost),
+        1 => rule.answer(Answer::Reset),
+        2 => rule.apply(Apply::Never).answer(Answer::html(502)),
+        3 => rule.answer(Answer::Truncated),
+        4 => rule.throttle(Some("1")),
+        5 => rule.apply(Apply::Late(Duration::from_millis(bench.chance.u64(0..9000)))).answer(Answer::Lost),
+        6 => rule.delay_answer(Duration::from_millis(bench.chance.u64(0..4000))),
+        7 => Rule::on("DescribePorts").times(2).list([ListFault::Empty]),
+        8 => Rule::on("DescribePorts").times(times).list([ListFault::Twice]),
+        9 => return bench.operator().restart(),
+        10 => {
+            bench.cluster.apiserver().restart()?;
+            return bench.cluster.wait_ready(crate::bench::PATIENCE).await;
+        }
+        11 => {
+            bench.operator().pause()?;
+            bench.a_while(Duration::from_secs(4)).await;
+            return bench.operator().resume();
+        }
+        12 => {
+            bench.cluster.etcd().pause()?;
+            bench.a_while(Duration::from_secs(4)).await;
+            bench.cluster.etcd().resume()?;
+            return bench.cluster.wait_ready(crate::bench::PATIENCE).await;
+        }
+        _ => return Ok(()),
+    };
+    bench.fault(at_zenlayer);
+    Ok(())
+}

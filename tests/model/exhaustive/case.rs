@@ -1,0 +1,397 @@
+//! What a decision rests on, each dimension reduced to the values between which some rule tells.
+
+use zenlayer_port_operator::api::CallAction::{self, DestroyPort, TerminatePort};
+use zenlayer_port_operator::api::DeletionPolicy::{self, Destroy, Retain, Terminate, TerminateAndDestroy};
+use zenlayer_port_operator::api::Reason;
+
+use crate::Effort;
+
+macro_rules! space {
+    ($($dimension:ident: $kind:ty),* $(,)?) => {
+        /// One combination.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Case {
+            $(pub $dimension: $kind),*
+        }
+
+        /// The values that each dimension takes.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Space {
+            $(pub $dimension: &'static [$kind]),*
+        }
+
+        impl Space {
+            pub fn size(&self) -> usize {
+                1 $(* self.$dimension.len())*
+            }
+
+            /// The combination of this number, below [`Space::size`].
+            pub fn case(&self, number: usize) -> Case {
+                let mut rest = number;
+                $(
+                    let $dimension = self.$dimension[rest % self.$dimension.len()];
+                    rest /= self.$dimension.len();
+                )*
+                debug_assert_eq!(rest, 0);
+                Case { $($dimension),* }
+            }
+        }
+    };
+}
+
+space! {
+    life: Life,
+    finalizers: Finalizers,
+    policy: DeletionPolicy,
+    credential: Credential,
+    sighting: Sighting,
+    age: Age,
+    identity: Identity,
+    record: Record,
+    history: History,
+    destroy_accepted: bool,
+    brake: Brake,
+    protected: bool,
+    in_grace: bool,
+    consent_required: bool,
+    crd: Crd,
+    consent: Consent,
+    claim: Claimed,
+    in_use: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Alive,
+    Deleted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finalizers {
+    Ours,
+    OursAndOthers,
+    Others,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    Signs,
+    OnlyReads,
+    Missing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    NotAskedFor,
+    Unread,
+    Seen(Seen),
+    Absent { last_seen: LastSeen, run: Run },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Live,
+    /// In readings that are ten seconds apart.
+    LiveTwice,
+    LivePrepaid,
+    InBin,
+    Deleting,
+    Updating,
+    Destroying,
+    Destroyed,
+    Odd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastSeen {
+    Live,
+    InBin,
+    Leaving,
+}
+
+/// Good readings without the port, and the time between the first and the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Run {
+    Once,
+    TwiceIn5s,
+    TwiceIn30s,
+    ThriceIn2min,
+    ThriceIn10min,
+}
+
+/// How old the newest good reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    Seconds0,
+    Seconds30,
+    Seconds31,
+    Seconds901,
+}
+
+/// What the object's status knows of the port that it owns, against what is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Nobody has seen it.
+    Unknown,
+    SeenByThisKey,
+    /// By another key, of which another object tells that it is of the same account.
+    SeenByASibling,
+    /// By another key of which nothing is known.
+    SeenByAStranger,
+    /// Its creation time was told then, and is not told now.
+    Untimed,
+    /// It was created at another time.
+    Another,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    None,
+    Of(CallAction, Standing),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Written by another process, or an earlier one; this one has seen it just now.
+    New,
+    Pending,
+    PendingSettled,
+    Unclear,
+    UnclearSettled,
+    Accepted,
+    AcceptedGivenUp,
+    Landed,
+    Refused,
+    RefusedLongAgo,
+    Throttled,
+    ThrottledLongAgo,
+    NotSent,
+    NotSentLongAgo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    Nothing,
+    SeenInBin,
+    Restored,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brake {
+    Off,
+    Latched,
+    TooManyAtOnce,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crd {
+    Stays,
+    NotGranted,
+    Terminating,
+    Unread,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    ToNothing,
+    To(Reason),
+    ToAll,
+}
+
+/// Another object with the same port id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    No,
+    ByALivingObject,
+    ByAnOlderThatGoesToo,
+    ByAYoungerThatGoesToo,
+    /// Its own key has never seen the port.
+    ByAStranger,
+}
+
+impl Case {
+    /// The call that the policy asks for of a port that is where it is seen.
+    pub fn action(&self) -> Option<CallAction> {
+        match (self.sighting, self.policy) {
+            (Sighting::Seen(Seen::Live | Seen::LiveTwice), TerminateAndDestroy | Terminate) => {
+                Some(TerminatePort)
+            }
+            (Sighting::Seen(Seen::InBin), Destroy | TerminateAndDestroy) => Some(DestroyPort),
+            _ => None,
+        }
+    }
+
+    pub fn has_consent(&self, reason: Reason) -> bool {
+        match self.consent {
+            Consent::ToNothing => false,
+            Consent::To(one) => one == reason,
+            Consent::ToAll => true,
+        }
+    }
+}
+
+use Sighting::{Absent, NotAskedFor, Unread};
+use Standing as S;
+
+const SIGHTINGS: &[Sighting] = &{
+    let mut all = [NotAskedFor; 26];
+    let seen = [
+        Seen::Live,
+        Seen::LiveTwice,
+        Seen::LivePrepaid,
+        Seen::InBin,
+        Seen::Deleting,
+        Seen::Updating,
+        Seen::Destroying,
+        Seen::Destroyed,
+        Seen::Odd,
+    ];
+    let runs = [Run::Once, Run::TwiceIn5s, Run::TwiceIn30s, Run::ThriceIn2min, Run::ThriceIn10min];
+    let mut at = 0;
+    while at < 9 {
+        all[at] = Sighting::Seen(seen[at]);
+        at += 1;
+    }
+    let mut run = 0;
+    while run < 5 {
+        all[at] = Absent { last_seen: LastSeen::Live, run: runs[run] };
+        all[at + 1] = Absent { last_seen: LastSeen::InBin, run: runs[run] };
+        all[at + 2] = Absent { last_seen: LastSeen::Leaving, run: runs[run] };
+        at += 3;
+        run += 1;
+    }
+    all[at] = Unread;
+    all
+};
+
+const RECORDS: &[Record] = &{
+    let standings = [
+        S::New,
+        S::Pending,
+        S::PendingSettled,
+        S::Unclear,
+        S::UnclearSettled,
+        S::Accepted,
+        S::AcceptedGivenUp,
+        S::Landed,
+        S::Refused,
+        S::RefusedLongAgo,
+        S::Throttled,
+        S::ThrottledLongAgo,
+        S::NotSent,
+        S::NotSentLongAgo,
+    ];
+    let mut all = [Record::None; 29];
+    let mut at = 0;
+    while at < standings.len() {
+        all[2 * at] = Record::Of(TerminatePort, standings[at]);
+        all[2 * at + 1] = Record::Of(DestroyPort, standings[at]);
+        at += 1;
+    }
+    all
+};
+
+const CONSENTS: &[Consent] = &[
+    Consent::ToNothing,
+    Consent::ToAll,
+    Consent::To(Reason::IdentityChanged),
+    Consent::To(Reason::RestoredElsewhere),
+    Consent::To(Reason::MassDeletion),
+    Consent::To(Reason::CRDDeleted),
+    Consent::To(Reason::ApprovalRequired),
+];
+
+/// Whether to call: all that a call rests on, of an object whose port is where a call would work or nearly so.
+const CALLS: Space = Space {
+    life: &[Life::Deleted],
+    finalizers: &[Finalizers::Ours],
+    policy: &[Destroy, TerminateAndDestroy, Terminate],
+    credential: &[Credential::Signs, Credential::OnlyReads],
+    sighting: &[Sighting::Seen(Seen::Live), Sighting::Seen(Seen::LiveTwice), Sighting::Seen(Seen::InBin)],
+    age: &[Age::Seconds0, Age::Seconds31],
+    identity: &[Identity::Unknown, Identity::SeenByThisKey, Identity::Another],
+    record: RECORDS,
+    history: &[History::Nothing, History::SeenInBin, History::Restored],
+    destroy_accepted: &[false],
+    brake: &[Brake::Off, Brake::Latched, Brake::TooManyAtOnce],
+    protected: &[false, true],
+    in_grace: &[false, true],
+    consent_required: &[false, true],
+    crd: &[Crd::Stays, Crd::Terminating, Crd::Unread],
+    consent: CONSENTS,
+    claim: &[Claimed::No, Claimed::ByALivingObject, Claimed::ByAYoungerThatGoesToo],
+    in_use: &[false, true],
+};
+
+/// Whether to let go, and what else a plan says: every sighting and history of every object.
+const ENDS: Space = Space {
+    life: &[Life::Deleted, Life::Alive],
+    finalizers: &[Finalizers::Ours, Finalizers::OursAndOthers, Finalizers::Others],
+    policy: &[Destroy, TerminateAndDestroy, Terminate, Retain],
+    credential: &[Credential::Signs, Credential::OnlyReads, Credential::Missing],
+    sighting: SIGHTINGS,
+    age: &[Age::Seconds0, Age::Seconds30, Age::Seconds31, Age::Seconds901],
+    identity: &[
+        Identity::Unknown,
+        Identity::SeenByThisKey,
+        Identity::SeenByASibling,
+        Identity::SeenByAStranger,
+        Identity::Untimed,
+        Identity::Another,
+    ],
+    record: RECORDS,
+    history: &[History::Nothing, History::SeenInBin, History::Restored],
+    destroy_accepted: &[false, true],
+    brake: &[Brake::Off],
+    protected: &[false],
+    in_grace: &[false],
+    consent_required: &[false],
+    crd: &[Crd::NotGranted],
+    consent: &[Consent::ToNothing, Consent::ToAll],
+    claim: &[Claimed::ByAnOlderThatGoesToo, Claimed::ByAStranger],
+    in_use: &[false],
+};
+
+/// The same, with fewer values of each dimension, but each rule among them.
+const SHORT: [Space; 2] = [
+    Space {
+        policy: &[TerminateAndDestroy],
+        sighting: &[Sighting::Seen(Seen::Live), Sighting::Seen(Seen::InBin)],
+        identity: &[Identity::SeenByThisKey, Identity::Another],
+        record: &[
+            Record::None,
+            Record::Of(DestroyPort, S::Pending),
+            Record::Of(DestroyPort, S::UnclearSettled),
+            Record::Of(TerminatePort, S::Accepted),
+            Record::Of(TerminatePort, S::RefusedLongAgo),
+            Record::Of(DestroyPort, S::NotSent),
+        ],
+        consent_required: &[false, true],
+        crd: &[Crd::Stays, Crd::Terminating],
+        consent: &[Consent::ToNothing, Consent::ToAll],
+        claim: &[Claimed::No, Claimed::ByALivingObject],
+        ..CALLS
+    },
+    Space {
+        finalizers: &[Finalizers::Ours, Finalizers::OursAndOthers],
+        policy: &[Destroy, Terminate, Retain],
+        age: &[Age::Seconds30, Age::Seconds31],
+        identity: &[Identity::Unknown, Identity::SeenByThisKey, Identity::SeenByAStranger],
+        record: &[
+            Record::None,
+            Record::Of(DestroyPort, S::Accepted),
+            Record::Of(TerminatePort, S::Pending),
+            Record::Of(DestroyPort, S::PendingSettled),
+        ],
+        history: &[History::SeenInBin],
+        claim: &[Claimed::No],
+        ..ENDS
+    },
+];
+
+pub fn spaces(effort: Effort) -> [Space; 2] {
+    match effort {
+        Effort::Short => SHORT,
+        Effort::Deep => [CALLS, ENDS],
+    }
+}

@@ -1,0 +1,217 @@
+//! The rules, each told on its own and sharing no code with the table that they are held against.
+
+use zenlayer_port_operator::api::CallAction::{DestroyPort, TerminatePort};
+use zenlayer_port_operator::api::DeletionPolicy::{Retain, Terminate};
+use zenlayer_port_operator::api::{CallOutcome, Reason};
+use zenlayer_port_operator::decision::{Action, Plan};
+
+use super::case::{
+    Age, Brake, Case, Claimed, Crd, Credential, Finalizers, History, Identity, LastSeen, Life, Record, Run,
+    Seen, Sighting, Standing,
+};
+use crate::facts;
+
+/// A rule's name, and when it holds.
+type Rule = (&'static str, fn(&Case) -> bool);
+type RuleOfPlans = (&'static str, fn(&Case, &Plan) -> bool);
+
+/// A call is made unless one of these holds.
+pub const AGAINST_A_CALL: [Rule; 16] = [
+    ("the object lives", |case| case.life == Life::Alive),
+    ("our finalizer is not the last", |case| case.finalizers != Finalizers::Ours),
+    ("there are no credentials", |case| case.credential == Credential::Missing),
+    ("the credentials may only read", |case| case.credential == Credential::OnlyReads),
+    ("the sighting is older than 30 s", |case| !is_fresh(case)),
+    ("it is another port than the object's", is_another),
+    ("the last call may still be carried out", is_under_way),
+    ("the pause after a call that changed nothing", is_pausing),
+    ("it is in use, as a refusal had it asked for", is_in_use),
+    ("it was restored, or perhaps was", is_restored),
+    ("another object owns it and goes later, or never", |case| {
+        matches!(case.claim, Claimed::ByALivingObject | Claimed::ByAnOlderThatGoesToo)
+    }),
+    ("deletionProtection", |case| case.protected),
+    ("the grace", |case| case.in_grace),
+    ("one of many deletions", is_one_of_many),
+    ("the CRD goes, or perhaps does", |case| match case.crd {
+        Crd::Stays | Crd::NotGranted => false,
+        Crd::Terminating => !case.has_consent(Reason::CRDDeleted),
+        Crd::Unread => true,
+    }),
+    ("consent is required", |case| case.consent_required && !case.has_consent(Reason::ApprovalRequired)),
+];
+
+/// Why the finalizer comes off, where it does.
+pub fn end(case: &Case) -> Option<Reason> {
+    if case.life == Life::Alive || case.finalizers == Finalizers::Others {
+        return None;
+    }
+    if case.policy == Retain {
+        return Some(Reason::PortRetained);
+    }
+    if case.finalizers != Finalizers::Ours || case.credential == Credential::Missing || !is_fresh(case) {
+        return None;
+    }
+    let gone = if is_our_doing(case) { Reason::PortDestroyed } else { Reason::PortGone };
+    match case.sighting {
+        Sighting::Seen(Seen::Destroyed) => Some(gone),
+        Sighting::Seen(Seen::InBin) => (case.policy == Terminate && !is_another(case) && !is_under_way(case))
+            .then_some(Reason::PortRecycled),
+        Sighting::Absent { last_seen, run } => {
+            let proves = match (case.identity, last_seen) {
+                (Identity::Unknown, _) => return (run >= Run::TwiceIn30s).then_some(Reason::PortNeverFound),
+                (Identity::SeenByAStranger, _) => return None,
+                _ if case.destroy_accepted => Run::TwiceIn5s,
+                (_, LastSeen::Leaving) => Run::TwiceIn5s,
+                (_, LastSeen::InBin) => Run::ThriceIn2min,
+                (_, LastSeen::Live) => Run::ThriceIn10min,
+            };
+            (run >= proves).then_some(gone)
+        }
+        Sighting::NotAskedFor | Sighting::Unread | Sighting::Seen(_) => None,
+    }
+}
+
+/// What holds of every plan, whatever it decides.
+pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
+    (
+        "a call goes with the pending record of the next attempt, by the credential that will sign it",
+        |case, plan| {
+            let Action::Call(warrant) = &plan.action else { return true };
+            let attempt = if case.record == Record::None { 1 } else { 2 };
+            plan.status.release.as_ref().and_then(|release| release.call.as_ref()).is_some_and(|call| {
+                call.attempt == attempt
+                    && call.outcome == CallOutcome::Pending {}
+                    && call.action == warrant.action()
+                    && call.credential == *warrant.credential()
+            })
+        },
+    ),
+    ("without a call the record stays as it was, but that it may have landed", |case, plan| {
+        let call = plan.status.release.as_ref().and_then(|release| release.call.as_ref());
+        matches!(plan.action, Action::Call(_))
+            || call.map(|call| call.attempt) == (case.record != Record::None).then_some(1)
+    }),
+    ("what this deletion has learned of its port is not forgotten", |case, plan| {
+        let after = plan.status.release.as_ref();
+        has_adopted_another(case)
+            || after.is_some_and(|after| {
+                (after.seen_recycled || case.history == History::Nothing)
+                    && (after.restored || case.history != History::Restored)
+                    && (after.destroy_accepted || !case.destroy_accepted)
+            })
+    }),
+    ("a latch stays, and one of many is latched at once", |case, plan| {
+        let held = case.brake == Brake::Latched || (is_acting(case, plan) && is_one_of_many(case));
+        !held || plan.status.release.as_ref().is_some_and(|after| after.latched)
+    }),
+    ("Ready is true only of a living object with our finalizer", |case, plan| {
+        let ready = facts::shown(&plan.status.conditions) == Some(Reason::Running);
+        !ready || (case.life == Life::Alive && case.finalizers != Finalizers::Others)
+    }),
+    ("a wait is woken", |case, plan| {
+        let waits = plan.action == Action::None && case.finalizers != Finalizers::Others;
+        !waits || plan.want.is_some() || plan.deadline.is_some()
+    }),
+    ("a wait is not woken at once, by a reading that is there already", |case, plan| {
+        let wanted = plan.want.and_then(|want| want.fresh_after);
+        plan.deadline.is_none_or(|deadline| !deadline.is_zero())
+            && wanted.is_none_or(|wanted| case.newest_reading().is_none_or(|read| read < wanted))
+    }),
+];
+
+/// It is deleted, ours, and not just let go: then the status that is written counts.
+fn is_acting(case: &Case, plan: &Plan) -> bool {
+    case.life == Life::Deleted
+        && case.finalizers != Finalizers::Others
+        && !matches!(plan.action, Action::LetGo(_))
+}
+
+fn is_fresh(case: &Case) -> bool {
+    matches!(case.age, Age::Seconds0 | Age::Seconds30)
+}
+
+fn is_another(case: &Case) -> bool {
+    case.identity == Identity::Another && !case.has_consent(Reason::IdentityChanged)
+}
+
+/// A person lets the object own another port from now on, and it was seen.
+fn has_adopted_another(case: &Case) -> bool {
+    let seen = matches!(case.sighting, Sighting::Seen(_));
+    seen && case.identity == Identity::Another && case.has_consent(Reason::IdentityChanged)
+}
+
+/// The port is seen to have followed a TerminatePort.
+fn has_landed(case: &Case) -> bool {
+    match case.record {
+        Record::None | Record::Of(_, Standing::New) => false,
+        Record::Of(_, Standing::Landed) => true,
+        Record::Of(TerminatePort, standing) => {
+            let recent = matches!(standing, Standing::Refused | Standing::Throttled | Standing::NotSent);
+            let read_since = !recent || case.age == Age::Seconds0;
+            case.sighting == Sighting::Seen(Seen::InBin) && read_since && !is_another(case)
+        }
+        Record::Of(DestroyPort, _) => false,
+    }
+}
+
+fn is_under_way(case: &Case) -> bool {
+    let Record::Of(_, standing) = case.record else { return false };
+    let awaited =
+        matches!(standing, Standing::New | Standing::Pending | Standing::Unclear | Standing::Accepted);
+    awaited && !has_landed(case)
+}
+
+fn is_pausing(case: &Case) -> bool {
+    let Record::Of(_, standing) = case.record else { return false };
+    let recent = matches!(standing, Standing::Refused | Standing::Throttled | Standing::NotSent);
+    recent && !has_landed(case)
+}
+
+fn is_in_use(case: &Case) -> bool {
+    let Record::Of(_, standing) = case.record else { return false };
+    let refused = matches!(standing, Standing::Refused | Standing::RefusedLongAgo);
+    case.in_use && refused && !has_landed(case)
+}
+
+fn is_restored(case: &Case) -> bool {
+    let history = if has_adopted_another(case) { History::Nothing } else { case.history };
+    let is_live = matches!(case.sighting, Sighting::Seen(Seen::Live | Seen::LiveTwice));
+    let perhaps = match history {
+        History::Nothing => false,
+        History::SeenInBin => is_live,
+        History::Restored => true,
+    };
+    perhaps && !case.has_consent(Reason::RestoredElsewhere)
+}
+
+/// A DestroyPort went out, as far as is known.
+fn has_sent_a_destroy(case: &Case) -> bool {
+    match case.record {
+        Record::None | Record::Of(TerminatePort, _) => false,
+        Record::Of(DestroyPort, standing) => matches!(
+            standing,
+            Standing::New
+                | Standing::Pending
+                | Standing::PendingSettled
+                | Standing::Unclear
+                | Standing::UnclearSettled
+                | Standing::Accepted
+                | Standing::AcceptedGivenUp
+                | Standing::Landed
+        ),
+    }
+}
+
+fn is_our_doing(case: &Case) -> bool {
+    (case.destroy_accepted && !has_adopted_another(case)) || has_sent_a_destroy(case)
+}
+
+fn is_one_of_many(case: &Case) -> bool {
+    let latched = match case.brake {
+        Brake::Off => false,
+        Brake::Latched => true,
+        Brake::TooManyAtOnce => !has_sent_a_destroy(case),
+    };
+    latched && !case.has_consent(Reason::MassDeletion)
+}

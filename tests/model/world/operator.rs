@@ -1,0 +1,268 @@
+//! The operator: the shipped decision, and its plans put into effect as `controller::execute` does.
+
+use std::sync::Arc;
+
+use zenlayer_port_operator::decision::{Action, Warrant, with_outcome};
+use zenlayer_port_operator::port::PortStatus;
+
+use super::environment::{Cloud, Net};
+use super::object::{Key, Object, Outcome, Status, Which};
+use super::situation::{CALL_KNOWN_MAX, Decision, Other, READING_AGE_MAX, Situation};
+use super::{Reading, Sent, Sighting, Step, View, World, Write, rules};
+
+/// As many absences, and as far apart, as the hardest proof asks for; and as long as a restored port is to be seen live.
+const ABSENCES_MAX: u8 = 3;
+const ABSENT_SPAN_MAX: u8 = 2;
+const LIVE_SPAN_MAX: u8 = 1;
+
+impl View {
+    /// What this process remembers of the object from now on, as `controller::memory` does.
+    fn note(&mut self, object: &Object) {
+        if object.deleted {
+            self.deletion_known.get_or_insert(0);
+        }
+        let attempt = object.release().and_then(|release| release.call.as_ref()).map(|call| call.attempt);
+        if let Some(attempt) = attempt
+            && self.call_known.is_none_or(|(known, _)| known != attempt)
+        {
+            self.call_known = Some((attempt, 0));
+            if let Some(sighting) = &mut self.sighting {
+                sighting.after_call = None;
+            }
+        }
+    }
+
+    /// The same twice within a tick is no news.
+    fn read(&mut self, seen: Option<(PortStatus, usize)>, by: Key) {
+        let is_news = self.sighting.as_ref().is_none_or(|before| {
+            let unread_call = self.call_known.is_some() && before.after_call.is_none();
+            before.age > 0 || before.seen != seen || before.by != by || unread_call
+        });
+        if is_news {
+            self.take_in(seen, by);
+        }
+    }
+
+    fn take_in(&mut self, seen: Option<(PortStatus, usize)>, by: Key) {
+        let before = self.sighting.take().filter(|before| before.by.fingerprint() == by.fingerprint());
+        let status = |seen: &Option<(PortStatus, usize)>| seen.as_ref().map(|(status, _)| status.clone());
+        let before = before.filter(|before| status(&before.seen) == status(&seen));
+        let span = before.as_ref().map_or(0, |before| before.span + before.age);
+        let (span, count) = match &seen {
+            // Only of a port that is live it counts for how long it has been.
+            Some((PortStatus::Running, _)) => (span.min(LIVE_SPAN_MAX), 1),
+            Some(_) => (0, 1),
+            None => {
+                (span.min(ABSENT_SPAN_MAX), before.map_or(1, |before| (before.count + 1).min(ABSENCES_MAX)))
+            }
+        };
+        let after_call = self.call_known.map(|(_, known)| known);
+        self.sighting = Some(Sighting { by, seen, age: 0, span, count, after_call });
+    }
+
+    /// A reading that is too old to rest on counts only for the run that the next may lengthen: each reading wakes its
+    /// object at once, so what it says was noted long ago. How old a record is counts until its call is seen to have landed.
+    pub fn forget_what_no_longer_counts(&mut self, is_called: bool) {
+        self.sighting.take_if(|it| {
+            let begins_no_run = it.seen.as_ref().is_some_and(|(status, _)| *status != PortStatus::Running);
+            it.age == READING_AGE_MAX && begins_no_run
+        });
+        if is_called || !self.is_current || self.step != Step::Between {
+            return;
+        }
+        if let Some((_, known)) = &mut self.call_known {
+            *known = CALL_KNOWN_MAX;
+        }
+        if let Some(sighting) = &mut self.sighting {
+            sighting.after_call = None;
+        }
+    }
+}
+
+impl World {
+    pub fn view(&mut self, replica: usize, of: Which) -> Option<&mut View> {
+        self.replicas[replica][of].as_mut()
+    }
+
+    /// The replica learns how the object is now.
+    pub fn watch(&mut self, replica: usize, of: Which) {
+        let view = &mut self.replicas[replica][of];
+        let Some(object) = &self.objects[of] else {
+            *view = None;
+            return;
+        };
+        let view = view.get_or_insert_default();
+        view.is_current = true;
+        view.note(object);
+    }
+
+    /// The mirror reads the port by the object's key, for each object of that key.
+    pub fn read(&mut self, replica: usize, of: Which, what: Reading) {
+        let (key, port) = (self.keys[of], self.port.clone());
+        let listed = |cloud: Cloud, number| cloud.listed().map(|status| (status, number));
+        let seen = match (what, &port.before) {
+            _ if !key.sees_the_port() => None,
+            (Reading::Slip, _) => None,
+            (Reading::Stale, Some(before)) => listed(before.cloud, before.number),
+            (Reading::True | Reading::Stale, _) => listed(port.now, port.number),
+        };
+        for (view, by) in self.replicas[replica].iter_mut().zip(self.keys) {
+            if let Some(view) = view.as_mut().filter(|_| by == key) {
+                view.read(seen.clone(), key);
+            }
+        }
+    }
+
+    /// Gathers, decides, and begins to put the plan into effect; returns what was decided, if it was written.
+    pub fn pass(&mut self, replica: usize, of: Which, write: Write) -> Option<Arc<Decision>> {
+        let object = self.objects[of].clone()?;
+        let decision = self.situation(replica, of, object)?.decide();
+        match &decision.action {
+            Action::None => self.put(replica, of, &decision.status, write)?,
+            Action::AddFinalizer => {
+                self.patch(replica, of, write, |object| Some(Object { finalized: true, ..object }))?;
+            }
+            Action::LetGo(reason) => {
+                if write != Write::Lost {
+                    self.broken = self.broken.or(rules::against_letting_go(self, of, *reason));
+                }
+                self.patch(replica, of, write, |_| None)?;
+            }
+            Action::Call(warrant) => {
+                if write != Write::Lost {
+                    self.broken =
+                        self.broken.or(rules::against_a_record(self, of, &decision.status, warrant));
+                }
+                self.put(replica, of, &decision.status, write)?;
+                let written = self.objects[of].as_ref()?;
+                if warrant.is_recorded_in(&written.told(of)) {
+                    let number = written.status.identity.as_ref().map_or(0, |identity| identity.port);
+                    let warrant = Arc::new(warrant.clone());
+                    self.view(replica, of)?.step = Step::Recorded { warrant, number, in_time: true };
+                }
+            }
+        }
+        Some(decision)
+    }
+
+    /// What a replica that is up to date has to decide about; none for one that is not: its writes conflict.
+    fn situation(&self, replica: usize, of: Which, object: Object) -> Option<Situation> {
+        let view = self.replicas[replica][of].as_ref().filter(|view| view.is_current)?;
+        let key = self.keys[of];
+        let is_by_this = |sighting: &&Sighting| sighting.by.fingerprint() == key.fingerprint();
+        Some(Situation {
+            which: of,
+            object,
+            key,
+            sighting: view.sighting.as_ref().filter(is_by_this).cloned(),
+            deletion_known: view.deletion_known,
+            call_known: view.call_known.map(|(_, known)| known),
+            other: self.objects[1 - of].as_ref().map(|other| Other {
+                deleted: other.deleted,
+                same_key: self.keys[1 - of] == key,
+                identity: other.status.identity.clone(),
+            }),
+            too_many: self.too_many,
+        })
+    }
+
+    /// PUTs the status if it differs; none on a conflict or an error.
+    fn put(&mut self, replica: usize, of: Which, status: &Status, write: Write) -> Option<()> {
+        if self.objects[of].as_ref()?.status == *status {
+            return Some(());
+        }
+        self.patch(replica, of, write, |object| Some(Object { status: status.clone(), ..object }))
+    }
+
+    /// A write that the API server takes only if the object is still as the replica knows it.
+    fn patch(
+        &mut self,
+        replica: usize,
+        of: Which,
+        write: Write,
+        change: impl FnOnce(Object) -> Option<Object>,
+    ) -> Option<()> {
+        if write == Write::Lost {
+            return None;
+        }
+        if !self.view(replica, of)?.is_current {
+            // The object is read again, and decided about anew.
+            self.watch(replica, of);
+            return None;
+        }
+        let object = self.objects[of].clone()?;
+        self.store(of, change(object));
+        if write == Write::Unheard {
+            return None;
+        }
+        self.watch(replica, of);
+        Some(())
+    }
+
+    /// Sends a call whose record is written, if it is not too late.
+    pub fn call(&mut self, replica: usize, of: Which, net: Net) {
+        let key = self.keys[of].fingerprint();
+        let Some(view) = self.view(replica, of) else { return };
+        let Step::Recorded { warrant, number, in_time } = view.step.clone() else { return };
+        let outcome = if in_time && *warrant.credential() == key && net != Net::NotSent {
+            let breach = rules::against_sending(self, replica, of);
+            self.broken = self.broken.or(breach);
+            let attempt = self.newest_attempt(replica, of);
+            self.attempts[of] = attempt;
+            let action = warrant.action();
+            let overtaken = self.port.may_show().any(|cloud| cloud.is_reached_by(action));
+            self.send(&Sent { action, by: of, number, ticked: false, overtaken }, net)
+        } else {
+            Outcome::NotSent
+        };
+        if let Some(view) = self.view(replica, of) {
+            view.step = Step::Answered { warrant, outcome };
+        }
+    }
+
+    fn send(&mut self, call: &Sent, net: Net) -> Outcome {
+        match net {
+            Net::Answered if self.carry_out(call) => Outcome::Accepted,
+            Net::Answered | Net::Refused => Outcome::Refused,
+            Net::Throttled => Outcome::Throttled,
+            Net::NotSent => Outcome::NotSent,
+            Net::LostBefore => Outcome::Unclear,
+            Net::LostAfter => {
+                self.carry_out(call);
+                Outcome::Unclear
+            }
+            Net::Delayed => {
+                self.sent.push(call.clone());
+                Outcome::Unclear
+            }
+            Net::AcceptedLate => {
+                self.sent.push(call.clone());
+                Outcome::Accepted
+            }
+            Net::AcceptedInVain => Outcome::Accepted,
+        }
+    }
+
+    /// The attempt whose record the replica has just written.
+    pub fn newest_attempt(&mut self, replica: usize, of: Which) -> i64 {
+        self.view(replica, of).and_then(|view| view.call_known).map_or(0, |(attempt, _)| attempt)
+    }
+
+    /// Writes the outcome of a call, as long as its record is the newest.
+    pub fn tell(&mut self, replica: usize, of: Which, write: Write) {
+        let Some(view) = self.view(replica, of) else { return };
+        let Step::Answered { warrant, outcome } = std::mem::take(&mut view.step) else { return };
+        if !view.is_current {
+            // The write conflicts, and the object is got anew.
+            self.watch(replica, of);
+        }
+        let Some(object) = self.objects[of].clone() else { return };
+        let newest = object.told(of);
+        if !Warrant::is_newest_of(&warrant, &newest) {
+            return;
+        }
+        let told = Status::of(&with_outcome(&newest, outcome.told()));
+        let Some(situation) = self.situation(replica, of, Object { status: told, ..object }) else { return };
+        self.put(replica, of, &situation.decide().status_alone, write);
+    }
+}

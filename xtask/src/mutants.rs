@@ -1,0 +1,272 @@
+//! `cargo xtask mutants`: the decision is made wrong on purpose, and the tests have to notice.
+
+mod table;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time;
+
+use crate::interrupt::Interrupt;
+use crate::{cargo, root};
+use table::MUTANTS;
+
+const PACKAGE: &str = "zenlayer-port-operator";
+
+/// Longer than any suite takes, even on a busy machine: whoever is not done by then was led astray by the mutation.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// Make the decision wrong, in one way at a time, and see which tests notice.
+///
+/// Works on a copy. With all mutants it writes docs/mutants.md. Takes about a minute a mutant on two cores, and what all
+/// dependencies take to build at first.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only the mutants whose names contain this; docs/mutants.md is left as it is.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// One way to be wrong: the text that it replaces stands in the file exactly once.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    search: &'static str,
+    replacement: &'static str,
+}
+
+/// Tests that are run together: the name of their target, and what the names of the tests begin with.
+struct Suite {
+    title: &'static str,
+    target: &'static str,
+    tests: &'static [&'static str],
+}
+
+const SUITES: [Suite; 3] = [
+    Suite {
+        title: "rows and properties",
+        target: "zenlayer_port_operator",
+        tests: &["decision::", "zenlayer::answer", "api::approval"],
+    },
+    Suite { title: "all inputs", target: "model", tests: &["exhaustive::"] },
+    Suite { title: "model", target: "model", tests: &["world::"] },
+];
+
+/// What a suite makes of a mutant.
+enum Verdict {
+    Survived,
+    Killed {
+        by: Vec<String>,
+    },
+    /// It is not done in time.
+    Endless,
+}
+
+pub async fn run(options: Options) -> Result<()> {
+    let chosen: Vec<&Mutant> =
+        MUTANTS.iter().filter(|it| options.only.as_ref().is_none_or(|only| it.name.contains(only))).collect();
+    ensure!(!chosen.is_empty(), "no mutant is called so");
+    let began = Instant::now();
+    let copy = Copy::new().await?;
+    let mut interrupt = Interrupt::listen()?;
+    let mut tried = Vec::new();
+    for mutant in chosen {
+        let verdicts = interrupt.unless(copy.try_out(mutant)).await?;
+        println!("{}", row(mutant, &verdicts));
+        tried.push((mutant, verdicts));
+    }
+    println!("{} mutants in {} s", tried.len(), began.elapsed().as_secs());
+    if options.only.is_none() {
+        fs::write(root().join("docs").join("mutants.md"), report(&tried))?;
+    }
+    let survivors: Vec<_> =
+        tried.iter().filter(|(_, verdicts)| verdicts.iter().all(survived)).map(|(it, _)| it.name).collect();
+    ensure!(survivors.is_empty(), "no test notices: {}", survivors.join("; "));
+    Ok(())
+}
+
+fn survived(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Survived)
+}
+
+impl Mutant {
+    /// The file's text with the mutation.
+    fn applied_to(&self, text: &str) -> Result<String> {
+        match text.matches(self.search).count() {
+            1 => Ok(text.replacen(self.search, self.replacement, 1)),
+            count => bail!("{}: its text stands {count} times in {}, not once", self.name, self.file),
+        }
+    }
+}
+
+/// A copy of the workspace, in a folder of its own.
+struct Copy(TempDir);
+
+impl Copy {
+    async fn new() -> Result<Self> {
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(root())
+            .output()
+            .await
+            .context("starting git")?;
+        ensure!(listed.status.success(), "git ls-files ended with {}", listed.status);
+        let folder = tempfile::tempdir()?;
+        for file in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+            let (from, to) = (root().join(file), folder.path().join(file));
+            // What is deleted and not committed yet is listed as well.
+            if from.is_file() {
+                fs::create_dir_all(to.parent().unwrap_or(folder.path()))?;
+                fs::copy(&from, &to).with_context(|| format!("copying {file}"))?;
+            }
+        }
+        Ok(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    async fn try_out(&self, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
+        let file = self.path().join(mutant.file);
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {}", mutant.file))?;
+        fs::write(&file, mutant.applied_to(&text)?)?;
+        let binaries = self.build().await.with_context(|| mutant.name);
+        fs::write(&file, text)?;
+        let binaries = binaries?;
+        let mut verdicts = [const { Verdict::Survived }; SUITES.len()];
+        for (verdict, suite) in verdicts.iter_mut().zip(&SUITES) {
+            let binary = binaries.get(suite.target).with_context(|| format!("no tests {}", suite.target))?;
+            *verdict = self.run(binary, suite).await?;
+        }
+        Ok(verdicts)
+    }
+
+    /// The binaries of tests, by the names of their targets.
+    async fn build(&self) -> Result<HashMap<String, PathBuf>> {
+        let output = Command::new(cargo())
+            .args(["test", "--package", PACKAGE, "--lib", "--test", "model", "--no-run", "--locked"])
+            .args(["--message-format=json-render-diagnostics"])
+            // Of its own, so that nothing of the checkout is built anew.
+            .env("CARGO_TARGET_DIR", root().join("target").join("mutants"))
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("starting cargo")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the mutant does not compile:\n{said}");
+        Ok(String::from_utf8(output.stdout)?.lines().filter_map(test_binary).collect())
+    }
+
+    async fn run(&self, binary: &Path, suite: &Suite) -> Result<Verdict> {
+        let run = Command::new(binary)
+            .args(suite.tests)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let Ok(output) = time::timeout(LIMIT, run).await else { return Ok(Verdict::Endless) };
+        let output = output.with_context(|| format!("starting {}", binary.display()))?;
+        if output.status.success() {
+            return Ok(Verdict::Survived);
+        }
+        let by = failed(&String::from_utf8_lossy(&output.stdout));
+        ensure!(!by.is_empty(), "{} ended with {}, and names no test", suite.title, output.status);
+        Ok(Verdict::Killed { by })
+    }
+}
+
+/// The name of a target and its binary, if this is cargo's message that tells of one.
+fn test_binary(message: &str) -> Option<(String, PathBuf)> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let artifact: Artifact = serde_json::from_str(message).ok()?;
+    Some((artifact.target.name, artifact.executable?))
+}
+
+/// The tests that failed, as libtest lists them.
+fn failed(output: &str) -> Vec<String> {
+    let results = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    let mut failed: Vec<String> = results.map(|name| name.replace(" - should panic", "")).collect();
+    failed.sort();
+    failed
+}
+
+fn row(mutant: &Mutant, verdicts: &[Verdict]) -> String {
+    let cells = verdicts.iter().map(|verdict| match verdict {
+        Verdict::Survived => "–".to_owned(),
+        Verdict::Endless => "killed: it never ends".to_owned(),
+        Verdict::Killed { by } => {
+            let first = by.first().map_or("", |first| first.rsplit("::").next().unwrap_or(first));
+            format!("{}: {}", by.len(), first.replace('_', " "))
+        }
+    });
+    format!("| {} | {} |", mutant.name, cells.collect::<Vec<_>>().join(" | "))
+}
+
+fn report(tried: &[(&Mutant, [Verdict; SUITES.len()])]) -> String {
+    let mut text = String::from(
+        "# Mutants\n\nWritten by `cargo xtask mutants`: each row is one way to be wrong, and says how many tests notice, \
+         and the first of them. –: none of this kind.\n\n",
+    );
+    let titles = SUITES.map(|suite| suite.title).join(" | ");
+    let _ = writeln!(text, "| mutation | {titles} |\n|---|{}", "---|".repeat(SUITES.len()));
+    for (mutant, verdicts) in tried {
+        let _ = writeln!(text, "{}", row(mutant, verdicts));
+    }
+    let killed = tried.iter().filter(|(_, verdicts)| !verdicts.iter().all(survived)).count();
+    let _ = write!(text, "\n{killed} of {} are noticed:", tried.len());
+    for (at, suite) in SUITES.iter().enumerate() {
+        let by = tried.iter().filter(|(_, verdicts)| !survived(&verdicts[at])).count();
+        let _ = write!(text, "{} {by} by {}", if at == 0 { "" } else { "," }, suite.title);
+    }
+    text.push_str(".\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mutation_changes_one_place_of_the_code_as_it_is() {
+        for mutant in MUTANTS {
+            let text = fs::read_to_string(root().join(mutant.file)).expect(mutant.file);
+            let mutated = mutant.applied_to(&text).expect("one place");
+            assert_ne!(mutated, text, "{}", mutant.name);
+        }
+    }
+
+    #[test]
+    fn the_tests_that_failed_are_named_in_order() {
+        let output =
+            "running 3 tests\ntest b::y ... FAILED\ntest a::x ... FAILED\ntest c ... ok\n\n---- b::y stdout";
+        assert_eq!(failed(output), ["a::x", "b::y"]);
+    }
+
+    #[test]
+    fn a_row_names_the_first_test_of_each_kind() {
+        let verdicts =
+            [Verdict::Killed { by: vec!["a::no_call".to_owned(), "b".to_owned()] }, Verdict::Survived];
+        let shown = row(&Mutant { name: "no grace", file: "", search: "", replacement: "" }, &verdicts);
+        assert_eq!(shown, "| no grace | 2: no call | – |");
+    }
+}

@@ -1,0 +1,181 @@
+//! The ways in which the decision could be wrong, each of which some test must notice.
+
+use super::Mutant;
+
+const DELETION: &str = "src/decision/deletion.rs";
+const GATES: &str = "src/decision/gates.rs";
+const MEMORY: &str = "src/decision/memory.rs";
+const PROOF: &str = "src/decision/proof.rs";
+const RECORD: &str = "src/decision/record.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "no settling: a call of unknown fate is repeated at once",
+        file: RECORD,
+        search: "let settled = known + input.timing.settle;",
+        replacement: "let settled = known;",
+    },
+    Mutant {
+        name: "a call settles by time alone, without a reading from after it",
+        file: RECORD,
+        search: "if reading.at >= settled {",
+        replacement: "if now >= settled {",
+    },
+    Mutant {
+        name: "a second call while the record of one is pending",
+        file: RECORD,
+        search: "_ if call.landed => Standing::Free,",
+        replacement: "_ if call.landed || call.outcome == (CallOutcome::Pending {}) => Standing::Free,",
+    },
+    Mutant {
+        name: "an accepted call is not awaited",
+        file: RECORD,
+        search: "let given_up = known + input.timing.land;",
+        replacement: "let given_up = known;",
+    },
+    Mutant {
+        name: "a failed call is repeated without a reading from after it",
+        file: RECORD,
+        search: "if now >= until && reading.at >= known {",
+        replacement: "if now >= until {",
+    },
+    Mutant {
+        name: "the attempt is not counted",
+        file: RECORD,
+        search: ".map_or(0, |call| call.attempt).saturating_add(1)",
+        replacement: ".map_or(1, |call| call.attempt)",
+    },
+    Mutant {
+        name: "the record of a call is not pending when it is written",
+        file: RECORD,
+        search: "        outcome: CallOutcome::Pending {},\n    });",
+        replacement: "        outcome: CallOutcome::NotSent { why: String::new() },\n    });",
+    },
+    Mutant {
+        name: "a bare 404 counts as an absence",
+        file: "src/zenlayer/answer.rs",
+        search: "            _ => ReadError::Unavailable { detail },",
+        replacement: "            StatusCode::NOT_FOUND => ReadError::NotFound { code: detail },\n            \
+                      _ => ReadError::Unavailable { detail },",
+    },
+    Mutant {
+        name: "the budget of absences is 1",
+        file: PROOF,
+        search: "if absences.count >= demand.readings && spanned {",
+        replacement: "if absences.count >= 1 || spanned {",
+    },
+    Mutant {
+        name: "an absence by a key that never saw the port proves its end",
+        file: PROOF,
+        search: "if by_a_witness { judge",
+        replacement: "if by_a_witness || true { judge",
+    },
+    Mutant {
+        name: "PortNeverFound of a port that was seen",
+        file: PROOF,
+        search: "let Some(identity) = &status.identity else {",
+        replacement: "let Some(identity) = status.identity.as_ref().filter(|_| false) else {",
+    },
+    Mutant {
+        name: "createdTime is not looked at",
+        file: MEMORY,
+        search: ".is_some_and(|(first, now)| !same_instant(first, now))",
+        replacement: ".is_some_and(|(first, now)| !same_instant(first, now) && false)",
+    },
+    Mutant {
+        name: "whoever saw the port before counts as a witness of the one that took its id",
+        file: MEMORY,
+        search: "        status.identity = None;",
+        replacement: "",
+    },
+    Mutant {
+        name: "a reading from before a call shows that it has landed",
+        file: MEMORY,
+        search: ".is_some_and(|known| good.at >= known);",
+        replacement: ".is_some_and(|known| good.at >= known || true);",
+    },
+    Mutant {
+        name: "one reading without the port shows that a call has landed",
+        file: MEMORY,
+        search: "            (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,",
+        replacement: "            (CallAction::TerminatePort | CallAction::DestroyPort, seen) => seen.is_none(),",
+    },
+    Mutant {
+        name: "that the port lay in the bin is forgotten",
+        file: MEMORY,
+        search: "        release.seen_recycled = true;",
+        replacement: "        release.seen_recycled = false;",
+    },
+    Mutant {
+        name: "one reading of a live port counts as its restoration",
+        file: MEMORY,
+        search: "is_live(good) && good.at.since(good.since) >= input.timing.restored_apart",
+        replacement: "is_live(good) && (good.at.since(good.since) >= input.timing.restored_apart || true)",
+    },
+    Mutant {
+        name: "TerminateAndDestroy outweighs a restoration",
+        file: DELETION,
+        search: "if release.restored {",
+        replacement: "if release.restored && input.object.spec.deletion_policy != DeletionPolicy::TerminateAndDestroy {",
+    },
+    Mutant {
+        name: "the finalizer goes on DESTROYING",
+        file: DELETION,
+        search: "        PortStatus::Destroyed => {",
+        replacement: "        PortStatus::Destroyed | PortStatus::Destroying => {",
+    },
+    Mutant {
+        name: "the age of a sighting does not count",
+        file: DELETION,
+        search: "if input.now.monotonic.since(reading.at) <= input.timing.reading_valid {",
+        replacement: "if input.now.monotonic.since(reading.at) <= input.timing.reading_valid || true {",
+    },
+    Mutant {
+        name: "a key signs that has not seen what it acts on",
+        file: DELETION,
+        search: "Ok(credential) if *credential == evidence.by => credential,",
+        replacement: "Ok(credential) if *credential == evidence.by || true => credential,",
+    },
+    Mutant {
+        name: "InUse is ignored",
+        file: DELETION,
+        search: "(!users.is_empty() && !call.landed",
+        replacement: "(false && !users.is_empty() && !call.landed",
+    },
+    Mutant {
+        name: "an object that stays has no claim",
+        file: "src/decision/claims.rs",
+        search: "(!claim.terminating || precedes(claim, object))",
+        replacement: "claim.terminating && precedes(claim, object)",
+    },
+    Mutant {
+        name: "no grace",
+        file: GATES,
+        search: "known_since.unwrap_or(now) + timing.grace",
+        replacement: "known_since.unwrap_or(now) + timing.grace * 0",
+    },
+    Mutant {
+        name: "the latch of a mass deletion is forgotten",
+        file: GATES,
+        search: "        release.latched = true;",
+        replacement: "        release.latched = false;",
+    },
+    Mutant {
+        name: "deletionProtection is ignored",
+        file: GATES,
+        search: "input.object.spec.deletion_protection.then(|| {",
+        replacement: "(input.object.spec.deletion_protection && false).then(|| {",
+    },
+    Mutant {
+        name: "the end of the CRD is ignored",
+        file: GATES,
+        search: "CrdState::Terminating => (!input.object.approves(Reason::CRDDeleted)).then(|| {",
+        replacement: "CrdState::Terminating => (!input.object.approves(Reason::CRDDeleted) && false).then(|| {",
+    },
+    Mutant {
+        name: "consent to anything counts as consent to all",
+        file: "src/api/approval.rs",
+        search: "self.consents().any(|given| consent.as_deref() == Some(given))",
+        replacement: "self.consents().any(|given| consent.is_some() && !given.is_empty())",
+    },
+];
