@@ -286,6 +286,10 @@ fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo
 fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
     let id = &input.object.spec.port_id;
     let name = call.action.as_str();
+    let follows = match call.action {
+        CallAction::TerminatePort => Reason::Terminating,
+        CallAction::DestroyPort => Reason::Destroying,
+    };
     match blocked {
         Blocked::UntilSettled(at) => Verdict::wait(
             Reason::Confirming,
@@ -297,11 +301,14 @@ fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
         )
         .fresh_after(at),
         Blocked::UntilLanded(at) => Verdict::wait(
-            match call.action {
-                CallAction::TerminatePort => Reason::Terminating,
-                CallAction::DestroyPort => Reason::Destroying,
-            },
+            follows,
             format!("Zenlayer accepted {name} for port {id}; it has not begun yet."),
+            Cadence::Release,
+        )
+        .fresh_after(at),
+        Blocked::UntilRead(at) => Verdict::wait(
+            follows,
+            format!("{name} for port {id} has begun, and the port is read again."),
             Cadence::Release,
         )
         .fresh_after(at),

@@ -29,6 +29,8 @@ pub(super) enum CallFailure<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked {
+    /// Carried out, as another reading has shown: one sent then or later tells what became of the port.
+    UntilRead(Monotonic),
     /// Not known to be carried out or not: a reading sent then or later tells.
     UntilSettled(Monotonic),
     /// Accepted, not seen to land yet; given up then.
@@ -45,7 +47,9 @@ pub(super) fn standing<'a>(
     // Not known yet to this process: known from now on.
     let known = input.context.call_known_since.unwrap_or(now);
     match &call.outcome {
-        _ if call.landed => Standing::Free,
+        // A reading from before the call still shows the port as the call found it.
+        _ if call.landed && reading.at >= known => Standing::Free,
+        _ if call.landed => Standing::Blocks(call, Blocked::UntilRead(known)),
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => {
             let settled = known + input.timing.settle;
             if reading.at >= settled {

@@ -23,7 +23,7 @@ use table::MUTANTS;
 const PACKAGE: &str = "zenlayer-port-operator";
 
 /// Longer than any suite takes, even on a busy machine: whoever is not done by then was led astray by the mutation.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// Make the decision wrong, in one way at a time, and see which tests notice.
 ///

@@ -157,11 +157,12 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
     let read_after = |pause| known.is_some_and(|known| reading.at >= known + seconds(pause));
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_after(0);
     let over = match &call.outcome {
+        _ if call.landed => read_after(0),
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
         CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => true,
     };
-    call.landed || terminated || over
+    terminated || over
 }
 
 /// The last call changed nothing, and the next is not due yet.

@@ -102,6 +102,16 @@ fn a_call_that_landed_blocks_nothing() {
 }
 
 #[test]
+fn a_call_that_landed_by_the_word_of_another_replica_blocks_until_a_reading_from_after_it() {
+    let landed = Scenario::deleting(TerminateAndDestroy)
+        .called(TerminatePort, accepted(), 1)
+        .call(|call| call.landed = true);
+    let plan = landed.clone().seen_ago(Running, 2).waits(Reason::Terminating);
+    assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW - seconds(1)), "{plan:#?}");
+    landed.seen_ago(Running, 1).calls(TerminatePort);
+}
+
+#[test]
 fn the_pause_after_a_call_that_changed_nothing_doubles_from_half_a_minute_to_ten_minutes() {
     for (attempt, pause) in
         [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 600), (7, 600), (i64::MAX, 600)]

@@ -61,7 +61,8 @@ impl View {
     }
 
     /// A reading that is too old to rest on counts only for the run that the next may lengthen: each reading wakes its
-    /// object at once, so what it says was noted long ago. How old a record is counts until its call is seen to have landed.
+    /// object at once, so what it says was noted long ago. How old a record is counts until its call
+    /// is seen to have landed; then only whether the reading is older.
     pub fn forget_what_no_longer_counts(&mut self, is_called: bool) {
         self.sighting.take_if(|it| {
             let begins_no_run = it.seen.as_ref().is_some_and(|(status, _)| *status != PortStatus::Running);
@@ -74,7 +75,7 @@ impl View {
             *known = CALL_KNOWN_MAX;
         }
         if let Some(sighting) = &mut self.sighting {
-            sighting.after_call = None;
+            sighting.after_call = sighting.after_call.map(|_| 0);
         }
     }
 }
@@ -208,7 +209,7 @@ impl World {
             let breach = rules::against_sending(self, replica, of);
             self.broken = self.broken.or(breach);
             let attempt = self.newest_attempt(replica, of);
-            self.attempts[of] = attempt;
+            self.attempts[of] = attempt.max(self.attempts[of]);
             let action = warrant.action();
             let overtaken = self.port.may_show().any(|cloud| cloud.is_reached_by(action));
             self.send(&Sent { action, by: of, number, ticked: false, overtaken }, net)

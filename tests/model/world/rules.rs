@@ -56,7 +56,7 @@ fn owned_by_another(world: &World, of: Which, object: &Object) -> bool {
 
 /// What speaks against sending a call now. What another object has sent does not: it was asked, too.
 pub fn against_sending(world: &mut World, replica: usize, of: Which) -> Option<&'static str> {
-    if world.newest_attempt(replica, of) <= world.attempts[of] {
+    if world.newest_attempt(replica, of) == world.attempts[of] {
         return Some("two calls on one record");
     }
     let is_awaited = world.sent.iter().any(|call| call.by == of && !call.overtaken);

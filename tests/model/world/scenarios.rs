@@ -124,7 +124,7 @@ pub const REPLICAS: Scenario = Scenario {
     name: "replicas",
     policies: &[TerminateAndDestroy],
     replicas: 2,
-    deep: &[left(0, 0, 0), left(2, 1, 0).events(20)],
+    deep: &[left(0, 0, 0).events(50), left(2, 1, 0).events(20)],
     ..FAULTS
 };
 

@@ -167,7 +167,10 @@ impl Situation {
             call_known_since: self.call_known.map(|known| match &self.sighting {
                 Some(Sighting { age, after_call: Some(after_call), .. }) => NOW - ticks(age + after_call),
                 // Read before, though perhaps within the same tick.
-                Some(_) | None => NOW - ticks(known) + Duration::from_millis(1),
+                Some(Sighting { age, after_call: None, .. }) => {
+                    NOW - ticks(known.min(*age)) + Duration::from_millis(1)
+                }
+                None => NOW - ticks(known),
             }),
         }
     }

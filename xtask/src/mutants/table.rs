@@ -24,7 +24,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a second call while the record of one is pending",
         file: RECORD,
-        search: "_ if call.landed => Standing::Free,",
+        search: "_ if call.landed && reading.at >= known => Standing::Free,",
         replacement: "_ if call.landed || call.outcome == (CallOutcome::Pending {}) => Standing::Free,",
     },
     Mutant {
