@@ -161,6 +161,8 @@ pub enum Standing {
     Accepted,
     AcceptedGivenUp,
     Landed,
+    /// By the word of another process: this one has read the port only before it knew of the call.
+    LandedUnread,
     Refused,
     RefusedLongAgo,
     Throttled,
@@ -274,6 +276,7 @@ const RECORDS: &[Record] = &{
         S::Accepted,
         S::AcceptedGivenUp,
         S::Landed,
+        S::LandedUnread,
         S::Refused,
         S::RefusedLongAgo,
         S::Throttled,
@@ -281,7 +284,7 @@ const RECORDS: &[Record] = &{
         S::NotSent,
         S::NotSentLongAgo,
     ];
-    let mut all = [Record::None; 29];
+    let mut all = [Record::None; 31];
     let mut at = 0;
     while at < standings.len() {
         all[2 * at] = Record::Of(TerminatePort, standings[at]);
@@ -365,6 +368,7 @@ const SHORT: [Space; 2] = [
             Record::Of(TerminatePort, S::Accepted),
             Record::Of(TerminatePort, S::RefusedLongAgo),
             Record::Of(DestroyPort, S::NotSent),
+            Record::Of(TerminatePort, S::LandedUnread),
         ],
         consent_required: &[false, true],
         crd: &[Crd::Stays, Crd::Terminating],

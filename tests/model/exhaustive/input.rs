@@ -103,7 +103,7 @@ fn release(case: &Case) -> Release {
             requested_time: Time(wall()),
             port_status_before: String::new(),
             credential: facts::fingerprint(KEY),
-            landed: standing == Standing::Landed,
+            landed: matches!(standing, Standing::Landed | Standing::LandedUnread),
             outcome: outcome(standing),
         }),
     };
@@ -124,7 +124,7 @@ fn outcome(standing: Standing) -> CallOutcome {
         Standing::Unclear | Standing::UnclearSettled => {
             CallOutcome::Unclear { why: "it was reset".to_owned() }
         }
-        Standing::Accepted | Standing::AcceptedGivenUp | Standing::Landed => {
+        Standing::Accepted | Standing::AcceptedGivenUp | Standing::Landed | Standing::LandedUnread => {
             CallOutcome::Accepted { request_id: None }
         }
         Standing::Refused | Standing::RefusedLongAgo => refused("OPERATION_DENIED"),
@@ -164,6 +164,7 @@ fn call_known_since(case: &Case) -> Option<Monotonic> {
         Standing::Accepted => read_at - seconds(599),
         Standing::AcceptedGivenUp => read_at - seconds(600),
         Standing::Landed => read_at,
+        Standing::LandedUnread => read_at + seconds(1),
         Standing::Refused | Standing::Throttled | Standing::NotSent => NOW - seconds(29),
         Standing::RefusedLongAgo | Standing::ThrottledLongAgo | Standing::NotSentLongAgo => {
             read_at.min(NOW - seconds(30))

@@ -144,7 +144,7 @@ fn has_adopted_another(case: &Case) -> bool {
 /// The port is seen to have followed a TerminatePort.
 fn has_landed(case: &Case) -> bool {
     match case.record {
-        Record::None | Record::Of(_, Standing::New) => false,
+        Record::None | Record::Of(_, Standing::New | Standing::LandedUnread) => false,
         Record::Of(_, Standing::Landed) => true,
         Record::Of(TerminatePort, standing) => {
             let recent = matches!(standing, Standing::Refused | Standing::Throttled | Standing::NotSent);
@@ -157,8 +157,10 @@ fn has_landed(case: &Case) -> bool {
 
 fn is_under_way(case: &Case) -> bool {
     let Record::Of(_, standing) = case.record else { return false };
-    let awaited =
-        matches!(standing, Standing::New | Standing::Pending | Standing::Unclear | Standing::Accepted);
+    let awaited = matches!(
+        standing,
+        Standing::New | Standing::Pending | Standing::Unclear | Standing::Accepted | Standing::LandedUnread
+    );
     awaited && !has_landed(case)
 }
 
@@ -199,6 +201,7 @@ fn has_sent_a_destroy(case: &Case) -> bool {
                 | Standing::Accepted
                 | Standing::AcceptedGivenUp
                 | Standing::Landed
+                | Standing::LandedUnread
         ),
     }
 }

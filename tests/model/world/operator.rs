@@ -61,8 +61,8 @@ impl View {
     }
 
     /// A reading that is too old to rest on counts only for the run that the next may lengthen: each reading wakes its
-    /// object at once, so what it says was noted long ago. How old a record is counts until its call
-    /// is seen to have landed; then only whether the reading is older.
+    /// object at once, so what it says was noted long ago. How old a record is counts until its call is
+    /// seen to have landed; then it counts only whether the reading is older.
     pub fn forget_what_no_longer_counts(&mut self, is_called: bool) {
         self.sighting.take_if(|it| {
             let begins_no_run = it.seen.as_ref().is_some_and(|(status, _)| *status != PortStatus::Running);
@@ -206,11 +206,11 @@ impl World {
         let Some(view) = self.view(replica, of) else { return };
         let Step::Recorded { warrant, number, in_time } = view.step.clone() else { return };
         let outcome = if in_time && *warrant.credential() == key && net != Net::NotSent {
-            let breach = rules::against_sending(self, replica, of);
+            let action = warrant.action();
+            let breach = rules::against_sending(self, replica, of, action);
             self.broken = self.broken.or(breach);
             let attempt = self.newest_attempt(replica, of);
             self.attempts[of] = attempt.max(self.attempts[of]);
-            let action = warrant.action();
             let overtaken = self.port.may_show().any(|cloud| cloud.is_reached_by(action));
             self.send(&Sent { action, by: of, number, ticked: false, overtaken }, net)
         } else {

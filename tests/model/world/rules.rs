@@ -54,13 +54,20 @@ fn owned_by_another(world: &World, of: Which, object: &Object) -> bool {
         .is_some_and(|other| !other.deleted && number(other).is_some() && number(other) == number(object))
 }
 
-/// What speaks against sending a call now. What another object has sent does not: it was asked, too.
-pub fn against_sending(world: &mut World, replica: usize, of: Which) -> Option<&'static str> {
+/// What speaks against sending a call now. What another object has sent does not: it was asked, too. Nor does anything where
+/// the port is where the call leads already: then it changes nothing.
+pub fn against_sending(
+    world: &mut World,
+    replica: usize,
+    of: Which,
+    action: CallAction,
+) -> Option<&'static str> {
     if world.newest_attempt(replica, of) == world.attempts[of] {
         return Some("two calls on one record");
     }
     let is_awaited = world.sent.iter().any(|call| call.by == of && !call.overtaken);
-    is_awaited.then_some("a call while another may still be carried out")
+    (is_awaited && !world.port.now.is_reached_by(action))
+        .then_some("a call while another may still be carried out")
 }
 
 /// What speaks against taking the finalizer off, which the API server is about to do.

@@ -113,18 +113,18 @@ pub const PEOPLE: Scenario = Scenario {
         Act::Recreate,
         Act::DeleteManyMore,
     ],
-    short: &[left(0, 0, 1), left(0, 0, 2).events(12)],
+    short: &[left(0, 0, 1), left(0, 0, 2).events(14)],
     deep: &[left(1, 1, 3), left(2, 1, 1)],
     ..FAULTS
 };
 
 /// Two processes that both believe to lead.
 pub const REPLICAS: Scenario = Scenario {
-    short: &[left(1, 0, 0).events(13)],
     name: "replicas",
-    policies: &[TerminateAndDestroy],
+    policies: &[Destroy, TerminateAndDestroy],
     replicas: 2,
-    deep: &[left(0, 0, 0).events(50), left(2, 1, 0).events(20)],
+    short: &[left(1, 0, 0).events(13)],
+    deep: &[left(1, 0, 0), left(2, 1, 0).events(20)],
     ..FAULTS
 };
 
@@ -134,7 +134,7 @@ pub const LIVES: Scenario = Scenario {
     policies: &[Destroy, TerminateAndDestroy],
     deleted: false,
     acts: &[Act::Delete(0), Act::MoveToBin, Act::Restore, Act::Destroy],
-    short: &[left(0, 1, 2).events(14)],
+    short: &[left(0, 1, 2)],
     deep: &[left(2, 1, 3)],
     ..FAULTS
 };
@@ -150,7 +150,7 @@ pub const KEYS: Scenario = Scenario {
         Act::ReplaceKey(0, Key::CopyOfFirst),
         Act::Destroy,
     ],
-    short: &[left(0, 0, 2).events(14)],
+    short: &[left(0, 0, 2)],
     deep: &[left(1, 1, 3)],
     ..FAULTS
 };
@@ -171,7 +171,7 @@ pub const CLAIMS: Scenario = Scenario {
 pub const KEPT: Scenario = Scenario {
     name: "kept",
     other: Some((Key::First, false)),
-    short: &[left(0, 0, 1).events(16)],
+    short: &[left(0, 0, 1)],
     deep: &[left(1, 1, 2)],
     ..CLAIMS
 };

@@ -28,6 +28,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "_ if call.landed || call.outcome == (CallOutcome::Pending {}) => Standing::Free,",
     },
     Mutant {
+        name: "what was read before a call that has landed since counts",
+        file: RECORD,
+        search: "_ if call.landed && reading.at >= known => Standing::Free,",
+        replacement: "_ if call.landed => Standing::Free,",
+    },
+    Mutant {
         name: "an accepted call is not awaited",
         file: RECORD,
         search: "let given_up = known + input.timing.land;",
