@@ -5,7 +5,7 @@
 
 use super::memory::{Identity, identity, remember};
 use super::proof::{self, Proof};
-use super::record::{self, Blocked, CallFailure, Standing, standing};
+use super::record::{self, CallFailure, Standing, Until, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
 use super::{Attachments, CredentialState, Input, Plan, claims, gates, memory, upkeep};
@@ -283,15 +283,15 @@ fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo
     )
 }
 
-fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
+fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
     let id = &input.object.spec.port_id;
     let name = call.action.as_str();
     let follows = match call.action {
         CallAction::TerminatePort => Reason::Terminating,
         CallAction::DestroyPort => Reason::Destroying,
     };
-    match blocked {
-        Blocked::UntilSettled(at) => Verdict::wait(
+    match until {
+        Until::Settled(at) => Verdict::wait(
             Reason::Confirming,
             format!(
                 "{name} for port {id} was recorded, and its answer is not known; the port is watched until it is clear \
@@ -300,13 +300,13 @@ fn awaiting_call(input: &Input<'_>, call: &Call, blocked: Blocked) -> Verdict {
             Cadence::Release,
         )
         .fresh_after(at),
-        Blocked::UntilLanded(at) => Verdict::wait(
+        Until::Landed(at) => Verdict::wait(
             follows,
             format!("Zenlayer accepted {name} for port {id}; it has not begun yet."),
             Cadence::Release,
         )
         .fresh_after(at),
-        Blocked::UntilRead(at) => Verdict::wait(
+        Until::Read(at) => Verdict::wait(
             follows,
             format!("{name} for port {id} has begun, and the port is read again."),
             Cadence::Release,

@@ -15,7 +15,7 @@ pub(super) enum Standing<'a> {
     /// Nothing stands in the way.
     Free,
     /// The call may still be carried out, or its effect is still awaited.
-    Blocks(&'a Call, Blocked),
+    Blocks(&'a Call, Until),
     /// It changed nothing, and the pause after that ends then.
     Failed { call: &'a Call, failure: CallFailure<'a>, until: Monotonic },
 }
@@ -28,13 +28,13 @@ pub(super) enum CallFailure<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blocked {
+pub(super) enum Until {
     /// Carried out, as another reading has shown: one sent then or later tells what became of the port.
-    UntilRead(Monotonic),
+    Read(Monotonic),
     /// Not known to be carried out or not: a reading sent then or later tells.
-    UntilSettled(Monotonic),
+    Settled(Monotonic),
     /// Accepted, not seen to land yet; given up then.
-    UntilLanded(Monotonic),
+    Landed(Monotonic),
 }
 
 pub(super) fn standing<'a>(
@@ -49,13 +49,13 @@ pub(super) fn standing<'a>(
     match &call.outcome {
         // A reading from before the call still shows the port as the call found it.
         _ if call.landed && reading.at >= known => Standing::Free,
-        _ if call.landed => Standing::Blocks(call, Blocked::UntilRead(known)),
+        _ if call.landed => Standing::Blocks(call, Until::Read(known)),
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => {
             let settled = known + input.timing.settle;
             if reading.at >= settled {
                 Standing::Free
             } else {
-                Standing::Blocks(call, Blocked::UntilSettled(settled))
+                Standing::Blocks(call, Until::Settled(settled))
             }
         }
         CallOutcome::Accepted { .. } => {
@@ -63,7 +63,7 @@ pub(super) fn standing<'a>(
             if reading.at >= given_up {
                 Standing::Free
             } else {
-                Standing::Blocks(call, Blocked::UntilLanded(given_up))
+                Standing::Blocks(call, Until::Landed(given_up))
             }
         }
         CallOutcome::Refused { code, .. } => {
