@@ -83,6 +83,16 @@ fn a_credential_that_only_reads_shows_and_proves_what_it_sees_and_calls_nothing_
     Scenario::deleting(Destroy).only_reads().protected().seen(Recycled).waits(Reason::DeletionProtected);
 }
 
+#[test]
+fn nothing_is_called_by_one_key_on_what_another_has_read() {
+    let by_another = |state| {
+        let seen = Scenario::deleting(TerminateAndDestroy).seen(state);
+        seen.evidence(|it| it.by = key(OTHER_KEY))
+    };
+    by_another(Running).asks_for_a_reading();
+    by_another(Recycled).asks_for_a_reading();
+}
+
 // 4
 
 #[test]
