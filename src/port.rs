@@ -4,17 +4,19 @@
 //! schema grows without a version bump (`zenlayer-api.md` §3.1).
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-/// Zenlayer's id of a port (`portId`), as given: 1–64 of `[A-Za-z0-9_-]` once the API server has validated it.
+/// Zenlayer's id of a port (`portId`), as given: 1–64 of `[A-Za-z0-9_-]` once the API server has validated it. Clones share
+/// it, as several indexes hold that of every port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, serde::Serialize)]
 #[serde(transparent)]
-pub struct PortId(String);
+pub struct PortId(Arc<str>);
 
 impl PortId {
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
 

@@ -1,4 +1,5 @@
-//! What this process remembers of each object, by uid: when it first saw what, on its own monotonic clock.
+//! What this process remembers of objects, by uid: when it first saw what, on its own monotonic clock. Of most there is
+//! nothing to remember.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -27,11 +28,15 @@ pub(super) struct KnownSince {
 impl Memory {
     /// Takes in what is new on `object`.
     pub(super) fn note(&self, object: &ZenlayerPort, now: Monotonic) -> KnownSince {
+        let call = object.release().and_then(|release| release.call.as_ref());
+        if !object.is_terminating() && call.is_none() {
+            return KnownSince::default();
+        }
         self.with(object, |remembered| {
             if object.is_terminating() {
                 remembered.deletion_known_since.get_or_insert(now);
             }
-            if let Some(call) = object.release().and_then(|release| release.call.as_ref())
+            if let Some(call) = call
                 && remembered.call.is_none_or(|(attempt, _)| attempt != call.attempt)
             {
                 remembered.call = Some((call.attempt, now));
@@ -54,7 +59,11 @@ impl Memory {
     }
 
     pub(super) fn succeeded(&self, object: &ZenlayerPort) {
-        self.with(object, |remembered| remembered.failures = 0);
+        if let Some(uid) = &object.metadata.uid
+            && let Some(remembered) = self.lock().get_mut(uid)
+        {
+            remembered.failures = 0;
+        }
     }
 
     pub(super) fn forget(&self, uid: &str) {

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use kube::runtime::reflector::Lookup;
-
 use super::credentials::{Assigned, Source};
-use super::shared::Shared;
+use super::shared::{Shared, reference};
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
 use crate::decision::CredentialState;
@@ -59,7 +57,7 @@ impl Observed {
         object: &ZenlayerPort,
         shared: &Shared,
     ) -> Self {
-        shared.probes.forget(&object.to_object_ref(()));
+        shared.probes.forget(&reference(object));
         Self::read(account, holds, object, shared)
     }
 
@@ -74,12 +72,12 @@ impl Observed {
             None => CredentialState::Usable(fingerprint),
             Some(why) => CredentialState::ReadOnly { fingerprint, why },
         };
-        let evidence = shared.mirror.observe(object.to_object_ref(()), &account, &object.spec.port_id);
+        let evidence = shared.mirror.observe(reference(object), &account, &object.spec.port_id);
         Self { account: Some(account), credential, evidence: Some(evidence) }
     }
 
     fn nothing(object: &ZenlayerPort, why: String, shared: &Shared) -> Self {
-        shared.probes.forget(&object.to_object_ref(()));
+        shared.probes.forget(&reference(object));
         Self { account: None, credential: CredentialState::Unavailable(why), evidence: None }
     }
 
@@ -99,7 +97,7 @@ enum Probe {
 }
 
 fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe {
-    let reference = object.to_object_ref(());
+    let reference = reference(object);
     let id = &object.spec.port_id;
     let Evidence { good, failure, waiting_since, .. } = shared.probes.observe(reference.clone(), new, id);
     // Nobody is in a hurry for the second answer: the first says which account it is.

@@ -8,12 +8,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use kube::Api;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::reflector::Lookup;
 
 use super::execute::{self, Done};
 use super::memory::KnownSince;
 use super::observe::Observed;
-use super::shared::Shared;
+use super::shared::{Shared, reference};
 use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
 use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan};
@@ -118,7 +117,7 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
         match execute::execute(&api, &object, plan, permit.take(), shared).await? {
             Done::Settled => return Ok(requeue(deadline)),
             Done::Gone => {
-                shared.mirror.forget(&object.to_object_ref(()));
+                shared.mirror.forget(&reference(object.as_ref()));
                 return Ok(Requeue::await_change());
             }
             Done::Conflict => {
@@ -213,7 +212,7 @@ async fn attachments(
 }
 
 pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
-    let reference = object.to_object_ref(());
+    let reference = reference(object);
     if let Some(want) = plan.want {
         shared.mirror.want(&reference, want);
     } else {

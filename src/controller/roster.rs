@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kube::runtime::reflector::{Lookup, ObjectRef};
-
+use super::shared::{Reference, reference};
 use crate::api::ZenlayerPort;
 use crate::port::PortId;
-
-type Reference = ObjectRef<ZenlayerPort>;
 
 #[derive(Debug, Default)]
 pub(super) struct Roster(Mutex<Entries>);
@@ -39,7 +36,7 @@ pub(super) struct Change {
 impl Roster {
     /// An object is there. One of the same name with another uid is gone then.
     pub(super) fn put(&self, object: &ZenlayerPort) -> Change {
-        let reference = object.to_object_ref(());
+        let reference = reference(object);
         let entry =
             Entry { port: object.spec.port_id.clone(), uid: object.metadata.uid.clone().unwrap_or_default() };
         let mut entries = self.lock();
@@ -66,7 +63,7 @@ impl Roster {
 
     /// Other objects with the port of `object`.
     pub(super) fn others(&self, object: &ZenlayerPort) -> Vec<Reference> {
-        let own = object.to_object_ref(());
+        let own = reference(object);
         let mut others = self.lock().of_port(&object.spec.port_id);
         others.retain(|reference| *reference != own);
         others
@@ -129,14 +126,10 @@ mod tests {
             roster.put(object);
         }
         let references =
-            |objects: &[&ZenlayerPort]| objects.iter().map(|o| o.to_object_ref(())).collect::<Vec<_>>();
+            |objects: &[&ZenlayerPort]| objects.iter().map(|&object| reference(object)).collect::<Vec<_>>();
         assert_eq!(roster.others(&a), references(&[&b]));
         assert_eq!(roster.others(&c), references(&[]));
-        assert_eq!(
-            roster.remove(&b.to_object_ref(())).others,
-            references(&[&a]),
-            "the one that stays is told"
-        );
+        assert_eq!(roster.remove(&reference(&b)).others, references(&[&a]), "the one that stays is told");
         assert_eq!(roster.others(&a), references(&[]));
     }
 

@@ -259,7 +259,7 @@ impl Watched {
         let objects = streams::objects(client, namespace, writer, Arc::clone(shared), readiness.clone());
         Controller::for_stream(objects, store)
             .with_config(Config::default().concurrency(CONCURRENCY))
-            .reconcile_on(wakes)
+            .reconcile_on(wakes.map(|reference| reference.as_ref().clone()))
             .graceful_shutdown_on(shutdown.clone().cancelled_owned())
             .run(guarded, error_policy, Arc::clone(shared))
             .for_each(|result| {

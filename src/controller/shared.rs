@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
+use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::attachments::AttachmentReader;
@@ -24,7 +25,17 @@ use crate::server::Metrics;
 use crate::wakes::WakeSender;
 use crate::zenlayer::Client;
 
-pub(super) type Reference = ObjectRef<ZenlayerPort>;
+/// Names an object. Shared by all who keep it, as there are thousands and each is kept for as long as its object is there.
+pub(super) type Reference = Arc<ObjectRef<ZenlayerPort>>;
+
+/// Namespace and name alone; what else kube's references may carry takes memory, and tells none apart.
+pub(super) fn reference(object: &impl ResourceExt) -> Reference {
+    let reference = ObjectRef::new(&object.name_any());
+    Arc::new(match object.namespace() {
+        Some(namespace) => reference.within(&namespace),
+        None => reference,
+    })
+}
 
 pub(super) struct Shared {
     pub(super) kubernetes: kube::Client,
@@ -121,7 +132,7 @@ impl Shared {
         let users = objects
             .iter()
             .filter(|object| self.credentials.source(object).is_ok_and(|source| sources.contains(&source)));
-        self.wakes.wake(users.map(|object| ObjectRef::from_obj(object.as_ref())));
+        self.wakes.wake(users.map(|object| reference(object.as_ref())));
     }
 
     /// The sources that objects use, each with its objects.

@@ -7,21 +7,24 @@ use futures::{Stream, StreamExt, future, stream};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher as watch};
+use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client};
 
 use super::invalid;
 use super::roster::Change;
-use super::shared::{Reference, Shared};
+use super::shared::{Reference, Shared, reference};
 use crate::api::ZenlayerPort;
 use crate::server::Readiness;
 
 /// The server ends a watch after this many seconds, well before load balancers that cut idle connections do.
 const WATCH_TIMEOUT_SECONDS: u32 = 220;
 
-/// The objects of `namespace` (none: of all) whose spec, finalizers or annotations changed. Errors are logged, counted and
-/// retried here, and never reach the controller; nor do objects that cannot be parsed, each of which would end a typed
-/// watch of them all.
+/// Objects in a page of a list. While it is parsed, a page takes many times the memory that is kept of it.
+const PAGE_SIZE: u32 = 100;
+
+/// The objects of `namespace` (none: of all) to be looked at, as something changed that a decision rests on. Errors are
+/// logged, counted and retried here, and never reach the controller; nor do objects that cannot be parsed, each of which
+/// would end a typed watch of them all.
 pub(super) fn objects(
     client: Client,
     namespace: Option<String>,
@@ -38,24 +41,30 @@ pub(super) fn objects(
         Intake { writer, shared, namespace, relisted: HashSet::new(), readiness: Some(readiness) };
     let relist = intake.shared.timing.relist;
     let anew = move || {
-        let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+        let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS).page_size(PAGE_SIZE);
         watch(api.clone(), config).default_backoff().take_until(tokio::time::sleep(relist))
     };
-    let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
-    stream::repeat_with(anew)
-        .flatten()
-        .filter_map(move |event| {
-            let object = match event {
-                Ok(event) => intake.take_in(event),
-                Err(error) => {
-                    intake.shared.metrics.watch_errors.inc();
-                    tracing::warn!(%error, "watching ZenlayerPorts failed; it is tried again");
-                    None
-                }
-            };
-            future::ready(object.map(Ok))
-        })
-        .predicate_filter(changed, PredicateConfig::default())
+    stream::repeat_with(anew).flatten().filter_map(move |event| {
+        let object = match event {
+            Ok(event) => intake.take_in(event),
+            Err(error) => {
+                intake.shared.metrics.watch_errors.inc();
+                tracing::warn!(%error, "watching ZenlayerPorts failed; it is tried again");
+                None
+            }
+        };
+        future::ready(object.map(Ok))
+    })
+}
+
+/// Whether something else is asked of the operator than before; the status is its own.
+fn is_asked_anew(before: &ZenlayerPort, now: &ZenlayerPort) -> bool {
+    let (before, now) = (&before.metadata, &now.metadata);
+    before.uid != now.uid
+        || before.generation != now.generation
+        || before.deletion_timestamp != now.deletion_timestamp
+        || before.finalizers != now.finalizers
+        || before.annotations != now.annotations
 }
 
 /// What no decision reads takes no memory.
@@ -79,7 +88,7 @@ struct Intake {
 }
 
 impl Intake {
-    /// Returns the object that the event is about, if there is one that the controller can look at.
+    /// Returns the object that the event is about, if the controller can and should look at it.
     fn take_in(&mut self, event: Event<DynamicObject>) -> Option<ZenlayerPort> {
         match event {
             Event::Init => {
@@ -91,7 +100,13 @@ impl Intake {
             }
             Event::InitApply(object) => {
                 self.relisted.insert(reference(&object));
-                if self.is_first_list() { self.put(object, Event::InitApply) } else { self.put_again(object) }
+                if self.is_first_list() {
+                    self.put(object, Event::InitApply)
+                } else {
+                    // One by one, as changes: kube's store would hold all objects twice meanwhile. And whatever differs
+                    // counts: a restored etcd brings back an older status, too.
+                    self.apply(object, |before, now| before != now)
+                }
             }
             Event::InitDone => {
                 if self.is_first_list() {
@@ -100,7 +115,7 @@ impl Intake {
                 self.end_list();
                 None
             }
-            Event::Apply(object) => self.apply(object),
+            Event::Apply(object) => self.apply(object, is_asked_anew),
             Event::Delete(object) => {
                 self.remove(&reference(&object));
                 None
@@ -112,24 +127,17 @@ impl Intake {
         self.readiness.is_some()
     }
 
-    fn apply(&mut self, object: DynamicObject) -> Option<ZenlayerPort> {
-        let reference = reference(&object);
-        let object = self.put(object, Event::Apply);
-        self.release_parsed(&reference);
-        object
-    }
-
-    /// Takes in an object of a later list. One by one, as changes: kube's store would hold all objects twice meanwhile.
-    fn put_again(&mut self, object: DynamicObject) -> Option<ZenlayerPort> {
+    /// Takes in the object as it is now, and returns it if it is new or `changed` from what is known.
+    fn apply(
+        &mut self,
+        object: DynamicObject,
+        changed: fn(&ZenlayerPort, &ZenlayerPort) -> bool,
+    ) -> Option<ZenlayerPort> {
         let reference = reference(&object);
         let before = self.writer.as_reader().get(&reference);
-        let object = self.apply(object)?;
-        if before.is_some_and(|before| *before == object) {
-            return None;
-        }
-        // One that a restored etcd has brought back may be no change to the filter.
-        self.shared.wakes.wake([reference]);
-        Some(object)
+        let object = self.put(object, Event::Apply);
+        self.release_parsed(&reference);
+        object.filter(|now| before.is_none_or(|before| changed(&before, now)))
     }
 
     fn put(
@@ -175,7 +183,6 @@ impl Intake {
     /// Once it is in the store, and not before: others must not miss it meanwhile.
     fn release_parsed(&self, reference: &Reference) {
         if self.writer.as_reader().get(reference).is_some() && self.shared.invalids.release(reference) {
-            // What was corrected may be nothing that the filter of changes looks at.
             self.shared.wakes.wake([reference.clone()]);
         }
     }
@@ -198,14 +205,5 @@ impl Intake {
             self.shared.forget(&reference, &entry.uid);
         }
         self.shared.wakes.wake(change.others);
-    }
-}
-
-fn reference(object: &DynamicObject) -> Reference {
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let reference = Reference::new(name);
-    match &object.metadata.namespace {
-        Some(namespace) => reference.within(namespace),
-        None => reference,
     }
 }

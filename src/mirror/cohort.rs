@@ -31,7 +31,8 @@ pub(super) struct Cohort<K> {
     settings: MirrorSettings,
     grid: Grid,
     by: Fingerprint,
-    ports: HashMap<PortId, Watched<K>>,
+    /// Boxed, as a table has up to twice the room that it needs.
+    ports: HashMap<PortId, Box<Watched<K>>>,
     agenda: Agenda,
     /// Parts of chunks that were refused, to be read again.
     parts: Vec<Chunk>,
@@ -77,7 +78,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
         let watched = self.ports.entry(port.clone()).or_insert_with(|| {
             // A port that joins an account during its backoff is not read before its end, and the reason is known.
             let backoff = self.backoff.as_ref().filter(|backoff| now < backoff.until);
-            Watched::new(backoff.map(|backoff| backoff.failure.clone()))
+            Box::new(Watched::new(backoff.map(|backoff| backoff.failure.clone())))
         });
         let evidence = watched.observe(waiter, &self.by, &self.settings, self.grid, now);
         self.plan(port, now);
@@ -98,7 +99,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
             self.plan(port, now);
             return;
         }
-        if let Some(Watched { next: Next::Planned(slot), .. }) = self.ports.remove(port) {
+        if let Some(Next::Planned(slot)) = self.ports.remove(port).map(|watched| watched.next) {
             self.agenda.remove(slot, port);
         }
         for part in &mut self.parts {

@@ -92,7 +92,7 @@ impl Baseline {
         let client = Arc::new(client(bench.cloud.url(), &key, layout.rate)?);
         let (from_ms, began) = (bench.cloud.now_ms(), Instant::now());
         let loops = ids.iter().map(|id| {
-            let task = tokio::spawn(reconcile(name, Arc::clone(&client), PortId::new(id)));
+            let task = tokio::spawn(reconcile(name, Arc::clone(&client), PortId::new(id.as_str())));
             async move { anyhow::Ok((id.as_str(), task.await?)) }
         });
         let gone: HashMap<&str, Instant> = try_join_all(loops).await?.into_iter().collect();

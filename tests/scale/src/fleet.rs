@@ -105,7 +105,7 @@ impl Fleet {
         let began = Instant::now();
         let creations = self.ports.iter().enumerate().map(|(number, id)| async move {
             let spec = ZenlayerPortSpec {
-                port_id: PortId::new(id),
+                port_id: PortId::new(id.as_str()),
                 deletion_policy: DeletionPolicy::Destroy,
                 deletion_protection: false,
                 credentials_ref: Some(CredentialsRef { name: SECRET.to_owned() }),
