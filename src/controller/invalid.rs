@@ -105,12 +105,11 @@ impl Invalids {
         self.wake.wake([reference]);
     }
 
-    /// The object can be parsed now, or is gone; returns whether it was held.
-    pub(super) fn release(&self, reference: &Reference) -> bool {
+    /// The object can be parsed now, or is gone.
+    pub(super) fn release(&self, reference: &Reference) {
         let mut held = self.lock();
-        let was_held = held.remove(reference).is_some();
+        held.remove(reference);
         self.count.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
-        was_held
     }
 
     /// What could be understood of one.

@@ -182,8 +182,8 @@ impl Intake {
 
     /// Once it is in the store, and not before: others must not miss it meanwhile.
     fn release_parsed(&self, reference: &Reference) {
-        if self.writer.as_reader().get(reference).is_some() && self.shared.invalids.release(reference) {
-            self.shared.wakes.wake([reference.clone()]);
+        if self.writer.as_reader().get(reference).is_some() {
+            self.shared.invalids.release(reference);
         }
     }
 
