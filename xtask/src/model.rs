@@ -11,8 +11,8 @@ use crate::{cargo, root};
 
 /// Check the decision on all of its inputs and under all schedules of faults, and print how many there were.
 ///
-/// `cargo test --test model` does the same within bounds that end in seconds. Takes about a quarter of an hour on two
-/// cores, and what a release build takes.
+/// `cargo test --test model` does the same within bounds that end in seconds. Takes about five minutes on two cores, and
+/// what a release build takes.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Walk only the scenarios whose tests' names contain this, such as `faults` or `keys`.
