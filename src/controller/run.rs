@@ -32,8 +32,8 @@ use crate::server::{self, Metrics, Readiness};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
 
-/// Passes under way at a time.
-const CONCURRENCY: u16 = 16;
+/// Passes under way at a time: several credentials' calls that are answered slowly, and the work of all others.
+const CONCURRENCY: u16 = 64;
 
 /// How long a shutdown waits for passes under way: long enough for a call that was sent to return, and shorter than the
 /// chart's `terminationGracePeriodSeconds`.

@@ -3,10 +3,10 @@
 //! The limit of the API is not published (`zenlayer-api.md` §2.6), so it is found: a token bucket halves its
 //! rate when told to slow down, and recovers within a minute.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use super::answer::Pushback;
@@ -23,11 +23,17 @@ pub enum Priority {
     Upkeep,
 }
 
-/// The right to send one request. A change asks for it before its write-ahead record is made, so that the
-/// call leaves right after the record.
+/// Changes that one credential may have under way. One that is answered slowly must leave others room to work.
+const MAX_CHANGES: usize = 16;
+
+/// The right to send one request, held until its answer is there. A change asks for it before its write-ahead record is
+/// made, so that the call leaves right after the record.
 #[must_use = "a permit that is not used is a request not sent"]
 #[derive(Debug)]
-pub struct Permit(());
+pub struct Permit {
+    /// Of a change: one of [`MAX_CHANGES`].
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 /// The limiter of one credential. Its queues are as long as there are callers waiting.
 #[derive(Debug)]
@@ -37,6 +43,7 @@ pub(super) struct Limiter {
     first: [tokio::sync::Mutex<()>; 3],
     /// Someone has got a permit, or given up.
     moved: Notify,
+    changes: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -60,12 +67,17 @@ impl Limiter {
             state: Mutex::new(State { bucket: Bucket::new(rate, Instant::now()), queue: Queue::default() }),
             first: Default::default(),
             moved: Notify::new(),
+            changes: Arc::new(Semaphore::new(MAX_CHANGES)),
         }
     }
 
     /// Waits for a permit; those of one priority get theirs in the order they came. Dropping the future
     /// leaves the queue.
     pub(super) async fn acquire(&self, priority: Priority) -> Permit {
+        let place = match priority {
+            Priority::Change => Arc::clone(&self.changes).acquire_owned().await.ok(),
+            Priority::Release | Priority::Upkeep => None,
+        };
         let _waiting = Waiting::new(self, priority);
         let _first = self.first[priority as usize].lock().await;
         loop {
@@ -73,7 +85,7 @@ impl Limiter {
             // Apart from the match, which would hold the lock while it waits.
             let turn = self.state().turn(priority, Instant::now());
             match turn {
-                Turn::Granted => return Permit(()),
+                Turn::Granted => return Permit { _place: place },
                 Turn::Behind => moved.await,
                 Turn::In(wait) => tokio::select! {
                     () = sleep(wait) => {}

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures::FutureExt;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 
@@ -171,4 +172,17 @@ proptest! {
             prop_assert!(tokens <= allowed + 1e-3, "{tokens} tokens where {allowed} are allowed");
         }
     }
+}
+
+#[tokio::test]
+async fn a_credential_that_is_answered_slowly_has_sixteen_changes_under_way_and_goes_on_reading() {
+    let limiter = Limiter::new(rate(100.0));
+    let mut under_way = Vec::new();
+    for _ in 0..MAX_CHANGES {
+        under_way.push(limiter.acquire(Priority::Change).await);
+    }
+    assert!(limiter.acquire(Priority::Change).now_or_never().is_none(), "one change too many");
+    assert!(limiter.acquire(Priority::Release).now_or_never().is_some(), "a reading waits for changes");
+    under_way.pop();
+    assert!(limiter.acquire(Priority::Change).now_or_never().is_some(), "an answer makes room");
 }
