@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{Reference, Shared};
+use super::reference::Reference;
+use super::shared::Shared;
 use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus};
 use crate::decision;
 use crate::port::PortId;

@@ -18,6 +18,7 @@ mod invalid;
 mod memory;
 mod observe;
 mod pass;
+mod reference;
 mod roster;
 mod run;
 mod shared;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::credentials::{Assigned, Source};
-use super::shared::{Shared, reference};
+use super::reference::reference;
+use super::shared::Shared;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
 use crate::decision::CredentialState;

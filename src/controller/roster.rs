@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::shared::{Reference, reference};
+use super::reference::{Reference, reference};
 use crate::api::ZenlayerPort;
 use crate::port::PortId;
 

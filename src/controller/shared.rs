@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
-use kube::ResourceExt;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 
 use super::attachments::AttachmentReader;
 use super::crd::Crd;
@@ -14,6 +13,7 @@ use super::deletions::Deletions;
 use super::events::Events;
 use super::invalid::Invalids;
 use super::memory::Memory;
+use super::reference::{Reference, reference};
 use super::roster::Roster;
 use crate::api::ZenlayerPort;
 use crate::clock::Clock;
@@ -24,18 +24,6 @@ use crate::mirror::Mirror;
 use crate::server::Metrics;
 use crate::wakes::WakeSender;
 use crate::zenlayer::Client;
-
-/// Names an object. Shared by all who keep it, as there are thousands and each is kept for as long as its object is there.
-pub(super) type Reference = Arc<ObjectRef<ZenlayerPort>>;
-
-/// Namespace and name alone; what else kube's references may carry takes memory, and tells none apart.
-pub(super) fn reference(object: &impl ResourceExt) -> Reference {
-    let reference = ObjectRef::new(&object.name_any());
-    Arc::new(match object.namespace() {
-        Some(namespace) => reference.within(&namespace),
-        None => reference,
-    })
-}
 
 pub(super) struct Shared {
     pub(super) kubernetes: kube::Client,

@@ -11,8 +11,9 @@ use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client};
 
 use super::invalid;
+use super::reference::{Reference, reference};
 use super::roster::Change;
-use super::shared::{Reference, Shared, reference};
+use super::shared::Shared;
 use crate::api::ZenlayerPort;
 use crate::server::Readiness;
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time;
 
 use crate::interrupt::Interrupt;
+use crate::operator::executable;
 use crate::{cargo, root};
 use table::MUTANTS;
 
@@ -166,7 +166,7 @@ impl Copy {
             .context("starting cargo")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the mutant does not compile:\n{said}");
-        Ok(String::from_utf8(output.stdout)?.lines().filter_map(test_binary).collect())
+        Ok(String::from_utf8(output.stdout)?.lines().filter_map(executable).collect())
     }
 
     async fn run(&self, binary: &Path, suite: &Suite) -> Result<Verdict> {
@@ -185,21 +185,6 @@ impl Copy {
         ensure!(!by.is_empty(), "{} ended with {}, and names no test", suite.title, output.status);
         Ok(Verdict::Killed { by })
     }
-}
-
-/// The name of a target and its binary, if this is cargo's message that tells of one.
-fn test_binary(message: &str) -> Option<(String, PathBuf)> {
-    #[derive(Deserialize)]
-    struct Artifact {
-        target: Target,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
-    let artifact: Artifact = serde_json::from_str(message).ok()?;
-    Some((artifact.target.name, artifact.executable?))
 }
 
 /// The tests that failed, as libtest lists them.

@@ -35,12 +35,13 @@ async fn build_binary(package: &str, profile: &[&str]) -> Result<PathBuf> {
         .context("starting cargo")?;
     ensure!(output.status.success(), "cargo could not build {package}; what it says stands above");
     let messages = String::from_utf8(output.stdout)?;
-    let mut found = messages.lines().filter_map(|message| executable(message, package));
-    found.next().with_context(|| format!("cargo has built no binary {package}"))
+    let mut built = messages.lines().filter_map(executable);
+    let found = built.find(|(name, _)| name == package).map(|(_, binary)| binary);
+    found.with_context(|| format!("cargo has built no binary {package}"))
 }
 
-/// The binary of this name, if this is cargo's message that tells of it.
-fn executable(message: &str, name: &str) -> Option<PathBuf> {
+/// The name of a target and its binary, if this is cargo's message that tells of one.
+pub(crate) fn executable(message: &str) -> Option<(String, PathBuf)> {
     #[derive(Deserialize)]
     struct Artifact {
         target: Target,
@@ -51,7 +52,7 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
         name: String,
     }
     let artifact: Artifact = serde_json::from_str(message).ok()?;
-    artifact.executable.filter(|_| artifact.target.name == name)
+    Some((artifact.target.name, artifact.executable?))
 }
 
 #[cfg(test)]
@@ -59,14 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_binary_is_found_among_the_messages_of_cargo() {
+    fn binaries_are_found_among_the_messages_of_cargo() {
         let library =
             r#"{"reason":"compiler-artifact","target":{"name":"zenlayer_port_operator"},"executable":null}"#;
         let other = r#"{"reason":"compiler-artifact","target":{"name":"build-script"},"executable":"/b"}"#;
         let binary =
             r#"{"reason":"compiler-artifact","target":{"name":"zenlayer-port-operator"},"executable":"/o"}"#;
         let end = r#"{"reason":"build-finished","success":true}"#;
-        let found = [library, other, binary, end].into_iter().filter_map(|message| executable(message, NAME));
-        assert_eq!(found.collect::<Vec<_>>(), [PathBuf::from("/o")]);
+        let found = [library, other, binary, end].into_iter().filter_map(executable);
+        let named = |name: &str, path: &str| (name.to_owned(), PathBuf::from(path));
+        assert_eq!(found.collect::<Vec<_>>(), [named("build-script", "/b"), named(NAME, "/o")]);
     }
 }
