@@ -1,20 +1,16 @@
 //! `cargo xtask bench`: what the operator costs, and the document that tells.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use scale_bench::document::{Document, body};
 use scale_bench::{Bench, Binaries, Findings, Machine, Scenario, quick};
-use tokio::process::Command;
 
 use crate::interrupt::Interrupt;
-use crate::{operator, root};
+use crate::{cargo, operator, root, stdout_of};
 
 /// Measure calls, latency, memory and processor time with up to 10,000 ports, and compare with the loops of other operators.
 ///
@@ -56,8 +52,8 @@ async fn measure(options: Options) -> Result<()> {
         .collect();
     let bench = Bench::start(binaries, Duration::from_secs(10)).await?;
     let told = if options.scenario.is_empty() {
-        let rustc = output("rustc", &["--version"]).await?;
-        Some((Machine::of(&bench, rustc).await?, decision().await?))
+        let rustc = stdout_of("rustc", &["--version"]).await?;
+        Some((Machine::of(&bench, rustc.trim().to_owned()).await?, decision().await?))
     } else {
         None
     };
@@ -93,22 +89,6 @@ fn write(document: &Document) -> Result<()> {
 /// What the benchmark of the decision alone prints.
 async fn decision() -> Result<String> {
     eprintln!("Measuring the decision …");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let printed = output(cargo, &["bench", "--package", operator::NAME, "--bench", "decide"]).await?;
-    Ok(printed)
-}
-
-async fn output(program: impl Into<OsString>, args: &[&str]) -> Result<String> {
-    let program = program.into();
-    let output = Command::new(&program)
-        .args(args)
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| format!("starting {}", program.display()))?;
-    ensure!(output.status.success(), "{} failed; what it says stands above", program.display());
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    let printed = stdout_of(cargo(), &["bench", "--package", operator::NAME, "--bench", "decide"]).await?;
+    Ok(printed.trim().to_owned())
 }

@@ -26,8 +26,12 @@ pub mod smoke;
 pub mod tool;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::process::Command;
 
 pub use generate::{Generated, generated, stale};
 
@@ -40,4 +44,21 @@ pub fn root() -> PathBuf {
 /// The cargo that runs this, else the one on `PATH`.
 pub(crate) fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
+/// What a program says on stdout, run in the folder of the workspace. Its stderr is shown.
+pub(crate) async fn stdout_of(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String> {
+    let program = program.as_ref();
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("starting {}", program.display()))?;
+    let line = format!("{} {}", program.display(), args.join(" "));
+    ensure!(output.status.success(), "`{line}` failed; what it says stands above");
+    Ok(String::from_utf8(output.stdout)?)
 }

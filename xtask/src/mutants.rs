@@ -17,7 +17,7 @@ use tokio::time;
 
 use crate::interrupt::Interrupt;
 use crate::operator::executable;
-use crate::{cargo, root};
+use crate::{cargo, root, stdout_of};
 use table::MUTANTS;
 
 const PACKAGE: &str = "zenlayer-port-operator";
@@ -113,15 +113,10 @@ struct Copy(TempDir);
 
 impl Copy {
     async fn new() -> Result<Self> {
-        let listed = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-            .current_dir(root())
-            .output()
-            .await
-            .context("starting git")?;
-        ensure!(listed.status.success(), "git ls-files ended with {}", listed.status);
+        let files = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let listed = stdout_of("git", &files).await?;
         let folder = tempfile::tempdir()?;
-        for file in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+        for file in listed.split_terminator('\0') {
             let (from, to) = (root().join(file), folder.path().join(file));
             // What is deleted and not committed yet is listed as well.
             if from.is_file() {

@@ -1,13 +1,11 @@
 //! The operator's binary, and others of the workspace.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use tokio::process::Command;
 
-use crate::{cargo, root};
+use crate::{cargo, stdout_of};
 
 /// The package, and its binary.
 pub const NAME: &str = "zenlayer-port-operator";
@@ -23,18 +21,9 @@ pub async fn build_release(package: &str) -> Result<PathBuf> {
 }
 
 async fn build_binary(package: &str, profile: &[&str]) -> Result<PathBuf> {
-    let output = Command::new(cargo())
-        .args(["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"])
-        .args(profile)
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("starting cargo")?;
-    ensure!(output.status.success(), "cargo could not build {package}; what it says stands above");
-    let messages = String::from_utf8(output.stdout)?;
+    let arguments =
+        ["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"];
+    let messages = stdout_of(cargo(), &[&arguments, profile].concat()).await?;
     let mut built = messages.lines().filter_map(executable);
     let found = built.find(|(name, _)| name == package).map(|(_, binary)| binary);
     found.with_context(|| format!("cargo has built no binary {package}"))

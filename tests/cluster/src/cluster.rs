@@ -1,6 +1,7 @@
 //! The control plane: start, readiness, identities, end.
 
 use std::env;
+use std::fmt::Debug;
 use std::fs;
 use std::mem;
 use std::os::unix::net::UnixStream;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
-use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::assets::{Assets, Binary};
@@ -115,6 +117,19 @@ impl Cluster {
     /// `kubectl apply -f -` as the administrator.
     pub async fn apply(&self, manifest: &str) -> Result<String> {
         self.kubectl_as(&self.kubeconfig()).run_with_input(&["apply", "-f", "-"], manifest).await
+    }
+
+    /// Applies the file of a `CustomResourceDefinition`, and waits until its kind is served: a moment after it is established.
+    pub async fn install_kind<K>(&self, file: &str) -> Result<()>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        self.kubectl(&["apply", "-f", file]).await?;
+        let objects = Api::<K>::all(self.client().await?);
+        self.apiserver
+            .ready(START_LIMIT, async || Ok(objects.list(&ListParams::default()).await.map(drop)?))
+            .await
+            .with_context(|| format!("objects of the kind {}", K::kind(&())))
     }
 
     /// kubectl with the identity of another kubeconfig.

@@ -28,13 +28,11 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::{self, StreamExt as _};
-use kube::Api;
-use kube::api::ListParams;
 use test_cluster::Cluster;
 use tokio::sync::OnceCell;
 use zenlayer_port_operator::api::ZenlayerPort;
 
-use crate::bench::{Bench, CRD, PATIENCE};
+use crate::bench::{Bench, CRD};
 pub use crate::cases::CASES;
 pub use crate::report::report;
 pub use crate::soak::{Soaked, soak};
@@ -130,13 +128,6 @@ impl Matrix {
 /// A control plane that serves the kind.
 async fn cluster() -> Result<Arc<Cluster>> {
     let cluster = Cluster::start().await?;
-    cluster.kubectl(&["apply", "-f", CRD]).await?;
-    let objects = Api::<ZenlayerPort>::all(cluster.client().await?);
-    let deadline = Instant::now() + PATIENCE;
-    // A new kind is served a moment after it is established.
-    while let Err(error) = objects.list(&ListParams::default()).await {
-        ensure!(Instant::now() < deadline, "ZenlayerPorts are not served: {error}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    cluster.install_kind::<ZenlayerPort>(CRD).await?;
     Ok(Arc::new(cluster))
 }

@@ -32,9 +32,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use kube::Api;
 use kube::Client;
-use kube::api::ListParams;
 use test_cluster::Cluster;
 use zenlayer_port_operator::api::ZenlayerPort;
 
@@ -72,15 +70,8 @@ pub struct Bench {
 impl Bench {
     pub async fn start(binaries: Binaries, grace: Duration) -> Result<Self> {
         let cluster = Cluster::start().await?;
-        cluster.kubectl(&["apply", "-f", CRD]).await?;
+        cluster.install_kind::<ZenlayerPort>(CRD).await?;
         let client = cluster.client().await?;
-        let objects = Api::<ZenlayerPort>::all(client.clone());
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        // A new kind is served a moment after it is established.
-        while let Err(error) = objects.list(&ListParams::default()).await {
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "ZenlayerPorts are not served: {error}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
         let cloud = Cloud::start(&binaries.simulator).await?;
         let tracker = Tracker::start(client.clone());
         Ok(Self { cluster, cloud, tracker, client, binaries, grace, runs: AtomicU32::new(0) })
