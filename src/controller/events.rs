@@ -44,6 +44,7 @@ impl Events {
     }
 
     pub(super) async fn send(&self, object: &ZenlayerPort, announcement: &Announcement) {
+        log(object, announcement);
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
         let event = event(object, announcement, &self.instance, Timestamp::now());
@@ -56,10 +57,25 @@ impl Events {
         };
         self.metrics.events_lost.inc();
         tracing::warn!(
-            why,
+            namespace,
+            name = object.metadata.name,
             reason = announcement.reason.as_str(),
-            "an Event could not be sent; nothing depends on it"
+            why,
+            "an Event could not be sent; nothing depends on it",
         );
+    }
+}
+
+/// Who reads the log alone learns why a deletion waits, and even if no Event can be sent.
+fn log(object: &ZenlayerPort, Announcement { reason, event_type, message }: &Announcement) {
+    let (metadata, port, reason) = (&object.metadata, &object.spec.port_id, reason.as_str());
+    match event_type {
+        EventType::Normal => {
+            tracing::info!(namespace = metadata.namespace, name = metadata.name, %port, reason, "{message}");
+        }
+        EventType::Warning => {
+            tracing::warn!(namespace = metadata.namespace, name = metadata.name, %port, reason, "{message}");
+        }
     }
 }
 

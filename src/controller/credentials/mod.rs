@@ -233,13 +233,9 @@ impl Credentials {
             *slot = None;
             match copies.delete(namespace, name).await {
                 Ok(()) => {
-                    tracing::info!(
-                        namespace,
-                        name,
-                        "no object uses this Secret any more: its copy is deleted"
-                    );
+                    tracing::info!(?source, "no object uses this Secret any more: its copy is deleted");
                 }
-                Err(why) => tracing::warn!(why, "a copy that is no longer needed stays for now"),
+                Err(why) => tracing::warn!(?source, why, "a copy that is no longer needed stays for now"),
             }
         }
     }
@@ -306,7 +302,7 @@ impl Credentials {
 
     async fn keep_or_warn(&self, source: &Source, custody: &mut Custody<Client>) {
         if let Err(why) = self.keep(source, custody).await {
-            tracing::warn!(why, "a credential in use is not kept as a copy yet; it is tried again");
+            tracing::warn!(?source, why, "a credential in use is not kept as a copy yet; it is tried again");
         }
     }
 
