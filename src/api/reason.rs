@@ -140,8 +140,13 @@ reasons! {
         "Correct the clock of the node that the operator runs on.";
 
     GracePeriod: False, Operator, stalls after None, event None,
-        "The object was deleted a moment ago; nothing is called yet, so that one can change one's mind.",
+        "The object was deleted a moment ago; nothing is called yet, so that one can change one's mind. Then its call takes \
+         its turn behind the account's other calls.",
         "To keep the port: {retain}";
+    Queued: False, Operator, stalls after Some(HOUR), event None,
+        "The port's call is due, and takes its turn behind the account's other calls.",
+        "If it lasts, the account's rate is low for what is deleted at once: raise --requests-per-second if Zenlayer allows \
+         more. To keep the port: {retain}";
     WaitingForFinalizers: False, Operator, stalls after Some(10 * MINUTE), event None,
         "Other finalizers are still on the object; releasing the port is the last act.",
         "The owners of the other finalizers act next.";

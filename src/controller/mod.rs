@@ -8,6 +8,7 @@
 
 mod accounts;
 mod attachments;
+mod call_queue;
 mod crash;
 mod crd;
 mod credentials;

@@ -29,11 +29,14 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// Trust in events has a limit: every object is looked at this often, come what may.
 const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
 
-/// How long a pass waits for its turn to call; then others may use its place.
-const PERMIT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a pass that has its slot waits until the account's rate allows the call; then others may use the slot.
+const PERMIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// When an object whose turn to call had not come is looked at again.
-const PERMIT_RETRY: Duration = Duration::from_secs(5);
+/// When it asks for another.
+const PERMIT_RETRY: Duration = Duration::from_secs(1);
+
+/// When an object that waits for a slot is looked at again, even if nothing wakes it.
+const SLOT_RECHECK: Duration = Duration::from_mins(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
@@ -101,24 +104,35 @@ pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared:
 async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, PassError> {
     let api = api_of(&object, shared);
     let name = object.metadata.name.clone().unwrap_or_default();
+    let reference = reference(object.as_ref());
+    let mut slot = shared.calls.take(&reference);
     let mut permit = None;
     for _ in 0..MOST_ROUNDS {
         let gathered = Gathered::of(&object, shared).await;
-        let plan = gathered.decide(&object, shared);
+        let mut plan = gathered.decide(&object, shared);
         tell_mirror(&object, &plan, shared);
-        if let (Action::Call(_), None, Some(account)) = (&plan.action, &permit, &gathered.account) {
-            // Waiting for a turn takes time, and a decision must not be older than the call it justifies: decide anew.
-            match tokio::time::timeout(PERMIT_PATIENCE, account.reader.change_permit()).await {
-                Ok(granted) => permit = Some((Arc::clone(account), granted)),
-                Err(_) => return Ok(Requeue::requeue(PERMIT_RETRY)),
+        if !matches!(plan.action, Action::Call(_)) {
+            shared.calls.leave(&reference);
+        } else if let (None, Some(account)) = (&permit, &gathered.account) {
+            slot = slot
+                .filter(|slot| slot.is_of(account.key))
+                .or_else(|| shared.calls.ask(&reference, account.key));
+            if slot.is_some()
+                && let Ok(granted) =
+                    tokio::time::timeout(PERMIT_PATIENCE, account.reader.change_permit()).await
+            {
+                // Waiting has taken time, and a decision must not be older than the call it justifies: decide anew.
+                permit = Some((Arc::clone(account), granted));
+                continue;
             }
-            continue;
+            let retry = if slot.take().is_some() { PERMIT_RETRY } else { SLOT_RECHECK };
+            plan = Plan { deadline: Some(retry), ..plan.queued(&object, shared.clock.now()) };
         }
         let deadline = plan.deadline;
         match execute::execute(&api, &object, plan, permit.take(), shared).await? {
             Done::Settled => return Ok(requeue(deadline)),
             Done::Gone => {
-                shared.mirror.forget(&reference(object.as_ref()));
+                shared.mirror.forget(&reference);
                 return Ok(Requeue::await_change());
             }
             Done::Conflict => {

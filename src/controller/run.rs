@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
 use super::attachments::AttachmentReader;
+use super::call_queue::CallQueue;
 use super::crd::Crd;
 use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
 use super::deletions::Deletions;
@@ -33,8 +34,9 @@ use crate::server::{self, Metrics, Readiness};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
 
-/// Passes under way at a time: several credentials' calls that are answered slowly, and the work of all others.
-const CONCURRENCY: u16 = 64;
+/// Passes under way at a time: several credentials' calls that are answered slowly, and the work of all others. Each has its
+/// connection to the API server, and that its buffers.
+const CONCURRENCY: u16 = 32;
 
 /// How long a shutdown waits for passes under way: long enough for a call that was sent to return, and shorter than the
 /// chart's `terminationGracePeriodSeconds`.
@@ -212,6 +214,7 @@ fn share(
         roster: super::roster::Roster::default(),
         invalids,
         wakes: Arc::clone(&wake),
+        calls: CallQueue::new(Arc::clone(&wake)),
         deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
         crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
         attachments: AttachmentReader::new(clock, timing.attachments_recheck),

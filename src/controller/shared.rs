@@ -7,6 +7,7 @@ use futures::FutureExt;
 use kube::runtime::reflector::Store;
 
 use super::attachments::AttachmentReader;
+use super::call_queue::CallQueue;
 use super::crd::Crd;
 use super::credentials::{Credentials, Source, User};
 use super::deletions::Deletions;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) roster: Roster,
     pub(super) invalids: Invalids,
     pub(super) wakes: Arc<WakeSender<Reference>>,
+    pub(super) calls: CallQueue<Reference>,
     pub(super) deletions: Deletions,
     pub(super) crd: Crd,
     pub(super) attachments: AttachmentReader,
@@ -59,6 +61,7 @@ impl Shared {
 
     /// Nobody waits for the object's port any more.
     pub(super) fn stop_reading(&self, reference: &Reference) {
+        self.calls.leave(reference);
         self.mirror.forget(reference);
         self.probes.forget(reference);
     }

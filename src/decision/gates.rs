@@ -110,6 +110,12 @@ pub fn grace_is_over(known_since: Option<Monotonic>, timing: &Timing, now: Monot
     now >= grace_ends(known_since, timing, now)
 }
 
+/// Since when the grace of this deletion is over, if it is.
+pub(super) fn grace_over_since(input: &Input<'_>) -> Option<Monotonic> {
+    let ends = input.context.deletion_known_since? + input.timing.grace;
+    (ends <= input.now.monotonic).then_some(ends)
+}
+
 /// Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
 fn grace_ends(known_since: Option<Monotonic>, timing: &Timing, now: Monotonic) -> Monotonic {
     known_since.unwrap_or(now) + timing.grace
@@ -123,7 +129,8 @@ fn grace(input: &Input<'_>) -> Option<Verdict> {
         Verdict::wait(
             Reason::GracePeriod,
             format!(
-                "Nothing is called for port {} in the first moments of a deletion.",
+                "Nothing is called for port {} in the first moments of a deletion, nor before its turn among the \
+                 account's calls.",
                 input.object.spec.port_id
             ),
             Cadence::Paused,

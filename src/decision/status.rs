@@ -125,6 +125,27 @@ pub fn held_as_invalid(
     (status, event)
 }
 
+/// The message of the grace tells of the turn too, so that most objects need no write for it.
+const GRACE_TELLS_OF_TURN: Duration = Duration::from_mins(5);
+
+impl Plan {
+    /// What remains of a plan to call while the call takes its turn behind others: to show that.
+    #[must_use]
+    pub fn queued(self, object: &ZenlayerPort, now: Now) -> Self {
+        let mut status = object.status.clone().unwrap_or_default();
+        let told_by_the_grace = condition(&status, READY).is_some_and(|ready| {
+            let lasted = now.wall.duration_since(ready.last_transition_time.0);
+            ready.reason == Reason::GracePeriod.as_str() && remaining(GRACE_TELLS_OF_TURN, lasted).is_some()
+        });
+        if !told_by_the_grace {
+            let fact = format!("The call for port {} is due, and takes its turn.", object.spec.port_id);
+            let message = message(object, Reason::Queued, &fact);
+            show(object, now, &mut status, Reason::Queued, message);
+        }
+        Self { status, action: Action::None, event: None, ..self }
+    }
+}
+
 /// Puts `reason` into the conditions; returns when it counts as stalled, and the Event that it is worth if it is new.
 fn show(
     object: &ZenlayerPort,

@@ -3,16 +3,16 @@
 //! The limit of the API is not published (`zenlayer-api.md` §2.6), so it is found: a token bucket halves its
 //! rate when told to slow down, and recovers within a minute.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::answer::Pushback;
 use super::settings::Rate;
 
-/// Who goes first. A lower one is passed over nine times at most, for a change is worth nothing without the
+/// Who goes first. A lower one is passed over four times at most, for a change is worth nothing without the
 /// reading that justifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
@@ -23,17 +23,11 @@ pub enum Priority {
     Upkeep,
 }
 
-/// Changes that one credential may have under way. One that is answered slowly must leave others room to work.
-const MAX_CHANGES: usize = 16;
-
-/// The right to send one request, held until its answer is there. A change asks for it before its write-ahead record is
-/// made, so that the call leaves right after the record.
+/// The right to send one request. A change asks for it before its write-ahead record is made, so that the
+/// call leaves right after the record.
 #[must_use = "a permit that is not used is a request not sent"]
 #[derive(Debug)]
-pub struct Permit {
-    /// Of a change: one of [`MAX_CHANGES`].
-    _place: Option<OwnedSemaphorePermit>,
-}
+pub struct Permit(());
 
 /// The limiter of one credential. Its queues are as long as there are callers waiting.
 #[derive(Debug)]
@@ -43,7 +37,6 @@ pub(super) struct Limiter {
     first: [tokio::sync::Mutex<()>; 3],
     /// Someone has got a permit, or given up.
     moved: Notify,
-    changes: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -67,17 +60,12 @@ impl Limiter {
             state: Mutex::new(State { bucket: Bucket::new(rate, Instant::now()), queue: Queue::default() }),
             first: Default::default(),
             moved: Notify::new(),
-            changes: Arc::new(Semaphore::new(MAX_CHANGES)),
         }
     }
 
     /// Waits for a permit; those of one priority get theirs in the order they came. Dropping the future
     /// leaves the queue.
     pub(super) async fn acquire(&self, priority: Priority) -> Permit {
-        let place = match priority {
-            Priority::Change => Arc::clone(&self.changes).acquire_owned().await.ok(),
-            Priority::Release | Priority::Upkeep => None,
-        };
         let _waiting = Waiting::new(self, priority);
         let _first = self.first[priority as usize].lock().await;
         loop {
@@ -85,7 +73,7 @@ impl Limiter {
             // Apart from the match, which would hold the lock while it waits.
             let turn = self.state().turn(priority, Instant::now());
             match turn {
-                Turn::Granted => return Permit { _place: place },
+                Turn::Granted => return Permit(()),
                 Turn::Behind => moved.await,
                 Turn::In(wait) => tokio::select! {
                     () = sleep(wait) => {}
@@ -150,7 +138,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Who is next: the highest priority, unless a lower one was passed over nine times.
+/// Who is next: the highest priority, unless a lower one was passed over four times.
 #[derive(Debug, Default)]
 struct Queue([Class; 3]);
 
@@ -162,7 +150,7 @@ struct Class {
 
 impl Queue {
     const PRIORITIES: [Priority; 3] = [Priority::Change, Priority::Release, Priority::Upkeep];
-    const PATIENCE: u32 = 9;
+    const PATIENCE: u32 = 4;
 
     fn enter(&mut self, priority: Priority) {
         self.0[priority as usize].waiting += 1;

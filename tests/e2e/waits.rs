@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
+use kube::api::ListParams;
 use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
 
-use crate::world::{given, recycled, run, running};
+use crate::world::{given, ready, recycled, run, running, until};
 
 #[test]
 fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
@@ -18,6 +20,41 @@ fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
         world.simulator.clear_fault(rule);
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_that_takes_its_turn_behind_others_is_shown_as_queued() {
+    run(async {
+        let ids: Vec<String> = (0..20).map(|number| format!("port-{number}")).collect();
+        let all = given(ids.iter().map(|id| recycled(id)));
+        let world = all.value("deletion.massDeletionThreshold=3").start().await?;
+        world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_secs(2)));
+        for id in &ids {
+            world.own(id, id, "Destroy").await?;
+        }
+        for id in &ids {
+            world.until_alive(id, "PortRecycled").await?;
+        }
+        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        let mut message = String::new();
+        for id in &ids {
+            message = world.until_reason(id, "MassDeletion").await?;
+        }
+        world.type_command_of(&message).await?;
+        let objects = world.objects().await?;
+        until("one of them is queued", async || {
+            let listed = objects.list(&ListParams::default()).await?;
+            let queued = |object| ready(object).is_some_and(|(reason, _)| reason == "Queued");
+            Ok(listed.iter().any(queued).then_some(()))
+        })
+        .await
+        .with_context(|| world.log())?;
+        for id in &ids {
+            world.until_gone(id).await?;
+        }
+        world.assert_only_destroyed(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         Ok(())
     });
 }

@@ -40,14 +40,8 @@ async fn cluster() -> Result<&'static Cluster> {
     CLUSTER
         .get_or_try_init(|| async {
             let cluster = Cluster::start().await?;
-            cluster.kubectl(&["apply", "-f", CRD]).await?;
+            cluster.install_kind::<ZenlayerPort>(CRD).await?;
             crate::invalid::add_later_words(&cluster).await?;
-            let objects = Api::<ZenlayerPort>::all(cluster.client().await?);
-            // A new kind is served a moment after it is established.
-            until("ZenlayerPorts are served", async || {
-                Ok(objects.list(&kube::api::ListParams::default()).await.ok())
-            })
-            .await?;
             Ok(cluster)
         })
         .await
@@ -313,7 +307,6 @@ impl World {
         }
     }
 
-    /// Waits until the object is gone.
     /// The reasons of all events in the namespace.
     pub async fn event_reasons(&self) -> Result<Vec<String>> {
         let events = self.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
@@ -322,6 +315,7 @@ impl World {
         Ok(reasons)
     }
 
+    /// Waits until the object is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
         let gone =

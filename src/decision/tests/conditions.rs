@@ -135,6 +135,33 @@ fn a_reading_too_old_to_act_on_is_replaced_in_silence() {
 }
 
 #[test]
+fn a_reading_that_is_made_once_the_grace_is_over_is_awaited_in_silence() {
+    let in_bin = |known| {
+        let slow = Scenario::deleting(Destroy).evidence(|it| it.interval = None);
+        slow.deleted_ago(known).seen_ago(Recycled, 450).showing(Reason::GracePeriod, 10)
+    };
+    for known in [10, 19] {
+        let plan = in_bin(known).plan();
+        assert_eq!((shown(&plan), &plan.event), (Some("GracePeriod"), &None), "known for {known} s");
+        assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW), "it is read at once: {plan:#?}");
+    }
+    in_bin(20).waits(Reason::Observing);
+}
+
+#[test]
+fn a_call_that_takes_its_turn_is_shown_as_queued_unless_the_grace_has_just_said_so() {
+    let due = Scenario::deleting(Destroy).seen(Recycled);
+    let queued = |due: Scenario| due.plan().queued(&due.object, due.now);
+    for (before, ago) in [(Reason::MassDeletion, 60), (Reason::GracePeriod, 300), (Reason::Queued, HOUR)] {
+        let plan = queued(due.clone().showing(before, ago));
+        assert_eq!((shown(&plan), &plan.action, &plan.event), (Some("Queued"), &Action::None, &None));
+    }
+    let from_grace = due.showing(Reason::GracePeriod, 299);
+    let status = from_grace.object.status.clone();
+    assert_eq!(Some(queued(from_grace).status), status, "no record, and nothing to write");
+}
+
+#[test]
 fn an_event_tells_of_a_transition_once() {
     let held =
         Scenario::deleting(TerminateAndDestroy).protected().seen(Running).showing(Reason::Running, HOUR);

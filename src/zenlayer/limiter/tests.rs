@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use futures::FutureExt;
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 
@@ -79,17 +78,17 @@ fn nothing_is_given_before_retry_after_has_passed() {
 }
 
 #[test]
-fn a_lower_priority_is_passed_over_nine_times_at_most() {
+fn a_lower_priority_is_passed_over_four_times_at_most() {
     let mut queue = Queue::default();
     for priority in [Priority::Change, Priority::Upkeep, Priority::Release] {
         queue.enter(priority);
     }
     let turns: Vec<_> =
-        std::iter::from_fn(|| queue.next().inspect(|&next| queue.granted(next))).take(22).collect();
-    assert_eq!(turns[..9], [Priority::Change; 9], "{turns:?}");
-    assert_eq!(turns[9..11], [Priority::Release, Priority::Upkeep], "{turns:?}");
+        std::iter::from_fn(|| queue.next().inspect(|&next| queue.granted(next))).take(12).collect();
+    assert_eq!(turns[..4], [Priority::Change; 4], "{turns:?}");
+    assert_eq!(turns[4..6], [Priority::Release, Priority::Upkeep], "{turns:?}");
     let changes = turns.iter().filter(|&&turn| turn == Priority::Change).count();
-    assert!(changes >= 17, "{changes} of 22 turns are changes: {turns:?}");
+    assert!(changes >= 7, "{changes} of 12 turns are changes: {turns:?}");
 }
 
 /// Starts one waiter for each priority, in this order, and tells in which order they got their permits.
@@ -172,17 +171,4 @@ proptest! {
             prop_assert!(tokens <= allowed + 1e-3, "{tokens} tokens where {allowed} are allowed");
         }
     }
-}
-
-#[tokio::test]
-async fn a_credential_that_is_answered_slowly_has_sixteen_changes_under_way_and_goes_on_reading() {
-    let limiter = Limiter::new(rate(100.0));
-    let mut under_way = Vec::new();
-    for _ in 0..MAX_CHANGES {
-        under_way.push(limiter.acquire(Priority::Change).await);
-    }
-    assert!(limiter.acquire(Priority::Change).now_or_never().is_none(), "one change too many");
-    assert!(limiter.acquire(Priority::Release).now_or_never().is_some(), "a reading waits for changes");
-    under_way.pop();
-    assert!(limiter.acquire(Priority::Change).now_or_never().is_some(), "an answer makes room");
 }
