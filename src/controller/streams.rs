@@ -39,7 +39,7 @@ pub(super) fn objects(
         Some(namespace) => Api::namespaced_with(client, namespace, &kind),
     };
     let mut intake =
-        Intake { writer, shared, namespace, relisted: HashSet::new(), readiness: Some(readiness) };
+        Intake { writer, shared, namespace, unlisted: HashSet::new(), readiness: Some(readiness) };
     let relist = intake.shared.timing.relist;
     let anew = move || {
         let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS).page_size(PAGE_SIZE);
@@ -82,8 +82,8 @@ struct Intake {
     shared: Arc<Shared>,
     /// The only one that the watch shows; none: it shows all.
     namespace: Option<String>,
-    /// The objects of a list that is not complete yet.
-    relisted: HashSet<Reference>,
+    /// Known objects that a list under way has not shown yet. Not those that it has: each would be named anew.
+    unlisted: HashSet<Reference>,
     /// Told once, when the first list is complete.
     readiness: Option<Readiness>,
 }
@@ -93,14 +93,14 @@ impl Intake {
     fn take_in(&mut self, event: Event<DynamicObject>) -> Option<ZenlayerPort> {
         match event {
             Event::Init => {
-                self.relisted.clear();
+                self.unlisted = self.shared.roster.within(self.namespace.as_deref()).into_iter().collect();
                 if self.is_first_list() {
                     self.writer.apply_watcher_event(&Event::Init);
                 }
                 None
             }
             Event::InitApply(object) => {
-                self.relisted.insert(reference(&object));
+                self.unlisted.remove(&reference(&object));
                 if self.is_first_list() {
                     self.put(object, Event::InitApply)
                 } else {
@@ -172,14 +172,11 @@ impl Intake {
     }
 
     fn end_list(&mut self) {
-        let relisted = std::mem::take(&mut self.relisted);
-        for reference in &relisted {
-            self.release_parsed(reference);
+        for salvaged in self.shared.invalids.all_salvaged() {
+            self.release_parsed(&reference(salvaged.as_ref()));
         }
-        for reference in self.shared.roster.within(self.namespace.as_deref()) {
-            if !relisted.contains(&reference) {
-                self.remove(&reference);
-            }
+        for reference in std::mem::take(&mut self.unlisted) {
+            self.remove(&reference);
         }
         if let Some(readiness) = self.readiness.take() {
             readiness.one_more();
