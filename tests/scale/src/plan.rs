@@ -95,7 +95,8 @@ impl Findings {
             }
             Scenario::Isolation => {
                 for trouble in Trouble::ALL {
-                    let destroy = DestroyTime::Fixed(Duration::from_secs(20));
+                    // Scattered, so that no run owes its figures to where its ports fall between two ticks.
+                    let destroy = DestroyTime::LogNormal(Duration::from_secs(20));
                     let layout = Layout { accounts: 20, destroy, ..ports(1000) };
                     self.isolation.push(Isolation::measure(bench, layout, trouble).await?);
                 }

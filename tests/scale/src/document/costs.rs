@@ -51,7 +51,7 @@ struct Rows(Vec<[String; 4]>);
 impl Rows {
     fn add(&mut self, what: &str, most: f64, measured: f64, unit: &str) {
         // As exact as it is shown: one repeated write among fifty thousand is no other cost.
-        let verdict = if (measured * 100.0).round() <= most * 100.0 { "held" } else { "missed" };
+        let verdict = if (measured * 100.0).round() <= (most * 100.0).round() { "held" } else { "missed" };
         self.0.push([
             what.to_owned(),
             format!("{most}{unit}"),

@@ -35,6 +35,14 @@ fn a_cost_beyond_its_bound_is_told_as_missed() {
 }
 
 #[test]
+fn a_cost_that_is_shown_as_its_bound_is_held() {
+    let mut at_the_bound = deletion(1000, 40.0);
+    at_the_bound.calls.by_action.insert("DescribePorts".to_owned(), 150);
+    let text = body(&Findings { rates: vec![at_the_bound], ..Findings::default() });
+    assert!(text.contains("| 1.15 | 1.15 | held |"), "{text}");
+}
+
+#[test]
 fn the_document_shows_each_plot_once_and_names_no_place() {
     let machine = Machine {
         processor: "Abacus".to_owned(),
