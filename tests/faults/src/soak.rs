@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tokio::time::Instant;
 use zenlayer_port_operator::api::DeletionPolicy;
 use zenlayer_simulator::{Answer, Apply, ListFault, PortStatus, Rule};
@@ -74,7 +74,12 @@ pub async fn soak(operator: PathBuf, seed: u64, duration: Duration) -> Result<So
     soaked.released += objects.len();
     let violations = bench.verdict().await?;
     let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    ensure!(listed.is_empty(), "{}", listed.join("\n"));
+    if !listed.is_empty() {
+        // The cluster and its folder go with the bench, and without the log nobody learns how it came about.
+        let log = std::env::temp_dir().join(format!("soak-{seed}.log"));
+        std::fs::write(&log, bench.operator().logs())?;
+        bail!("{}\nthe operator's log is kept as {}", listed.join("\n"), log.display());
+    }
     let (early, late) = soaked.memory_kib;
     ensure!(late <= early + MEMORY_MARGIN_KIB, "memory grew from {early} KiB to {late} KiB");
     Ok(soaked)
