@@ -91,7 +91,7 @@ impl<K: Clone + Eq + Hash> Drop for Slot<'_, K> {
     }
 }
 
-/// One credential's. Somebody waits, or a slot is kept for it, or neither.
+/// One credential's: its slots, and who waits for one. Nobody is in both `kept` and `waiting`.
 #[derive(Debug)]
 struct Line<K> {
     in_use: usize,

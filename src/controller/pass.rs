@@ -32,7 +32,7 @@ const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
 /// How long a pass that has its slot waits until the account's rate allows the call; then others may use the slot.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// When it asks for another.
+/// When a pass whose permit did not come in that time asks for a slot again.
 const PERMIT_RETRY: Duration = Duration::from_secs(1);
 
 /// When an object that waits for a slot is looked at again, even if nothing wakes it.

@@ -7,6 +7,7 @@
 mod backoff;
 mod claims;
 mod deletion;
+mod freshness;
 mod gates;
 mod memory;
 mod proof;

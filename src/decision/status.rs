@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::sighting::{Cadence, Want};
-use super::{Action, Announcement, Input, Plan, record, upkeep};
+use super::{Action, Announcement, Input, Plan, freshness, record};
 use crate::api::{
     Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
 };
@@ -94,7 +94,7 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
         }
     };
 
-    let verdict = match upkeep::until_stale(input) {
+    let verdict = match freshness::until_stale(input) {
         Some(remaining) => verdict.deadline(remaining),
         None => verdict,
     };

@@ -1,9 +1,8 @@
 //! An object that lives: its status is kept true, and nothing is changed in the cloud. What a living object and one that
 //! is being deleted have in common stands here too.
 
-use std::time::Duration;
-
 use super::claims::{self, Claim};
+use super::freshness;
 use super::gates;
 use super::memory::{Identity, identity, remember};
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
@@ -108,25 +107,11 @@ pub(super) fn current_reading<'a>(input: &Input<'a>) -> Result<(&'a Evidence, &'
         return Err(Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(input.now.monotonic));
     };
     match &evidence.good {
-        Some(reading) if input.now.monotonic.since(reading.at) <= shown_for(input, evidence) => {
+        Some(reading) if input.now.monotonic.since(reading.at) <= freshness::shown_for(input, evidence) => {
             Ok((evidence, reading))
         }
         _ => Err(unread(input, evidence)),
     }
-}
-
-/// A reading is shown for three of its ticks, so that a failed one writes nothing.
-fn shown_for(input: &Input<'_>, evidence: &Evidence) -> Duration {
-    let tick = evidence.interval.unwrap_or(input.timing.slow_interval);
-    (tick * 3).max(input.timing.reading_valid)
-}
-
-/// While readings fail, the time until the last good one is too old to be shown: nothing else would wake the object then.
-pub(super) fn until_stale(input: &Input<'_>) -> Option<Duration> {
-    let evidence = input.evidence?;
-    let (good, failure) = (evidence.good.as_ref()?, evidence.failure.as_ref()?);
-    let stale = good.at + shown_for(input, evidence) + Duration::from_millis(1);
-    (failure.at > good.at).then(|| stale.since(input.now.monotonic)).filter(|remaining| !remaining.is_zero())
 }
 
 /// There is no reading that would do: the mirror reads now, and the status says why it has not yet.

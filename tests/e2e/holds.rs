@@ -226,17 +226,7 @@ fn more_deletions_at_once_than_the_threshold_are_held_until_the_printed_command_
         let ids: Vec<String> = (0..5).map(|number| format!("port-{number}")).collect();
         let all = given(ids.iter().map(|id| recycled(id)));
         let world = all.value("deletion.massDeletionThreshold=3").start().await?;
-        for id in &ids {
-            world.own(id, id, "Destroy").await?;
-        }
-        for id in &ids {
-            world.until_alive(id, "PortRecycled").await?;
-        }
-        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
-        let mut message = String::new();
-        for id in &ids {
-            message = world.until_reason(id, "MassDeletion").await?;
-        }
+        let message = world.hold_as_mass_deletion(&ids).await?;
         world.assert_only_destroyed(&[]);
         let world = world.killed_and_restarted().await?;
         for id in &ids {

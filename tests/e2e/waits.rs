@@ -31,17 +31,7 @@ fn a_call_that_takes_its_turn_behind_others_is_shown_as_queued() {
         let all = given(ids.iter().map(|id| recycled(id)));
         let world = all.value("deletion.massDeletionThreshold=3").start().await?;
         world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_secs(2)));
-        for id in &ids {
-            world.own(id, id, "Destroy").await?;
-        }
-        for id in &ids {
-            world.until_alive(id, "PortRecycled").await?;
-        }
-        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
-        let mut message = String::new();
-        for id in &ids {
-            message = world.until_reason(id, "MassDeletion").await?;
-        }
+        let message = world.hold_as_mass_deletion(&ids).await?;
         world.type_command_of(&message).await?;
         let objects = world.objects().await?;
         until("one of them is queued", async || {

@@ -315,6 +315,23 @@ impl World {
         Ok(reasons)
     }
 
+    /// Makes an object for each of these recycled ports, deletes all at once, and waits until all are held as one of too many;
+    /// returns what one of them says.
+    pub async fn hold_as_mass_deletion(&self, ids: &[String]) -> Result<String> {
+        for id in ids {
+            self.own(id, id, "Destroy").await?;
+        }
+        for id in ids {
+            self.until_alive(id, "PortRecycled").await?;
+        }
+        self.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        let mut message = String::new();
+        for id in ids {
+            message = self.until_reason(id, "MassDeletion").await?;
+        }
+        Ok(message)
+    }
+
     /// Waits until the object is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
