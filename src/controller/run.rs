@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
 use super::attachments::AttachmentReader;
-use super::call_queue::CallQueue;
+use super::call_queue::{CallQueue, MOST_CALLS};
 use super::crd::Crd;
 use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
 use super::deletions::Deletions;
@@ -34,9 +34,9 @@ use crate::server::{self, Metrics, Readiness};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
 
-/// Passes under way at a time: several credentials' calls that are answered slowly, and the work of all others. Each has its
+/// Passes under way at a time, of each watch: all calls there may be, and some that are free for what was read. Each has its
 /// connection to the API server, and that its buffers.
-const CONCURRENCY: u16 = 32;
+const CONCURRENCY: u16 = MOST_CALLS + 8;
 
 /// How long a shutdown waits for passes under way: long enough for a call that was sent to return, and shorter than the
 /// chart's `terminationGracePeriodSeconds`.

@@ -126,7 +126,8 @@ fn in_place(
             Verdict::let_go(
                 Reason::PortRecycled,
                 format!(
-                    "Port {id} lies in the recycle bin, where the policy Terminate leaves it to Zenlayer."
+                    "Port {id} lies in the recycle bin, where the policy Terminate leaves it: Zenlayer releases it within 24 \
+                     hours to 2 days, unless somebody restores it in the console."
                 ),
             )
         });

@@ -74,7 +74,6 @@ impl Verdict {
 
 /// The plan that carries out `verdict`, `status` being the object's with the newest reading taken in.
 pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdict: Verdict) -> Plan {
-    let message = message(input.object, verdict.reason, &verdict.fact);
     let action = match &verdict.act {
         Act::LetGo => {
             return Plan {
@@ -83,7 +82,8 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
                 action: Action::LetGo(verdict.reason),
                 want: None,
                 deadline: None,
-                event: announce(verdict.reason, message),
+                // Without the advice, which would be about an object that is no more.
+                event: announce(verdict.reason, verdict.fact),
             };
         }
         Act::None => Action::None,
@@ -104,6 +104,7 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
         return Plan { status, action, want: verdict.want, deadline: verdict.deadline, event: None };
     }
 
+    let message = message(input.object, verdict.reason, &verdict.fact);
     let (stall, event) = show(input.object, input.now, &mut status, verdict.reason, message);
     let verdict = match stall {
         Stall::Never | Stall::Stalled => verdict,

@@ -380,6 +380,8 @@ impl Scenario {
     pub(super) fn lets_go(&self, reason: Reason) -> Plan {
         let plan = self.plan();
         assert_eq!(plan.action, Action::LetGo(reason), "{plan:#?}");
+        let advises = plan.event.as_ref().is_some_and(|event| event.message.contains("kubectl"));
+        assert!(!advises, "nothing is to be typed about an object that goes: {plan:#?}");
         plan
     }
 
