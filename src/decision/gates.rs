@@ -110,12 +110,6 @@ pub fn grace_is_over(known_since: Option<Monotonic>, timing: &Timing, now: Monot
     now >= grace_ends(known_since, timing, now)
 }
 
-/// Since when the grace of this deletion is over, if it is.
-pub(super) fn grace_over_since(input: &Input<'_>) -> Option<Monotonic> {
-    let ends = input.context.deletion_known_since? + input.timing.grace;
-    (ends <= input.now.monotonic).then_some(ends)
-}
-
 /// Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
 fn grace_ends(known_since: Option<Monotonic>, timing: &Timing, now: Monotonic) -> Monotonic {
     known_since.unwrap_or(now) + timing.grace

@@ -70,7 +70,7 @@ pub struct Evidence {
     pub good: Option<Reading>,
     pub failure: Option<Failure>,
     pub absences: Option<Absences>,
-    /// Since when somebody has waited for this port by this credential.
+    /// Since when somebody has waited for this port by this credential, without a pause.
     pub waiting_since: Monotonic,
     /// The pause between two readings that was last asked for; none while paused.
     pub interval: Option<Duration>,

@@ -3,7 +3,6 @@
 
 use super::claims::{self, Claim};
 use super::freshness;
-use super::gates;
 use super::memory::{Identity, identity, remember};
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
 use super::status::{Verdict, conclude};
@@ -120,13 +119,15 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
     let read_at = evidence.good.as_ref().map(|good| good.at);
     let failure = evidence.failure.as_ref().filter(|failure| read_at.is_none_or(|read| failure.at > read));
     let Some(failure) = failure else {
+        let now = input.now.monotonic;
         // A port in no hurry is seldom read, and one in its grace not at all: the wait begins when that ends.
-        let hurried_at = gates::grace_over_since(input).or(input.context.deletion_known_since);
+        let hurried_at = input.context.deletion_known_since;
         let outdated_at = read_at.map(|read| read + input.timing.reading_valid);
-        let since = hurried_at.max(outdated_at).max(Some(evidence.waiting_since));
+        let asked_at = if evidence.interval.is_some() { evidence.waiting_since } else { now };
+        let since = hurried_at.max(outdated_at).max(Some(asked_at)).unwrap_or(asked_at);
         return Verdict::wait(Reason::Observing, format!("Port {id} is being read."), Cadence::Release)
-            .fresh_after(input.now.monotonic)
-            .show_after(since.unwrap_or_default() + input.timing.quiet);
+            .fresh_after(now)
+            .show_after(since + input.timing.quiet);
     };
     let (reason, fact) = match &failure.why {
         Unreadable::Unavailable(detail) => (

@@ -105,6 +105,9 @@ impl<K: Clone + Eq + Hash> Watched<K> {
         let Some((_, waiter)) = self.waiters.iter_mut().find(|(name, _)| name == waiter) else {
             return false;
         };
+        if waiter.cadence == Cadence::Paused && want.cadence != Cadence::Paused {
+            waiter.since = now;
+        }
         waiter.cadence = want.cadence;
         let good = self.knowledge.good.as_ref().map(|reading| reading.at);
         let missing = want.fresh_after.filter(|fresh_after| good < Some(*fresh_after));

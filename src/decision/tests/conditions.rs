@@ -136,16 +136,15 @@ fn a_reading_too_old_to_act_on_is_replaced_in_silence() {
 
 #[test]
 fn a_reading_that_is_made_once_the_grace_is_over_is_awaited_in_silence() {
-    let in_bin = |known| {
-        let slow = Scenario::deleting(Destroy).evidence(|it| it.interval = None);
-        slow.deleted_ago(known).seen_ago(Recycled, 450).showing(Reason::GracePeriod, 10)
-    };
-    for known in [10, 19] {
-        let plan = in_bin(known).plan();
-        assert_eq!((shown(&plan), &plan.event), (Some("GracePeriod"), &None), "known for {known} s");
+    let in_bin = || Scenario::deleting(Destroy).deleted_ago(450).seen_ago(Recycled, 450);
+    let unasked = || in_bin().evidence(|it| it.interval = None);
+    let asked = |ago| in_bin().evidence(|it| it.waiting_since = NOW - seconds(ago));
+    for (what, scenario) in [("not asked for yet", unasked()), ("asked for a moment ago", asked(9))] {
+        let plan = scenario.showing(Reason::GracePeriod, 450).plan();
+        assert_eq!((shown(&plan), &plan.event), (Some("GracePeriod"), &None), "{what}");
         assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW), "it is read at once: {plan:#?}");
     }
-    in_bin(20).waits(Reason::Observing);
+    asked(10).showing(Reason::GracePeriod, 450).waits(Reason::Observing);
 }
 
 #[test]

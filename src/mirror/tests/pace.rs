@@ -116,6 +116,8 @@ async fn a_port_that_becomes_urgent_is_read_from_the_next_tick_on() {
     bench.mirror.want(&0, want(Cadence::Release));
     bench.run_until(145.0).await;
     assert_eq!(account.reader.call_times(), [at(130.0), at(140.0)]);
+    let waiting_since = bench.evidence(0, &account).waiting_since;
+    assert_eq!(waiting_since, at(123.0), "nobody waited for it in the pause");
 }
 
 #[tokio::test(start_paused = true)]
