@@ -55,6 +55,7 @@ pub async fn soak(operator: PathBuf, seed: u64, duration: Duration) -> Result<So
             let (status, policy) = kind(&mut bench.chance);
             objects.extend(bench.many(missing / 3, status, policy).await?);
         }
+        bench.until_owned(&objects).await?;
         soaked.faults += 1;
         strike(&mut bench).await?;
         bench.chance.shuffle(&mut objects);

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
+use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
 use zenlayer_simulator::{Port, PortStatus};
 
 use super::told::ready;
@@ -141,6 +141,19 @@ impl Bench {
     /// The object as it is now; none: it is gone.
     pub async fn get(&self, object: Object) -> Result<Option<ZenlayerPort>> {
         Ok(self.api(object).get_opt(&self.subjects[object.0].name).await?)
+    }
+
+    /// The operator has put its finalizer on each: only from then on does it promise anything about their ports.
+    pub async fn until_owned(&self, objects: &[Object]) -> Result<()> {
+        for object in objects {
+            let owned = self.until("the object has the finalizer", async |bench| {
+                let found = bench.get(*object).await?;
+                let finalizers = found.and_then(|found| found.metadata.finalizers).unwrap_or_default();
+                Ok(finalizers.iter().any(|finalizer| finalizer == FINALIZER).then_some(()))
+            });
+            owned.await.with_context(|| self.tail())?;
+        }
+        Ok(())
     }
 
     async fn until_seen(&self, object: Object) -> Result<()> {
