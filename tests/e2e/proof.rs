@@ -1,9 +1,10 @@
 //! When a port that is not listed is taken to be gone.
 
 use serde_json::json;
+use zenlayer_port_operator::api::FINALIZER;
 use zenlayer_simulator::{Account, ListFault, Rule};
 
-use crate::world::{SECRET, given, recycled, run, running};
+use crate::world::{SECRET, given, recycled, run, running, spec};
 
 #[test]
 fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
@@ -16,6 +17,25 @@ fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
         let events = world.event_reasons().await?;
         assert!(events.iter().any(|reason| reason == "PortNeverFound"), "{events:?}");
         world.assert_only_destroyed(&[]);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_deleted_before_any_operator_saw_it_is_released_only_if_its_manifest_has_the_finalizer() {
+    run(async {
+        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
+        world.operator().kill()?;
+        world.own("unseen", "port-1", "Destroy").await?;
+        let mut manifest = world.manifest("edge", &spec("port-2", "Destroy"));
+        manifest["metadata"]["finalizers"] = json!([FINALIZER]);
+        world.cluster.apply(&manifest.to_string()).await?;
+        world.delete("unseen").await?;
+        world.delete("edge").await?;
+        world.until_gone("unseen").await?;
+        let world = world.restarted().await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-2"]);
         Ok(())
     });
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
+use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 use zenlayer_simulator::{Port, PortStatus};
 
 use super::told::ready;
@@ -148,8 +148,7 @@ impl Bench {
         for object in objects {
             let owned = self.until("the object has the finalizer", async |bench| {
                 let found = bench.get(*object).await?;
-                let finalizers = found.and_then(|found| found.metadata.finalizers).unwrap_or_default();
-                Ok(finalizers.iter().any(|finalizer| finalizer == FINALIZER).then_some(()))
+                Ok(found.filter(ZenlayerPort::has_finalizer).map(drop))
             });
             owned.await.with_context(|| self.tail())?;
         }
