@@ -14,6 +14,7 @@ WORKDIR /src
 # Cargo reads the manifest and looks for the targets of every member of the workspace, whichever it builds.
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY benches benches
 COPY tests tests
 COPY xtask xtask
 
