@@ -1,7 +1,7 @@
 //! Zenlayer's words for a port, shared by both mirrors and by the decision.
 //!
 //! Every field but the id may be missing or of an unknown value: nullability is documented nowhere and the
-//! schema grows without a version bump (`zenlayer-api.md` §3.1).
+//! schema grows without a version bump (`docs/zenlayer-api.md`, answers).
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl fmt::Display for PortId {
     }
 }
 
-/// `portStatus`, the place of a port in its life (`zenlayer-api.md` §4).
+/// `portStatus`, the place of a port in its life (`docs/zenlayer-api.md`, port states).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortStatus {
     Creating,
@@ -93,7 +93,7 @@ impl Default for PortStatus {
     }
 }
 
-/// What `DescribePorts` says of one port (`PortInfo`, `zenlayer-api.md` §3.1).
+/// What `DescribePorts` says of one port (`PortInfo`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortInfo {

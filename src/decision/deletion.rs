@@ -345,7 +345,7 @@ fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monot
     Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)
 }
 
-/// What a refusal's code (`zenlayer-api.md` §2.3) asks for.
+/// What a refusal's code (`docs/zenlayer-api.md`, error codes) asks for.
 fn refusal(code: &str) -> Reason {
     match code {
         "REQUEST_LIMIT_EXCEEDED" => Reason::Throttled,

@@ -88,7 +88,7 @@ pub fn was_refused_as_is(call: &Call) -> bool {
     }
 }
 
-/// The documented codes for a port that these credentials do not see (`zenlayer-api.md` §2.4).
+/// The documented codes for a port that these credentials do not see (`docs/zenlayer-api.md`, error codes).
 const NOT_FOUND_CODES: [&str; 3] =
     ["SELF_SERVICE_PORT_NOT_FOUND", "INVALID_PORT_NOT_FOUND", "OPERATION_FAILED_RESOURCE_NOT_FOUND"];
 

@@ -8,7 +8,7 @@ use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
 
-/// What a good reading (`design.md` §7: HTTP 200, well formed, complete, only ids that were asked for, none twice)
+/// What a good reading (HTTP 200, well formed, complete, only ids that were asked for, none twice)
 /// said of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every reading sees a port")]

@@ -54,8 +54,8 @@ pub enum ReadPriority {
 
 /// Reads ports with one credential.
 pub trait PortReader: Send + Sync + 'static {
-    /// A good reading (`design.md` §7) of all the `ids` (1 to [`MirrorSettings::chunk`] of them): of these, exactly
-    /// the ports that it returns exist.
+    /// Reads all the `ids` (1 to [`MirrorSettings::chunk`] of them). `Ok` is a good reading, as `Presence` defines it: of these
+    /// ids, exactly the ports that it returns exist.
     ///
     /// [`Unreadable::Refused`] is taken to be the fault of some of the ids, and the chunk is read again in halves;
     /// any other error is taken to concern the whole account.

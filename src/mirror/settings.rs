@@ -14,7 +14,7 @@ pub struct MirrorSettings {
     pub slow: Duration,
     /// How long a reading that is wanted at once waits for others to join it; at most a quarter of a tick.
     pub coalesce: Duration,
-    /// How many ids a call asks for; Zenlayer takes up to 100 (`zenlayer-api.md` §3.1).
+    /// How many ids a call asks for; Zenlayer takes up to 100 (`docs/zenlayer-api.md`, listing ports).
     pub chunk: NonZeroUsize,
     /// How many calls one account may have under way.
     pub concurrent_reads: NonZeroUsize,

@@ -1,7 +1,7 @@
 //! What an answer means. Everything here is a pure function of status, headers, and body.
 //!
 //! `code` decides, never `message`, and the status only as far as it goes: documented codes come with
-//! statuses that are not documented (`zenlayer-api.md` §2.4).
+//! statuses that are not documented (`docs/zenlayer-api.md`, error codes).
 
 use std::fmt;
 use std::time::Duration;
@@ -200,7 +200,7 @@ impl RefusalKind {
         match code {
             _ if status == StatusCode::TOO_MANY_REQUESTS => Self::Throttled,
             "REQUEST_LIMIT_EXCEEDED" => Self::Throttled,
-            // The union of §2.4. `OPERATION_FAILED_RESOURCE_GROUP_NOT_FOUND` speaks of something else.
+            // All codes that say this. `OPERATION_FAILED_RESOURCE_GROUP_NOT_FOUND` speaks of something else.
             "SELF_SERVICE_PORT_NOT_FOUND"
             | "INVALID_PORT_NOT_FOUND"
             | "OPERATION_FAILED_RESOURCE_NOT_FOUND" => Self::NotFound,

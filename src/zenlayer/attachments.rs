@@ -1,5 +1,5 @@
 //! What keeps ports in use. A port that is an end of a private connect or a point of a cloud router cannot be
-//! released before these are deleted (`zenlayer-api.md` §5.4).
+//! released before these are deleted (`docs/zenlayer-api.md`, what uses a port).
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! With what a request proves who sends it: an access key, or a personal access token
-//! (`zenlayer-api.md` §1.3).
+//! (`docs/zenlayer-api.md`, credentials).
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! How often a credential may ask, and who goes first.
 //!
-//! The limit of the API is not published (`zenlayer-api.md` §2.6), so it is found: a token bucket halves its
+//! The limit of the API is not published (`docs/zenlayer-api.md`, rate limits), so it is found: a token bucket halves its
 //! rate when told to slow down, and recovers within a minute.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The client of Zenlayer's SDN API (`zenlayer-api.md`): asks what ports are, and moves them to their end.
+//! The client of Zenlayer's SDN API (`docs/zenlayer-api.md`): asks what ports are, and moves them to their end.
 //!
 //! ```text
 //! Settings ─ Transport ──────────────┐  one connection pool for all credentials

@@ -17,7 +17,7 @@ pub struct Settings {
 }
 
 /// The version of the API to speak, sent as `X-ZC-Version`. By default `2023-08-30`, the only one that tells
-/// a port's charge type (`zenlayer-api.md` §1.1, §3.1).
+/// a port's charge type (`docs/zenlayer-api.md`, requests).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiVersion(HeaderValue);
 

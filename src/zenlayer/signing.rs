@@ -1,4 +1,4 @@
-//! The signature `ZC2-HMAC-SHA256` (`zenlayer-api.md` §1.4), as pure functions.
+//! The signature `ZC2-HMAC-SHA256` (`docs/zenlayer-api.md`, signature), as pure functions.
 //!
 //! It covers the method, content type, host, body, and time; neither action nor version nor path.
 
@@ -71,7 +71,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The known answers of `zenlayer-api.md` §1.5.
+    /// The known answers (`docs/zenlayer-api.md`, test vectors).
     struct Vector {
         name: &'static str,
         host: &'static str,

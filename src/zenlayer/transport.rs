@@ -105,7 +105,7 @@ impl Transport {
         Ok(reply)
     }
 
-    /// The headers of `zenlayer-api.md` §1.2; those of the signature only with an access key.
+    /// The headers (`docs/zenlayer-api.md`, requests); those of the signature only with an access key.
     fn headers(&self, credential: &Credential, action: Action, body: &str, now: Timestamp) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));

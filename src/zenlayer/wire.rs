@@ -1,4 +1,4 @@
-//! The shapes of answers (`zenlayer-api.md` §2.1), read strictly where a mistake would cost a port and
+//! The shapes of answers (`docs/zenlayer-api.md`, answers), read strictly where a mistake would cost a port and
 //! leniently elsewhere: unknown fields are ignored, and null is the same as missing.
 
 use std::fmt;

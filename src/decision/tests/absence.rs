@@ -1,4 +1,4 @@
-//! Proof that a port is gone (design §7): each history has its number of readings and its span.
+//! Proof that a port is gone (`docs/architecture.md`, proof): each history has its number of readings and its span.
 
 use super::scenario::*;
 use crate::api::CallAction::DestroyPort;

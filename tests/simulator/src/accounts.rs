@@ -14,7 +14,7 @@ use crate::signature::{self, Authorization, Signed};
 /// The account of ports and credentials that name no other.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
-/// How far a timestamp may differ from the time of the server (zenlayer-api.md §1.4).
+/// How far a timestamp may differ from the time of the server (`docs/zenlayer-api.md`, signature).
 const MAX_CLOCK_SKEW_SECONDS: u64 = 300;
 
 /// A Zenlayer account (a team): it owns ports, and any number of credentials act for it.
@@ -97,7 +97,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// How a credential is presented (zenlayer-api.md §1.3).
+/// How a credential is presented (`docs/zenlayer-api.md`, credentials).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CredentialKind {
@@ -182,7 +182,7 @@ impl Accounts {
         self.buckets.get_mut(account).map_or(Ok(()), |bucket| bucket.take(now))
     }
 
-    /// Who sent this request, by its bearer token or signature (zenlayer-api.md §1.2–1.4).
+    /// Who sent this request, by its bearer token or signature (`docs/zenlayer-api.md`, signature).
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,

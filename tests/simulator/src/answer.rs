@@ -47,7 +47,7 @@ impl fmt::Display for Severed {
 
 impl Error for Severed {}
 
-/// An answer in the API's form (zenlayer-api.md §2.1).
+/// An answer in the API's form (`docs/zenlayer-api.md`, answers).
 pub(crate) struct Envelope {
     request_id: RequestId,
     status: u16,

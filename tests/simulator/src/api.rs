@@ -17,7 +17,7 @@ use crate::port::{ApiVersion, ChargeType, Port, PortStatus, PortUser};
 
 /// The most ids that one `DescribePorts` may name.
 const MAX_PORT_IDS: usize = 100;
-/// The trap of zenlayer-api.md §3.1: more ids than this without a `pageSize` give a cut list.
+/// A trap (`docs/zenlayer-api.md`, listing ports): more ids than this without a `pageSize` give a cut list.
 const DEFAULT_PAGE_SIZE: i64 = 20;
 const MAX_PAGE_SIZE: i64 = 1000;
 
@@ -302,7 +302,7 @@ fn in_use() -> ApiError {
     ApiError::new(400, "OPERATION_DENIED_PORT_IN_USE", "the port is in use")
 }
 
-/// The real codes are not known; these are the documented ones that come nearest (zenlayer-api.md §2.3, §2.4).
+/// The real codes are not known; these are the documented ones that come nearest (`docs/zenlayer-api.md`, error codes).
 fn wrong_status(port: &Port) -> ApiError {
     let status = port.port_status.as_str();
     match port.port_status {

@@ -1,4 +1,4 @@
-//! Refusals of the API, with the documented codes and HTTP statuses (zenlayer-api.md §2.3, §2.4).
+//! Refusals of the API, with the documented codes and HTTP statuses (`docs/zenlayer-api.md`, error codes).
 
 use std::borrow::Cow;
 

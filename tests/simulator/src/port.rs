@@ -174,7 +174,7 @@ impl Port {
         self
     }
 
-    /// `PortInfo` as `DescribePorts` returns it (zenlayer-api.md §3.1).
+    /// `PortInfo` as `DescribePorts` returns it.
     pub(crate) fn info(&self, version: ApiVersion) -> Value {
         let mut info = serde_json::json!({
             "portId": self.port_id,
@@ -210,7 +210,7 @@ impl Port {
     }
 }
 
-/// What a port can be a part of (zenlayer-api.md §5.4).
+/// What a port can be a part of (`docs/zenlayer-api.md`, what uses a port).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PortUser {
@@ -225,7 +225,7 @@ fn in_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Value of `X-ZC-Version` (zenlayer-api.md §1.1).
+/// Value of `X-ZC-Version` (`docs/zenlayer-api.md`, requests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ApiVersion {
     V20230830,
@@ -253,7 +253,7 @@ pub enum ChargeType {
     Postpaid,
 }
 
-/// `portStatus` (zenlayer-api.md §4).
+/// `portStatus` (`docs/zenlayer-api.md`, port states).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum PortStatus {

@@ -1,4 +1,4 @@
-//! `ZC2-HMAC-SHA256` request signatures (zenlayer-api.md §1.4).
+//! `ZC2-HMAC-SHA256` request signatures (`docs/zenlayer-api.md`, signature).
 
 use std::fmt::Write as _;
 
