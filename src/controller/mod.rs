@@ -24,6 +24,8 @@ mod roster;
 mod run;
 mod shared;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 pub use crash::CRASH_AT;
 pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError};

@@ -163,7 +163,7 @@ pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Api<ZenlayerPort
 
 /// What a decision about one object rests on.
 pub(super) struct Gathered {
-    account: Option<Arc<Account<Client>>>,
+    pub(super) account: Option<Arc<Account<Client>>>,
     evidence: Option<Evidence>,
     context: Context,
 }

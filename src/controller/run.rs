@@ -146,19 +146,17 @@ async fn lead(
     readiness: &Readiness,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let (wake_invalid, invalid_wakes) = wakes::channel();
-    let invalids = Invalids::new(wake_invalid, metrics.invalid_objects.clone());
     let namespaces = settings.watches();
-    let (shared, wakes) =
-        share(settings, clients.request, transport, leadership, metrics, invalids, shutdown);
+    let (shared, woken) =
+        share(settings, clients.request, transport, leadership, Clock::Boottime, metrics, shutdown);
     let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
     anyhow::ensure!(shared.stores.set(stores).is_ok(), "the stores are set once");
 
-    tokio::spawn(deliver(wakes, watched.iter().map(Watched::address).collect()));
+    tokio::spawn(deliver(woken.objects, watched.iter().map(Watched::address).collect()));
     tokio::spawn(refresh_credentials(Arc::clone(&shared), shutdown.clone()));
-    tokio::spawn(invalid::tell(Arc::clone(&shared), invalid_wakes, shutdown.clone()));
+    tokio::spawn(invalid::tell(Arc::clone(&shared), woken.invalid, shutdown.clone()));
     let controllers = watched.into_iter().map(|one| one.control(&shared, readiness, shutdown));
     let controllers = future::join_all(controllers);
 
@@ -175,18 +173,25 @@ async fn lead(
     }
 }
 
-fn share(
+/// Who is to be looked at again.
+pub(super) struct Woken {
+    pub(super) objects: Wakes<Reference>,
+    /// Objects that cannot be parsed.
+    pub(super) invalid: Wakes<Reference>,
+}
+
+pub(super) fn share(
     settings: Settings,
     kubernetes: kube::Client,
     transport: Transport,
     leadership: Leadership,
+    clock: Clock,
     metrics: &Metrics,
-    invalids: Invalids,
     shutdown: &CancellationToken,
-) -> (Arc<Shared>, Wakes<Reference>) {
-    let clock = Clock::Boottime;
+) -> (Arc<Shared>, Woken) {
     let timing = settings.timing;
-    let (wake, wakes) = wakes::channel();
+    let (wake, objects) = wakes::channel();
+    let (wake_invalid, invalid) = wakes::channel();
     let wake = Arc::new(wake);
     let pace = MirrorSettings {
         release: timing.release_interval,
@@ -212,7 +217,7 @@ fn share(
         probes: mirror(),
         memory: super::memory::Memory::default(),
         roster: super::roster::Roster::default(),
-        invalids,
+        invalids: Invalids::new(wake_invalid, metrics.invalid_objects.clone()),
         wakes: Arc::clone(&wake),
         calls: CallQueue::new(Arc::clone(&wake)),
         deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
@@ -229,7 +234,7 @@ fn share(
     let observed = Arc::downgrade(&shared);
     metrics
         .observe_mirror(move || observed.upgrade().map(|shared| shared.mirror.stats()).unwrap_or_default());
-    (shared, wakes)
+    (shared, Woken { objects, invalid })
 }
 
 /// The first number of deletions at once that the gate holds; it is asked about no other.

@@ -70,6 +70,12 @@ impl Leadership {
         self.becomes(|standing| matches!(standing, Standing::Leading { .. })).await;
     }
 
+    /// A replica that leads until then, without a Lease.
+    #[cfg(test)]
+    pub(crate) fn until(end: Monotonic, clock: Clock) -> Self {
+        Self { standing: watch::channel(Standing::Leading { until: end }).1, clock }
+    }
+
     async fn becomes(&mut self, wanted: impl FnMut(&Standing) -> bool) {
         if self.standing.wait_for(wanted).await.is_err() {
             // The candidate has ended, and tells why itself.

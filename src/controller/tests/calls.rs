@@ -1,0 +1,146 @@
+//! A disruptive call: what precedes it, what it takes, and what becomes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::http::Method;
+use futures::FutureExt;
+use tokio::time::Instant;
+use zenlayer_simulator::{PortStatus, Rule};
+
+use super::api_server::Failure;
+use super::stage::{
+    NAMESPACE, OTHER_KEY, OTHER_PASSWORD, Stage, object, outcome, port_of, secret, shown, time_passes,
+};
+use crate::api::{CallOutcome, CredentialsRef, DeletionPolicy, ZenlayerPort};
+use crate::controller::execute::execute;
+use crate::controller::pass::{Gathered, PassError, api_of};
+use crate::mirror::Account;
+use crate::port::PortId;
+use crate::zenlayer::{Chunk, Client, Priority};
+
+/// A recycled port whose object is deleted, and which the next pass releases.
+async fn about_to_be_released(stage: &mut Stage) -> Arc<Account<Client>> {
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.delete("edge");
+    let (_, gathered, _) = stage.decide_to_call("edge").await;
+    gathered.account.expect("it has credentials")
+}
+
+fn accepted(object: Option<&ZenlayerPort>) -> bool {
+    object.is_some_and(|object| matches!(outcome(object), Some(CallOutcome::Accepted { .. })))
+}
+
+/// The object as it is, which must not have a record of a call.
+#[track_caller]
+fn assert_nothing_on_record(stage: &Stage, why: &str) {
+    let object = stage.get("edge").expect("the object is there");
+    assert_eq!(outcome(&object), None, "{why}: {object:#?}");
+    assert_eq!(stage.sends("edge"), 0, "{why}");
+}
+
+#[tokio::test]
+async fn a_port_is_released_by_one_request_that_follows_its_record() {
+    let mut stage = Stage::new();
+    about_to_be_released(&mut stage).await;
+    let (cloud, sent) = (stage.cloud.clone(), Arc::new(AtomicUsize::new(usize::MAX)));
+    let before_the_record = Arc::clone(&sent);
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        let sent = cloud.with_journal(|journal| journal.calls("DestroyPort").count());
+        before_the_record.store(sent, Ordering::Relaxed);
+        None
+    });
+    let object = stage.pass_until("edge", "the call is accepted", accepted).await.expect("it stays");
+    assert_eq!((sent.load(Ordering::Relaxed), stage.sends("edge")), (0, 1));
+    assert_eq!(shown(&object).0, "Destroying");
+    stage.cloud.remove_port(&port_of("edge"));
+    stage.pass_until("edge", "the object is gone", |object| object.is_none()).await;
+    assert_eq!(stage.sends("edge"), 1);
+}
+
+#[tokio::test]
+async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call() {
+    let mut stage = Stage::with(|setting| setting.timing.reading_valid = Duration::from_secs(5));
+    let account = about_to_be_released(&mut stage).await;
+    stage.cloud.fault(Rule::on("DescribePorts").port("port-other").throttle(Some("8")));
+    let port = [PortId::new("port-other")];
+    let read = account.reader.describe_ports(Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+    read.expect_err("it is throttled");
+    // The clock moves on to the end of the wait, as nothing else happens.
+    tokio::time::pause();
+    let began = Instant::now();
+    stage.pass("edge").await.expect("the pass ends well");
+    assert!(began.elapsed() >= Duration::from_secs(7), "it had to wait: {:?}", began.elapsed());
+    assert_nothing_on_record(&stage, "the reading is older than 5 s by now");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_by_another_credential_than_the_record_names() {
+    let mut stage = Stage::new();
+    about_to_be_released(&mut stage).await;
+    stage.api.create(&secret("second", OTHER_KEY, OTHER_PASSWORD));
+    let mut other = object("other");
+    other.spec.credentials_ref = Some(CredentialsRef { name: "second".to_owned() });
+    stage.own_by(&other, PortStatus::Running);
+    let other = stage.get("other").expect("it was created just now");
+    let second = Gathered::of(&other, &stage.shared).await.account.expect("it has credentials");
+    let (object, _, plan) = stage.decide_to_call("edge").await;
+    let turn = (Arc::clone(&second), second.reader.change_permit().await);
+    let done = execute(&api_of(&object, &stage.shared), &object, plan, Some(turn), &stage.shared).await;
+    done.expect("the call is not sent, and that is on record");
+    let object = stage.get("edge").expect("it stays");
+    let Some(CallOutcome::NotSent { why }) = outcome(&object) else { panic!("{object:#?}") };
+    assert_eq!(why, "the credentials changed in the meantime");
+    assert_eq!(stage.sends("edge"), 0);
+}
+
+#[tokio::test]
+async fn a_call_takes_one_permit_of_the_rate_limit() {
+    let mut stage = Stage::with(|setting| {
+        setting.requests_per_second = 20.0;
+        // Readings must not take what is counted.
+        setting.timing.release_interval = Duration::from_hours(1);
+        setting.timing.slow_interval = Duration::from_hours(1);
+    });
+    let account = about_to_be_released(&mut stage).await;
+    let refused = Failure::new(500, "InternalError", "no record today");
+    stage.api.fail(Method::PUT, "/edge/status", refused);
+    tokio::time::pause();
+    while account.reader.change_permit().now_or_never().is_some() {}
+    // One that has to be waited for leaves nothing over.
+    drop(account.reader.change_permit().await);
+    let began = Instant::now();
+    stage.pass("edge").await.expect_err("the record is not written");
+    let waited = began.elapsed().as_millis();
+    assert!((40..=60).contains(&waited), "a permit comes every 50 ms, and it waited {waited} ms");
+}
+
+#[tokio::test]
+async fn a_replica_that_leads_no_longer_records_and_calls_nothing() {
+    let minute = Duration::from_mins(1);
+    let mut stage = Stage::with(|setting| setting.leads_for = minute);
+    about_to_be_released(&mut stage).await;
+    time_passes(minute).await;
+    stage.decide_to_call("edge").await;
+    let ended = stage.pass("edge").await;
+    assert!(matches!(ended, Err(PassError::NotLeading)), "{ended:?}");
+    assert_nothing_on_record(&stage, "another replica may lead");
+}
+
+#[tokio::test]
+async fn a_person_who_is_faster_than_the_record_is_heard() {
+    let mut stage = Stage::new();
+    about_to_be_released(&mut stage).await;
+    let api = stage.api.clone();
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
+            object.spec.deletion_policy = DeletionPolicy::Retain;
+        });
+        None
+    });
+    stage.pass("edge").await.expect("the pass ends well");
+    assert!(stage.get("edge").is_none(), "the finalizer is off at once: {:#?}", stage.api);
+    assert_eq!(stage.sends("edge"), 0);
+}

@@ -1,0 +1,8 @@
+//! The shell, tried without a cluster: whole passes between an API server in memory and a simulated Zenlayer.
+
+pub(in crate::controller) mod api_server;
+pub(in crate::controller) mod stage;
+
+mod calls;
+mod events;
+mod secrets;
