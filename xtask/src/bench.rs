@@ -10,7 +10,7 @@ use scale_bench::document::{Document, body};
 use scale_bench::{Bench, Binaries, Findings, Machine, Scenario, quick};
 
 use crate::interrupt::Interrupt;
-use crate::{cargo, operator, root, stdout_of};
+use crate::{cargo, commit, operator, root, stdout_of};
 
 /// Measure calls, latency, memory and processor time with up to 10,000 ports, and compare with the loops of other operators.
 ///
@@ -53,7 +53,7 @@ async fn measure(options: Options) -> Result<()> {
     let bench = Bench::start(binaries, Duration::from_secs(10)).await?;
     let told = if options.scenario.is_empty() {
         let rustc = stdout_of("rustc", &["--version"]).await?;
-        Some((Machine::of(&bench, rustc.trim().to_owned()).await?, decision().await?))
+        Some((Machine::of(&bench, rustc.trim().to_owned(), commit().await?).await?, decision().await?))
     } else {
         None
     };

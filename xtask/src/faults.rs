@@ -9,7 +9,7 @@ use fault_matrix::{CASES, Case, Matrix, Outcome, report, soak};
 use jiff::SignedDuration;
 
 use crate::interrupt::Interrupt;
-use crate::{operator, root};
+use crate::{commit, operator, root};
 
 /// Spoil everything that can be spoilt, and see that no port is leaked, wrongly killed or destroyed twice.
 ///
@@ -66,7 +66,7 @@ pub async fn run(options: Options) -> Result<()> {
     let matrix = Matrix::new(operator);
     let outcomes = interrupt.unless(async { Ok(matrix.run(runs, options.jobs, tell).await) }).await?;
     if options.case.is_none() {
-        fs::write(root().join("docs").join("faults.md"), report(&outcomes))?;
+        fs::write(root().join("docs").join("faults.md"), report(&outcomes, &commit().await?))?;
     }
     let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
     ensure!(failed == 0, "{failed} of {} runs failed; what they say stands above", outcomes.len());

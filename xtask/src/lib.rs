@@ -46,6 +46,14 @@ pub(crate) fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
+/// The commit that is checked out, for documents that say what they were made from.
+pub(crate) async fn commit() -> Result<String> {
+    let commit = stdout_of("git", &["rev-parse", "--short=10", "HEAD"]).await?;
+    let changed = stdout_of("git", &["status", "--porcelain", "--untracked-files=no"]).await?;
+    let changed = if changed.is_empty() { "" } else { ", with changes that are not committed" };
+    Ok(format!("{}{changed}", commit.trim()))
+}
+
 /// What a program says on stdout, run in the folder of the workspace. Its stderr is shown.
 pub(crate) async fn stdout_of(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String> {
     let program = program.as_ref();

@@ -13,6 +13,7 @@
 
 mod bench;
 mod cases;
+mod fault_list;
 pub mod oracle;
 mod proxy;
 mod report;
@@ -43,7 +44,7 @@ const LIMIT: Duration = Duration::from_mins(8);
 /// One fault, or a few of a kind, and what must come of it.
 pub struct Case {
     pub name: &'static str,
-    /// What it makes happen, by the numbers of the fault list: `C1`, `K4`.
+    /// What it makes happen, by the numbers of `fault_list.rs`: `C1`, `K4`.
     pub faults: &'static [&'static str],
     /// In one sentence.
     pub expectation: &'static str,

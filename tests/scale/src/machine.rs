@@ -14,11 +14,13 @@ pub struct Machine {
     pub memory_gib: u64,
     pub kubernetes: String,
     pub rustc: String,
+    /// Of the code that was measured.
+    pub commit: String,
 }
 
 impl Machine {
-    /// `rustc`: what `rustc --version` says.
-    pub async fn of(bench: &Bench, rustc: String) -> Result<Self> {
+    /// `rustc`: what `rustc --version` says; `commit`: the one that is checked out.
+    pub async fn of(bench: &Bench, rustc: String, commit: String) -> Result<Self> {
         let field = |file: &str, name: &str| {
             let text = fs::read_to_string(file).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
@@ -32,6 +34,7 @@ impl Machine {
             memory_gib: kib.div_ceil(1 << 20),
             kubernetes: bench.client.apiserver_version().await?.git_version,
             rustc,
+            commit,
         })
     }
 }

@@ -9,8 +9,8 @@ pub fn section(rest: &Rest) -> String {
     let Rest { layout, filled, fill_memory, idle, restart, storm } = rest;
     format!(
         "\n## {} objects: filled, idle, restarted, deleted in a storm\n\n\
-        One fleet over {} accounts and one operator, one after the other.\n\n\
-        - **Fill**: {} from the first object made to all up to date; memory {} at its end.\n{}{}{}\n{}",
+        The objects belong to {} accounts and have one operator. The steps follow each other.\n\n\
+        - **Fill**: {} from the first object to the moment when all are up to date; memory {} at the end.\n{}{}{}\n{}",
         thousands(layout.ports),
         layout.accounts,
         seconds(*filled),
@@ -36,8 +36,8 @@ fn idle_line(idle: &Idle) -> String {
 
 fn restart_line(restart: &Restart) -> String {
     format!(
-        "- **Restart**, every port renamed meanwhile, so that every status is written anew: {} from the start of the process to all \
-        objects up to date, {} Zenlayer calls, {:.2} s of processor time, memory {}.\n",
+        "- **Restart**: every port gets a new name meanwhile, so the operator writes every status again. {} from the start of the process \
+        to the moment when all objects are up to date, {} Zenlayer calls, {:.2} s of processor time, memory {}.\n",
         seconds(restart.took),
         restart.calls.total(),
         restart.cpu.as_secs_f64(),
@@ -48,7 +48,7 @@ fn restart_line(restart: &Restart) -> String {
 fn storm_line(storm: &Storm, ports: usize, accounts: usize) -> String {
     let per_second = small(storm.calls.total()) / small(accounts) / storm.lasted.as_secs_f64();
     format!(
-        "- **Storm**: all objects are deleted while every request of every account is answered 429 for {}: {} calls in that time \
+        "- **Storm**: all objects are deleted while Zenlayer answers every request with 429 for {}. {} calls in that time \
         ({per_second:.2} a second and account), {:.2} reconciles and {:.2} writes per object. The last object is gone {} after the \
         end of the storm; memory {}.\n",
         seconds(storm.lasted),

@@ -50,6 +50,7 @@ fn the_document_shows_each_plot_once_and_names_no_place() {
         memory_gib: 8,
         kubernetes: "v1.2.3".to_owned(),
         rustc: "rustc 1.95".to_owned(),
+        commit: "0123456789".to_owned(),
     };
     let findings = Findings { numbers: vec![deletion(1, 200.0), deletion(10, 200.0)], ..Findings::default() };
     let document = Document::of(&findings, &machine, "decide  1 µs").expect("it can be drawn");
