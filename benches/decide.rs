@@ -109,6 +109,7 @@ impl Situation {
                 gates: GateSettings::default(),
                 deletion_known_since: None,
                 call_known_since: None,
+                learnt: None,
             },
             timing: Timing::default(),
             now: Now { wall, monotonic: NOW },
@@ -134,6 +135,7 @@ impl Situation {
                 port_status_before: "RECYCLED".to_owned(),
                 credential: self.evidence.by.clone(),
                 landed: true,
+                without_effect: false,
                 outcome: CallOutcome::Accepted { request_id: None },
             }),
             ..Release::default()
@@ -147,7 +149,7 @@ impl Situation {
     /// With the status that has been written before.
     fn settled(mut self) -> Self {
         let plan = decide(&self.input());
-        self.object.status = Some(plan.status);
+        self.object.status = Some(plan.status(&self.object));
         self
     }
 

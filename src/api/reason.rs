@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::ZenlayerPort;
 use super::approval::approve_all_command;
+use super::{ZenlayerPort, ZenlayerPortStatus};
 
 /// The condition that sums up: is the port in service, and if not, why.
 pub const READY: &str = "Ready";
@@ -219,10 +219,10 @@ impl Reason {
     }
 
     /// The advice for one object, ready to be typed.
-    pub fn advice_for(self, object: &ZenlayerPort) -> String {
+    pub fn advice_for(self, object: &ZenlayerPort, status: &ZenlayerPortStatus) -> String {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let approve = object.approve_command(self);
+        let approve = object.approve_command(self, status);
         self.advice_with(name, namespace, &approve, &approve_all_command(self, namespace))
     }
 

@@ -101,17 +101,17 @@ pub struct PortIdentity {
 
 /// The record of one deletion. All of it but `call` outlives the calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that outlives the calls")]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The uid of the object that this record belongs to; that of another uid is ignored.
     pub uid: String,
-    /// This deletion has seen the port in the recycle bin.
+    /// This deletion has seen the port in the recycle bin, or on its way there after its own TerminatePort. A restoration
+    /// sets it back.
     #[serde(default)]
     pub seen_recycled: bool,
-    /// After that it was live again: somebody restored it.
+    /// How often this deletion has found the port running again after that, or after an accepted TerminatePort.
     #[serde(default)]
-    pub restored: bool,
+    pub restorations: i64,
     /// This deletion was one of many at a time, and is held until a person approves it.
     #[serde(default)]
     pub latched: bool,
@@ -140,6 +140,9 @@ pub struct Call {
     /// The port was seen to follow the call.
     #[serde(default)]
     pub landed: bool,
+    /// Zenlayer accepted this TerminatePort, and ten minutes later the port was still running: it counts as a restoration.
+    #[serde(default)]
+    pub without_effect: bool,
     /// What Zenlayer answered.
     pub outcome: CallOutcome,
 }

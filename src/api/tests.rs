@@ -247,6 +247,15 @@ pub(super) fn object(uid: Option<&str>) -> ZenlayerPort {
     .expect("an object")
 }
 
+/// A status after so many restorations, with another port under the id.
+pub(super) fn occurrences(restorations: i64) -> ZenlayerPortStatus {
+    serde_json::from_value(json!({
+        "port": { "status": "RUNNING", "createdTime": "2025-12-24T18:00:00Z" },
+        "release": { "uid": UID, "restorations": restorations },
+    }))
+    .expect("a status")
+}
+
 #[test]
 fn a_record_belongs_to_the_object_of_its_uid_alone() {
     assert!(object(Some("one")).release().is_some());
@@ -281,8 +290,9 @@ fn a_person_who_must_act_is_told_what_to_do() {
 #[test]
 fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
     let object = object(Some(UID));
+    let status = occurrences(2);
     for reason in Reason::ALL {
-        let advice = reason.advice_for(&object);
+        let advice = reason.advice_for(&object, &status);
         assert!(
             ["{name}", "{namespace}", "approve}", "{retain}", "  "].iter().all(|hole| !advice.contains(hole)),
             "{reason:?}: {advice}"

@@ -12,7 +12,7 @@ use super::crash::CrashPoint;
 use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
 use crate::api::{CallAction, CallOutcome, EventType, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::{Action, Announcement, Plan, Warrant, with_outcome};
+use crate::decision::{Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -40,10 +40,11 @@ pub(super) async fn execute(
     turn: Option<Turn>,
     shared: &Shared,
 ) -> Result<Done, PassError> {
-    let Plan { status, action, event, .. } = plan;
+    let status = plan.status(object);
+    let Plan { action, event, .. } = plan;
     match action {
         Action::None => {
-            let written = write_status(api, object, status).await?;
+            let written = write_status(api, object, status, shared).await?;
             let Some(_) = written else { return Ok(Done::Conflict) };
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
@@ -60,7 +61,7 @@ pub(super) async fn execute(
             }
             let_go(api, object, reason, shared).await
         }
-        Action::Call(warrant) => {
+        Action::Call(Intent { warrant, .. }) => {
             // Without a turn there is nothing to send: the next round gets one.
             let Some(turn) = turn else { return Ok(Done::Conflict) };
             // Saves a record that another replica would have to wait for; safety does not rest on it.
@@ -69,7 +70,9 @@ pub(super) async fn execute(
             }
             CrashPoint::BeforeRecord.reached();
             let started = shared.clock.monotonic();
-            let Some(written) = write_status(api, object, status).await? else { return Ok(Done::Conflict) };
+            let Some(written) = write_status(api, object, status, shared).await? else {
+                return Ok(Done::Conflict);
+            };
             shared.memory.note(&written, shared.clock.monotonic());
             CrashPoint::AfterRecord.reached();
             let Some(recorded) = Recorded::new(written, warrant) else { return Ok(Done::Conflict) };
@@ -137,8 +140,10 @@ impl Recorded {
             let gathered = Gathered::of(&told, shared).await;
             let plan = gathered.decide(&told, shared);
             tell_mirror(&told, &plan, shared);
+            shared.memory.learn(&object, &plan.facts);
             CrashPoint::BeforeOutcome.reached();
-            if let Some(written) = write_status(api, &object, plan.status_alone(&told)).await? {
+            let status = plan.status_without_call(&told);
+            if let Some(written) = write_status(api, &object, status, shared).await? {
                 return Ok(Some(written));
             }
             let name = object.metadata.name.clone().unwrap_or_default();
@@ -167,6 +172,7 @@ async fn write_status(
     api: &Api<ZenlayerPort>,
     object: &ZenlayerPort,
     status: ZenlayerPortStatus,
+    shared: &Shared,
 ) -> Result<Option<ZenlayerPort>, PassError> {
     if object.status.as_ref().unwrap_or(&ZenlayerPortStatus::default()) == &status {
         return Ok(Some(object.clone()));
@@ -174,7 +180,10 @@ async fn write_status(
     let name = object.metadata.name.clone().unwrap_or_default();
     let body = ZenlayerPort { status: Some(status), ..object.clone() };
     match api.replace_status(&name, &PostParams::default(), &body).await {
-        Ok(written) => Ok(Some(written)),
+        Ok(written) => {
+            shared.memory.learn(&written, &Facts::stored_in(&written));
+            Ok(Some(written))
+        }
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => Ok(None),
         Err(error) => Err(kubernetes("update", "the object's status", error)),
     }

@@ -6,16 +6,19 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
+use crate::decision::Facts;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Remembered>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Remembered {
     deletion_known_since: Option<Monotonic>,
     /// The attempt of the newest call record, and since when it is known.
     call: Option<(i64, Monotonic)>,
     failures: u32,
+    /// Until it is written: a reconcile that waits for its turn, conflicts or is cut short must not lose it.
+    learnt: Option<Box<Facts>>,
 }
 
 /// Since when this process has known of an object's deletion and of its newest call.
@@ -47,6 +50,26 @@ impl Memory {
             }
         })
         .unwrap_or_default()
+    }
+
+    /// Keeps `facts` for the next decision about `object`, as long as the API server does not have them.
+    pub(super) fn learn(&self, object: &ZenlayerPort, facts: &Facts) {
+        let Some(uid) = &object.metadata.uid else { return };
+        let mut all = self.lock();
+        if *facts != Facts::stored_in(object) {
+            all.entry(uid.clone()).or_default().learnt = Some(Box::new(facts.clone()));
+        } else if let Some(remembered) = all.get_mut(uid) {
+            remembered.learnt = None;
+            if *remembered == Remembered::default() {
+                all.remove(uid);
+            }
+        }
+    }
+
+    /// What was learnt of `object` and is not written yet.
+    pub(super) fn learnt(&self, object: &ZenlayerPort) -> Option<Box<Facts>> {
+        let uid = object.metadata.uid.as_ref()?;
+        self.lock().get(uid).and_then(|remembered| remembered.learnt.clone())
     }
 
     /// Counts a failed pass; returns how many there were in a row.

@@ -111,6 +111,7 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
         let gathered = Gathered::of(&object, shared).await;
         let mut plan = gathered.decide(&object, shared);
         tell_mirror(&object, &plan, shared);
+        shared.memory.learn(&object, &plan.facts);
         if !matches!(plan.action, Action::Call(_)) {
             shared.calls.leave(&reference);
         } else if let (None, Some(account)) = (&permit, &gathered.account) {
@@ -186,6 +187,7 @@ impl Gathered {
             gates: shared.gates,
             deletion_known_since: known.deletion,
             call_known_since: known.call,
+            learnt: shared.memory.learnt(object),
         };
         Self { account, evidence, context }
     }

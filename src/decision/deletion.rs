@@ -3,12 +3,12 @@
 //! Top to bottom, the first row that matches wins. A *hold* changes nothing in the cloud until something else changes; a
 //! *wait* ends when the mirror has news.
 
-use super::memory::{Identity, identity, remember};
+use super::facts::{self, Identity, identity, remember};
 use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
-use super::{Attachments, CredentialState, Input, Plan, claims, gates, memory, upkeep};
+use super::{Attachments, CredentialState, Input, Plan, claims, gates, upkeep};
 use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -18,7 +18,7 @@ pub(super) fn decide(input: &Input<'_>) -> Plan {
     let status = remember(input);
     let status = gates::latch(input, status);
     let mut verdict = verdict(input, &status);
-    if let Some(at) = memory::restoration_known_at(input, &status) {
+    if let Some(at) = facts::restoration_known_at(input, &status) {
         verdict = verdict.fresh_after(at);
     }
     conclude(input, status, verdict)
@@ -62,7 +62,7 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
     let at = match &port.port_status {
         // 5, listed as DESTROYED
         PortStatus::Destroyed => {
-            return if_fresh(input, evidence, reading, || destroyed(input, status));
+            return if_fresh(input, evidence, reading, seen_deletion(input), || destroyed(input, status));
         }
         // 7
         PortStatus::Destroying => {
@@ -113,16 +113,24 @@ fn in_place(
     let standing = standing(input, status.release.as_ref(), reading);
 
     // 10
+    let identity = identity(input, status, port);
+    if place == Place::Live
+        && identity == Identity::Same
+        && let Some(restored) = restored(input, status, reading)
+    {
+        return restored;
+    }
+    // 11
     if let Standing::Blocks(call, blocked) = standing {
         return awaiting_call(input, call, blocked);
     }
-    // 11
-    if identity(input, status, port) == Identity::Changed {
+    // 12
+    if identity == Identity::Changed {
         return upkeep::identity_changed(input, status, port);
     }
-    // 12
+    // 13
     if place == Place::RecycleBin && spec.deletion_policy == DeletionPolicy::Terminate {
-        return if_fresh(input, evidence, reading, || {
+        return if_fresh(input, evidence, reading, seen_deletion(input), || {
             Verdict::let_go(
                 Reason::PortRecycled,
                 format!(
@@ -132,7 +140,7 @@ fn in_place(
             )
         });
     }
-    // 13
+    // 10, in the bin again
     if let Some(restored) = restored(input, status, reading) {
         return restored;
     }
@@ -176,7 +184,8 @@ fn in_place(
         Ok(_) => return upkeep::unread(input, evidence),
         Err(why) => return upkeep::without_signer(input, why),
     };
-    if_fresh(input, evidence, reading, || {
+    let last_look = gates::grace_ends(input.context.deletion_known_since, input.timing, input.now.monotonic);
+    if_fresh(input, evidence, reading, last_look, || {
         let (reason, action) = match place {
             // 19
             Place::Live => (Reason::Terminating, CallAction::TerminatePort),
@@ -194,18 +203,25 @@ fn other_finalizers(input: &Input<'_>) -> Option<String> {
     (!others.is_empty()).then(|| others.join(", "))
 }
 
-/// The port lay in the bin during this deletion, and somebody has restored it; or perhaps has, as long as only one reading
+/// The port was in the bin during this deletion, and somebody has restored it; or perhaps has, as long as only one reading
 /// says so.
 fn restored(input: &Input<'_>, status: &ZenlayerPortStatus, reading: &Reading) -> Option<Verdict> {
     let id = &input.object.spec.port_id;
-    let release = status.release.as_ref().filter(|_| !input.object.approves(Reason::RestoredElsewhere))?;
-    if release.restored {
-        let fact = format!(
-            "Port {id} was in the recycle bin during this deletion and was restored since; nothing is called."
-        );
+    let release = status.release.as_ref()?;
+    if release.restorations > 0 && !input.object.approves_given(Reason::RestoredElsewhere, status) {
+        let fact = match &release.call {
+            Some(call) if call.without_effect => format!(
+                "Zenlayer accepted TerminatePort for port {id}, but the port is still running. Either Zenlayer dropped the \
+                 request, or someone restored the port from the recycle bin. The operator does not repeat it by itself."
+            ),
+            _ => format!(
+                "Port {id} was in the recycle bin during this deletion, and someone restored it. The operator makes no \
+                 changes to it."
+            ),
+        };
         return Some(Verdict::wait(Reason::RestoredElsewhere, fact, Cadence::Slow));
     }
-    let known_at = memory::restoration_known_at(input, status)?;
+    let known_at = facts::restoration_known_at(input, status)?;
     let fact = format!(
         "Port {id} was in the recycle bin and is live now; another reading tells whether it was restored."
     );
@@ -213,18 +229,22 @@ fn restored(input: &Input<'_>, status: &ZenlayerPortStatus, reading: &Reading) -
     Some(verdict.show_after(reading.since + input.timing.quiet))
 }
 
-/// An act needs a reading that is fresh enough to justify it; without one, one is asked for.
+/// An act needs a reading that is fresh enough to justify it, and that began at `not_before` or later; without one, one is
+/// asked for.
 fn if_fresh(
     input: &Input<'_>,
     evidence: &Evidence,
     reading: &Reading,
+    not_before: Monotonic,
     act: impl FnOnce() -> Verdict,
 ) -> Verdict {
-    if input.now.monotonic.since(reading.at) <= input.timing.reading_valid {
-        act()
-    } else {
-        upkeep::unread(input, evidence)
-    }
+    let is_young = input.now.monotonic.since(reading.at) <= input.timing.reading_valid;
+    if is_young && reading.at >= not_before { act() } else { upkeep::unread(input, evidence) }
+}
+
+/// What was read before the deletion justifies nothing that the deletion asks for.
+fn seen_deletion(input: &Input<'_>) -> Monotonic {
+    input.context.deletion_known_since.unwrap_or(input.now.monotonic)
 }
 
 fn destroyed(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
@@ -240,7 +260,7 @@ fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, r
     let id = &input.object.spec.port_id;
     let Some(absences) = evidence.absences else { return upkeep::unread(input, evidence) };
     match proof::of_absence(input, status, evidence, absences) {
-        Proof::Gone(reason) => if_fresh(input, evidence, reading, || {
+        Proof::Gone(reason) => if_fresh(input, evidence, reading, reading.at, || {
             let fact = match reason {
                 Reason::PortNeverFound => format!("No port {id} was ever seen; nothing was destroyed."),
                 _ => format!("Port {id} is no longer listed, in {} readings.", absences.count),

@@ -111,7 +111,7 @@ pub fn grace_is_over(known_since: Option<Monotonic>, timing: &Timing, now: Monot
 }
 
 /// Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
-fn grace_ends(known_since: Option<Monotonic>, timing: &Timing, now: Monotonic) -> Monotonic {
+pub(super) fn grace_ends(known_since: Option<Monotonic>, timing: &Timing, now: Monotonic) -> Monotonic {
     known_since.unwrap_or(now) + timing.grace
 }
 

@@ -7,9 +7,9 @@
 mod backoff;
 mod claims;
 mod deletion;
+mod facts;
 mod freshness;
 mod gates;
-mod memory;
 mod proof;
 mod record;
 pub mod sighting;
@@ -19,7 +19,9 @@ mod upkeep;
 
 use std::time::Duration;
 
-use crate::api::{CallAction, EventType, Reason, ZenlayerPort, ZenlayerPortStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::{Call, CallAction, EventType, Reason, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
@@ -27,6 +29,7 @@ use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
 pub use claims::Claim;
+pub use facts::Facts;
 pub use gates::{counts_as_deletion, grace_is_over};
 pub use record::{was_refused_as_is, with_outcome};
 pub use status::held_as_invalid;
@@ -64,6 +67,8 @@ pub struct Context {
     pub deletion_known_since: Option<Monotonic>,
     /// Since when this process has known the object's newest call record (uid and attempt).
     pub call_known_since: Option<Monotonic>,
+    /// What this process has learnt of the object and not written yet.
+    pub learnt: Option<Box<Facts>>,
 }
 
 /// What the operator's configuration says of the gates.
@@ -108,11 +113,17 @@ pub enum CredentialState {
     Unavailable(String),
 }
 
-/// What to do: put `status` if it differs from the object's, then do `action`, then look again when the mirror has what
+/// What to do: write the status if it differs from the object's, do `action`, then look again when the mirror has what
 /// `want` asks for, or after `deadline`.
+///
+/// Its three parts are written apart from each other: the facts always, whatever becomes of the action; the record of a
+/// call only just before that call; and what is shown only where it tells what is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    pub status: ZenlayerPortStatus,
+    /// All that is known now of the port and of this deletion.
+    pub facts: Facts,
+    /// How the object is shown; none: as before.
+    pub display: Option<Display>,
     pub action: Action,
     /// What the mirror should read; none where it has nothing to do for this object.
     pub want: Option<Want>,
@@ -120,6 +131,13 @@ pub struct Plan {
     pub deadline: Option<Duration>,
     /// The Event that this plan's transition is worth.
     pub event: Option<Announcement>,
+}
+
+/// What `kubectl get` and `describe` show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Display {
+    pub observed_generation: Option<i64>,
+    pub conditions: Vec<Condition>,
 }
 
 /// A transition that is worth an Event.
@@ -132,13 +150,21 @@ pub struct Announcement {
 
 /// At most one of these per pass.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is made a pass")]
 pub enum Action {
     None,
     AddFinalizer,
     /// Take our finalizer off: the port is proven gone, was never there, or is left by policy.
     LetGo(Reason),
-    /// Call Zenlayer, once the plan's status, which holds the record of this call, is written.
-    Call(Warrant),
+    /// Write the record of the call, then call Zenlayer.
+    Call(Intent),
+}
+
+/// A call that is due: its record, and the proof that it is justified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    pub record: Call,
+    pub warrant: Warrant,
 }
 
 /// The proof that a disruptive call is justified: only [`deletion`] makes one, in the rows that say so. It names the
@@ -192,19 +218,39 @@ pub fn decide(input: &Input<'_>) -> Plan {
 }
 
 impl Plan {
-    /// The status to write where nothing else is done, `object` being what was decided about: the record of a new call is
-    /// written just before that call, or not at all.
-    pub fn status_alone(self, object: &ZenlayerPort) -> ZenlayerPortStatus {
-        match self.action {
-            Action::Call(_) => object.status.clone().unwrap_or_default(),
-            Action::None | Action::AddFinalizer | Action::LetGo(_) => self.status,
+    /// The status of `object`, which was decided about, as the whole plan has it, the record of its call included.
+    pub fn status(&self, object: &ZenlayerPort) -> ZenlayerPortStatus {
+        let mut status = self.status_without_call(object);
+        if let Action::Call(Intent { record, .. }) = &self.action {
+            let release = status.release.get_or_insert_with(Release::default);
+            release.call = Some(record.clone());
+            self.show_in(&mut status);
+        }
+        status
+    }
+
+    /// The status of `object` where a call that the plan asks for is not made now: neither its record nor what would be
+    /// shown during it.
+    pub fn status_without_call(&self, object: &ZenlayerPort) -> ZenlayerPortStatus {
+        let mut status = object.status.clone().unwrap_or_default();
+        self.facts.clone().put_into(&mut status);
+        if !matches!(self.action, Action::Call(_)) {
+            self.show_in(&mut status);
+        }
+        status
+    }
+
+    fn show_in(&self, status: &mut ZenlayerPortStatus) {
+        if let Some(Display { observed_generation, conditions }) = self.display.clone() {
+            (status.observed_generation, status.conditions) = (observed_generation, conditions);
         }
     }
 
     /// Somebody else's finalizers keep the object: it is no longer ours.
     fn nothing(object: &ZenlayerPort) -> Self {
         Self {
-            status: object.status.clone().unwrap_or_default(),
+            facts: Facts::stored_in(object),
+            display: None,
             action: Action::None,
             want: None,
             deadline: None,

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backoff::exponential;
 use super::sighting::Reading;
-use super::{Input, Warrant};
+use super::{Input, Intent, Warrant};
 use crate::api::{Call, CallAction, CallOutcome, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -50,6 +50,7 @@ pub(super) fn standing<'a>(
         // A reading from before the call still shows the port as the call found it.
         _ if call.landed && reading.at >= known => Standing::Free,
         _ if call.landed => Standing::Blocks(call, Until::Read(known)),
+        _ if call.without_effect => Standing::Free,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => {
             let settled = known + input.timing.settle;
             if reading.at >= settled {
@@ -110,29 +111,29 @@ fn failed<'a>(
     }
 }
 
-/// The status with the pending record of a new call, and the warrant for that call.
-pub(super) fn open(
+/// The next call after those that `status` knows of: its pending record, and the warrant for it.
+pub(super) fn intend(
     input: &Input<'_>,
-    mut status: ZenlayerPortStatus,
+    status: &ZenlayerPortStatus,
     action: CallAction,
     port_status_before: &str,
     credential: &Fingerprint,
-) -> (ZenlayerPortStatus, Warrant) {
+) -> Intent {
     let uid = input.object.metadata.uid.clone().unwrap_or_default();
-    let release = status.release.get_or_insert_with(Release::default);
-    release.uid.clone_from(&uid);
-    let attempt = release.call.as_ref().map_or(0, |call| call.attempt).saturating_add(1);
-    release.call = Some(Call {
+    let last = status.release.as_ref().and_then(|release| release.call.as_ref());
+    let attempt = last.map_or(0, |call| call.attempt).saturating_add(1);
+    let record = Call {
         action,
         attempt,
         requested_time: Time(input.now.wall),
         port_status_before: port_status_before.to_owned(),
         credential: credential.clone(),
         landed: false,
+        without_effect: false,
         outcome: CallOutcome::Pending {},
-    });
+    };
     let port_id = input.object.spec.port_id.clone();
-    (status, Warrant { action, port_id, uid, attempt, credential: credential.clone() })
+    Intent { record, warrant: Warrant { action, port_id, uid, attempt, credential: credential.clone() } }
 }
 
 pub(super) fn is_pending(object: &ZenlayerPort, uid: &str, attempt: i64) -> bool {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::sighting::{Cadence, Want};
-use super::{Action, Announcement, Input, Plan, freshness, record};
+use super::{Action, Announcement, Display, Facts, Input, Plan, freshness, record};
 use crate::api::{
     Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
 };
@@ -74,11 +74,13 @@ impl Verdict {
 
 /// The plan that carries out `verdict`, `status` being the object's with the newest reading taken in.
 pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdict: Verdict) -> Plan {
+    let facts = Facts::of(&status);
     let action = match &verdict.act {
         Act::LetGo => {
             return Plan {
+                facts,
                 // The object goes: a last status would only be one more write.
-                status: input.object.status.clone().unwrap_or_default(),
+                display: None,
                 action: Action::LetGo(verdict.reason),
                 want: None,
                 deadline: None,
@@ -88,9 +90,7 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
         }
         Act::None => Action::None,
         Act::Call { action, port_status, credential } => {
-            let (recorded, warrant) = record::open(input, status, *action, port_status, credential);
-            status = recorded;
-            Action::Call(warrant)
+            Action::Call(record::intend(input, &status, *action, port_status, credential))
         }
     };
 
@@ -101,16 +101,24 @@ pub(super) fn conclude(input: &Input<'_>, mut status: ZenlayerPortStatus, verdic
     let now = input.now.monotonic;
     if let Some(hidden) = verdict.show_after.map(|at| at.since(now)).filter(|hidden| !hidden.is_zero()) {
         let verdict = verdict.deadline(hidden);
-        return Plan { status, action, want: verdict.want, deadline: verdict.deadline, event: None };
+        let Verdict { want, deadline, .. } = verdict;
+        return Plan { facts, display: None, action, want, deadline, event: None };
     }
 
-    let message = message(input.object, verdict.reason, &verdict.fact);
+    let message = message(input.object, &status, verdict.reason, &verdict.fact);
     let (stall, event) = show(input.object, input.now, &mut status, verdict.reason, message);
     let verdict = match stall {
         Stall::Never | Stall::Stalled => verdict,
         Stall::In(remaining) => verdict.deadline(remaining),
     };
-    Plan { status, action, want: verdict.want, deadline: verdict.deadline, event }
+    let Verdict { want, deadline, .. } = verdict;
+    Plan { facts, display: Some(Display::of(status)), action, want, deadline, event }
+}
+
+impl Display {
+    fn of(status: ZenlayerPortStatus) -> Self {
+        Self { observed_generation: status.observed_generation, conditions: status.conditions }
+    }
 }
 
 /// The status of an object that cannot be parsed, and so not be decided about, and the Event of the transition to it.
@@ -121,7 +129,7 @@ pub fn held_as_invalid(
     now: Now,
 ) -> (ZenlayerPortStatus, Option<Announcement>) {
     let mut status = object.status.clone().unwrap_or_default();
-    let message = message(object, Reason::InvalidSpec, fact);
+    let message = message(object, &status, Reason::InvalidSpec, fact);
     let (_, event) = show(object, now, &mut status, Reason::InvalidSpec, message);
     (status, event)
 }
@@ -130,20 +138,20 @@ pub fn held_as_invalid(
 const GRACE_TELLS_OF_TURN: Duration = Duration::from_mins(5);
 
 impl Plan {
-    /// What remains of a plan to call while the call takes its turn behind others: to show that.
+    /// What remains of a plan to call while the call takes its turn behind others: its facts, and to show that.
     #[must_use]
     pub fn queued(self, object: &ZenlayerPort, now: Now) -> Self {
-        let mut status = object.status.clone().unwrap_or_default();
+        let mut status = self.status_without_call(object);
         let told_by_the_grace = condition(&status, READY).is_some_and(|ready| {
             let lasted = now.wall.duration_since(ready.last_transition_time.0);
             ready.reason == Reason::GracePeriod.as_str() && remaining(GRACE_TELLS_OF_TURN, lasted).is_some()
         });
         if !told_by_the_grace {
             let fact = format!("The call for port {} is due, and takes its turn.", object.spec.port_id);
-            let message = message(object, Reason::Queued, &fact);
+            let message = message(object, &status, Reason::Queued, &fact);
             show(object, now, &mut status, Reason::Queued, message);
         }
-        Self { status, action: Action::None, event: None, ..self }
+        Self { display: Some(Display::of(status)), action: Action::None, event: None, ..self }
     }
 }
 
@@ -160,8 +168,8 @@ fn show(
     (stall, is_new.then(|| announce(reason, message)).flatten())
 }
 
-fn message(object: &ZenlayerPort, reason: Reason, fact: &str) -> String {
-    let advice = reason.advice_for(object);
+fn message(object: &ZenlayerPort, status: &ZenlayerPortStatus, reason: Reason, fact: &str) -> String {
+    let advice = reason.advice_for(object, status);
     if advice.is_empty() { fact.to_owned() } else { format!("{fact} {advice}") }
 }
 

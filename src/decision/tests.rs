@@ -3,8 +3,8 @@
 mod absence;
 mod claims;
 mod conditions;
+mod facts;
 mod gates;
-mod memory;
 mod oracle;
 mod properties;
 mod record;

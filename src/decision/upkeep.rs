@@ -2,8 +2,8 @@
 //! is being deleted have in common stands here too.
 
 use super::claims::{self, Claim};
+use super::facts::{Identity, identity, remember};
 use super::freshness;
-use super::memory::{Identity, identity, remember};
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
 use super::status::{Verdict, conclude};
 use super::{Action, CredentialState, Input, Plan};

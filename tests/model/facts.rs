@@ -67,10 +67,19 @@ pub fn object(uid: &str, policy: DeletionPolicy) -> ZenlayerPort {
     ZenlayerPort { metadata, spec, status: None }
 }
 
-/// A person has consented to pass the holds of these reasons.
-pub fn approve(object: &mut ZenlayerPort, reasons: impl Iterator<Item = Reason>) {
+/// The first 8 digits of the SHA-256 of each of [`CREATED`], by which a consent names the port (`printf TIME | sha256sum`).
+const DIGESTS: [&str; 2] = ["4bd54cce", "d4ce7ab4"];
+
+/// A person has approved that these holds are passed, each of this restoration, and of this port.
+pub fn approve(object: &mut ZenlayerPort, holds: impl Iterator<Item = (Reason, i64)>, port: usize) {
     let uid = object.metadata.uid.as_deref().and_then(|uid| uid.get(..8)).unwrap_or_default();
-    let consents: Vec<String> = reasons.map(|reason| format!("{}-{uid}", reason.as_str())).collect();
+    let consents: Vec<String> = holds
+        .map(|(reason, restoration)| match reason {
+            Reason::RestoredElsewhere => format!("{}-{uid}-{restoration}", reason.as_str()),
+            Reason::IdentityChanged => format!("{}-{uid}-{}", reason.as_str(), DIGESTS[port]),
+            _ => format!("{}-{uid}", reason.as_str()),
+        })
+        .collect();
     object.metadata.annotations = Some([(APPROVE_ANNOTATION.to_owned(), consents.join(","))].into());
 }
 

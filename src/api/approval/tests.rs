@@ -1,7 +1,7 @@
 //! Consent: what counts as it, and the commands that give it.
 
 use super::*;
-use crate::api::tests::{UID, object};
+use crate::api::tests::{UID, object, occurrences};
 
 fn annotated(value: &str) -> ZenlayerPort {
     let mut object = object(Some(UID));
@@ -58,13 +58,38 @@ fn an_object_without_a_whole_uid_can_be_approved_by_nobody() {
 
 #[test]
 fn the_command_gives_the_consent_that_is_missing_and_keeps_what_was_given() {
-    let object = annotated("CRDDeleted-5f0c9a3e,'; rm -rf /,IdentityChanged-7d1b2c4f");
-    let command = object.approve_command(Reason::RestoredElsewhere);
+    let object =
+        annotated("CRDDeleted-5f0c9a3e,'; rm -rf /,IdentityChanged-7d1b2c4f,RestoredElsewhere-5f0c9a3e-1");
+    let status = occurrences(2);
+    let command = object.approve_command(Reason::RestoredElsewhere, &status);
     let (typed, value) = command.split_once(&format!("{APPROVE_ANNOTATION}=")).expect("the annotation");
     assert_eq!(typed, "kubectl annotate zenlayerport edge-1 -n team-a --overwrite ");
     let after = annotated(value);
-    let approved: Vec<_> = Reason::ALL.iter().filter(|reason| after.approves(**reason)).collect();
+    let approved: Vec<_> =
+        Reason::ALL.iter().filter(|reason| after.approves_given(**reason, &status)).collect();
     assert_eq!(approved, [&Reason::RestoredElsewhere, &Reason::CRDDeleted], "{value}");
+    assert_eq!(value, "CRDDeleted-5f0c9a3e,RestoredElsewhere-5f0c9a3e-2", "what is spent is dropped");
+}
+
+#[test]
+fn a_consent_to_what_can_occur_again_is_spent() {
+    for (value, reason, given) in [
+        ("RestoredElsewhere-5f0c9a3e-2", Reason::RestoredElsewhere, true),
+        ("RestoredElsewhere-5f0c9a3e-1", Reason::RestoredElsewhere, false),
+        ("RestoredElsewhere-5f0c9a3e-3", Reason::RestoredElsewhere, false),
+        ("RestoredElsewhere-5f0c9a3e", Reason::RestoredElsewhere, false),
+        // printf 2025-12-24T18:00:00Z | sha256sum
+        ("IdentityChanged-5f0c9a3e-d4ce7ab4", Reason::IdentityChanged, true),
+        ("IdentityChanged-5f0c9a3e-00000000", Reason::IdentityChanged, false),
+        ("IdentityChanged-5f0c9a3e", Reason::IdentityChanged, false),
+    ] {
+        assert_eq!(annotated(value).approves_given(reason, &occurrences(2)), given, "{value:?}");
+    }
+    let nothing_occurred = ZenlayerPortStatus::default();
+    for value in ["RestoredElsewhere-5f0c9a3e-0", "RestoredElsewhere-5f0c9a3e", "IdentityChanged-5f0c9a3e-"] {
+        let reason = Reason::parse(value.split('-').next().expect("a word")).expect("a reason");
+        assert!(!annotated(value).approves_given(reason, &nothing_occurred), "{value:?}");
+    }
 }
 
 #[test]

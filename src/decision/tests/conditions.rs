@@ -4,10 +4,10 @@ use super::scenario::*;
 use crate::api::CallAction::DestroyPort;
 use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
 use crate::api::{EventType, READY, RECONCILING, Reason, STALLED};
-use crate::decision::{Action, Plan};
+use crate::decision::Action;
 use crate::port::PortStatus::{Destroying, Recycled, Running, Updating};
 
-fn statuses(plan: &Plan) -> [&str; 3] {
+fn statuses(plan: &Planned) -> [&str; 3] {
     [READY, RECONCILING, STALLED]
         .map(|kind| condition(&plan.status, kind).map_or("", |it| it.status.as_str()))
 }
@@ -150,14 +150,20 @@ fn a_reading_that_is_made_once_the_grace_is_over_is_awaited_in_silence() {
 #[test]
 fn a_call_that_takes_its_turn_is_shown_as_queued_unless_the_grace_has_just_said_so() {
     let due = Scenario::deleting(Destroy).seen(Recycled);
-    let queued = |due: Scenario| due.plan().queued(&due.object, due.now);
+    let queued = |due: Scenario| due.decided().queued(&due.object, due.now).status(&due.object);
     for (before, ago) in [(Reason::MassDeletion, 60), (Reason::GracePeriod, 300), (Reason::Queued, HOUR)] {
-        let plan = queued(due.clone().showing(before, ago));
-        assert_eq!((shown(&plan), &plan.action, &plan.event), (Some("Queued"), &Action::None, &None));
+        let status = queued(due.clone().showing(before, ago));
+        let shown = condition(&status, READY).map(|ready| ready.reason.as_str());
+        assert_eq!(shown, Some("Queued"), "after {before:?}");
+        assert_eq!(
+            status.release.and_then(|release| release.call),
+            None,
+            "a record of a call that is not made"
+        );
     }
-    let from_grace = due.showing(Reason::GracePeriod, 299);
+    let from_grace = due.written().showing(Reason::GracePeriod, 299).release(|it| it.call = None);
     let status = from_grace.object.status.clone();
-    assert_eq!(Some(queued(from_grace).status), status, "no record, and nothing to write");
+    assert_eq!(Some(queued(from_grace)), status, "no record, and nothing to write");
 }
 
 #[test]

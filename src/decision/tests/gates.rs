@@ -5,8 +5,8 @@ use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{self, Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::Reason;
+use crate::decision::CrdState;
 use crate::decision::sighting::Cadence;
-use crate::decision::{CrdState, Plan};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{self, Destroyed, Destroying, Recycled, Running};
 
@@ -18,7 +18,7 @@ const CALLED_FOR: [(DeletionPolicy, PortStatus); 4] = [
     (Terminate, Running),
 ];
 
-fn latched(plan: &Plan) -> bool {
+fn latched(plan: &Planned) -> bool {
     plan.status.release.as_ref().is_some_and(|release| release.latched)
 }
 
@@ -37,7 +37,7 @@ fn holds_until_approved(shut: impl Fn(Scenario) -> Scenario, reason: Reason) {
         let message = &condition(&plan.status, "Ready").expect("Ready").message;
         assert!(message.contains(reason.as_str()), "the consent is to be read in {message}");
         calls_something(&held.clone().approved(reason));
-        calls_something(&held.clone().annotated(&format!("Other-5f0c9a3e, {}", consent(reason))));
+        calls_something(&held.clone().annotated(&format!("Other-5f0c9a3e, {}", held.consent(reason))));
         for other in Reason::ALL.iter().filter(|other| **other != reason) {
             held.clone().approved(*other).waits(reason);
         }
@@ -172,7 +172,7 @@ fn a_crd_that_the_operator_may_not_read_shuts_no_gate() {
 
 #[test]
 fn consent_opens_neither_protection_nor_the_grace() {
-    let all = Reason::ALL.iter().map(|reason| consent(*reason)).collect::<Vec<_>>().join(",");
+    let all = Reason::ALL.iter().map(|reason| consent(*reason, 1)).collect::<Vec<_>>().join(",");
     let approved = Scenario::deleting(Destroy).annotated(&all).seen(Recycled);
     approved.calls(DestroyPort);
     approved.clone().protected().waits(Reason::DeletionProtected);
@@ -229,6 +229,23 @@ fn what_uses_a_port_holds_only_what_zenlayer_refused() {
     used(terminated_by_hand).calls(DestroyPort);
 }
 
+#[test]
+fn nothing_is_called_on_a_reading_from_before_the_end_of_the_grace() {
+    for (policy, status) in CALLED_FOR {
+        let read_ago = |ago| Scenario::deleting(policy).deleted_ago(20).seen_ago(status.clone(), ago);
+        calls_something(&read_ago(10));
+        read_ago(11).asks_for_a_reading();
+        read_ago(25).asks_for_a_reading();
+    }
+}
+
+#[test]
+fn a_port_in_the_bin_is_left_there_only_on_a_reading_from_after_the_deletion() {
+    let read_ago = |ago| Scenario::deleting(Terminate).deleted_ago(5).seen_ago(Recycled, ago);
+    read_ago(5).lets_go(Reason::PortRecycled);
+    read_ago(6).asks_for_a_reading();
+}
+
 // Holds of the table that a person may pass
 
 fn recreated(status: PortStatus) -> PortInfo {
@@ -247,7 +264,7 @@ fn another_port_under_the_id_is_released_once_that_is_approved_identity_changed(
 
 #[test]
 fn a_port_that_was_restored_is_released_once_that_is_approved_restored_elsewhere() {
-    let restored = |policy| Scenario::deleting(policy).release(|it| it.restored = true);
+    let restored = |policy| Scenario::deleting(policy).release(|it| it.restorations = 1);
     for (policy, status) in CALLED_FOR {
         let held = restored(policy).seen(status);
         held.waits(Reason::RestoredElsewhere);

@@ -30,7 +30,8 @@ pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {
         && it.evidence.as_ref().is_some_and(|evidence| &evidence.by == by)
         && gates_are_open(it)
         && is_the_port_we_owned(it, port)
-        && !restored(it, status)
+        && reading.at >= last_look(it)
+        && !restored(it, port, reading)
         && nothing_is_under_way(it, status, reading)
         && !pauses(it, status, reading)
         && !in_use(it, status, reading)
@@ -50,6 +51,7 @@ pub(super) fn justified_end(it: &Scenario) -> Option<Reason> {
     let reading = fresh(it).filter(|_| ours_alone(it))?;
     let end = match seen(it) {
         None => return proven_absent(it),
+        Some(_) if reading.at < it.context.deletion_known_since.unwrap_or(NOW) => return None,
         Some(port) => match port.port_status.as_str() {
             "DESTROYED" if our_doing(it) => Reason::PortDestroyed,
             "DESTROYED" => Reason::PortGone,
@@ -108,19 +110,53 @@ fn may_be_same(one: Option<&str>, other: Option<&str>) -> bool {
 }
 
 fn is_the_port_we_owned(it: &Scenario, port: &PortInfo) -> bool {
-    let identity = it.object.status.as_ref().and_then(|status| status.identity.as_ref());
-    approved(it, "IdentityChanged")
-        || may_be_same(
-            identity.and_then(|identity| identity.created_time.as_deref()),
-            port.created_time.as_deref(),
-        )
+    let consent = format!("-{}", sha256(port.created_time.as_deref().unwrap_or_default()));
+    approved(it, "IdentityChanged", &consent) || !changes_identity(it, port)
 }
 
-/// Somebody restored it, or has perhaps: it lay in the bin and is live now.
-fn restored(it: &Scenario, status: &str) -> bool {
-    let restored = own_release(it)
-        .is_some_and(|release| release.restored || (release.seen_recycled && status == "RUNNING"));
-    restored && !approved(it, "RestoredElsewhere")
+/// A call needs a reading that was sent when the grace was over.
+fn last_look(it: &Scenario) -> Monotonic {
+    it.context.deletion_known_since.unwrap_or(NOW) + seconds(10)
+}
+
+/// Somebody restored it, or has perhaps: it lay in the bin, or an accepted TerminatePort was to bring it there, and it is
+/// live now.
+fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
+    let Some(release) = own_release(it) else { return false };
+    if changes_identity(it, port) {
+        // What is known of the port before does not count for the one that a person has approved.
+        return false;
+    }
+    let is_live = port.port_status.as_str() == "RUNNING";
+    let read_after = |call: &Call, pause| {
+        !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
+            && it.context.call_known_since.is_some_and(|known| reading.at >= known + seconds(pause))
+    };
+    let without_effect = release.call.as_ref().is_some_and(|call| {
+        let accepted = matches!(call.outcome, CallOutcome::Accepted { .. });
+        call.action == TerminatePort
+            && accepted
+            && !call.landed
+            && !call.without_effect
+            && read_after(call, 600)
+    });
+    let live_again = is_live && release.seen_recycled;
+    let known_now = live_again && reading.at.since(reading.since) >= seconds(10);
+    let new = i64::from(known_now || (is_live && !live_again && without_effect));
+    let restorations = release.restorations + new;
+    let consent = format!("-{restorations}");
+    (live_again && !known_now) || (restorations > 0 && !approved(it, "RestoredElsewhere", &consent))
+}
+
+fn changes_identity(it: &Scenario, port: &PortInfo) -> bool {
+    let identity = it.object.status.as_ref().and_then(|status| status.identity.as_ref());
+    !may_be_same(identity.and_then(|identity| identity.created_time.as_deref()), port.created_time.as_deref())
+}
+
+/// The first 8 hexadecimal digits.
+fn sha256(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(4).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn gates_are_open(it: &Scenario) -> bool {
@@ -132,22 +168,22 @@ fn gates_are_open(it: &Scenario) -> bool {
     let one_of_many = latched || (context.deletions_at_once > threshold && !destroy_is_sent);
     let crd = match context.crd {
         CrdState::Stays | CrdState::NotGranted => true,
-        CrdState::Terminating => approved(it, "CRDDeleted"),
+        CrdState::Terminating => approved(it, "CRDDeleted", ""),
         CrdState::Unknown(_) => false,
     };
     !it.object.spec.deletion_protection
         && context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
-        && (!one_of_many || approved(it, "MassDeletion"))
-        && (!context.gates.require_approval || approved(it, "ApprovalRequired"))
+        && (!one_of_many || approved(it, "MassDeletion", ""))
+        && (!context.gates.require_approval || approved(it, "ApprovalRequired", ""))
         && crd
 }
 
-fn approved(it: &Scenario, reason: &str) -> bool {
+fn approved(it: &Scenario, reason: &str, occurrence: &str) -> bool {
     let metadata = &it.object.metadata;
     let value = metadata.annotations.iter().flatten().find(|(key, _)| *key == "sdn.zenlayer.com/approve");
     let words = value.map_or("", |(_, value)| value).split(',').map(str::trim);
     let uid = metadata.uid.as_deref().map_or("", |uid| &uid[..8]);
-    words.into_iter().any(|word| word.split_once('-') == Some((reason, uid)))
+    words.into_iter().any(|word| word == format!("{reason}-{uid}{occurrence}"))
 }
 
 /// Nothing that was called before may still happen.
@@ -158,6 +194,7 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_after(0);
     let over = match &call.outcome {
         _ if call.landed => read_after(0),
+        _ if call.without_effect => true,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
         CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => true,

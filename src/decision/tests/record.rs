@@ -4,7 +4,7 @@ use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
 use crate::api::{Call, CallOutcome, Reason};
-use crate::decision::{Action, error_backoff, with_outcome};
+use crate::decision::{Action, Intent, error_backoff, with_outcome};
 use crate::port::PortStatus::{Recycled, Running};
 
 /// The first `DestroyPort` of a port that still lies in the bin, read so many seconds after the call became known.
@@ -24,6 +24,7 @@ fn a_call_is_recorded_as_pending_before_it_is_made() {
         port_status_before: "RECYCLED".to_owned(),
         credential: key(KEY),
         landed: false,
+        without_effect: false,
         outcome: pending(),
     };
     assert_eq!((release.uid.as_str(), release.call.as_ref()), (UID, Some(&recorded)));
@@ -32,7 +33,9 @@ fn a_call_is_recorded_as_pending_before_it_is_made() {
 #[test]
 fn a_warrant_is_good_only_for_an_object_that_carries_its_pending_record() {
     let scenario = Scenario::deleting(Destroy).seen(Recycled);
-    let Action::Call(warrant) = scenario.plan().action else { panic!("{:#?}", scenario.plan()) };
+    let Action::Call(Intent { warrant, .. }) = scenario.plan().action else {
+        panic!("{:#?}", scenario.plan())
+    };
     assert!(
         !warrant.is_recorded_in(&scenario.object) && !warrant.is_newest_of(&scenario.object),
         "not yet written"
@@ -154,11 +157,16 @@ fn a_refusal_is_told_by_its_code() {
 fn an_outcome_is_written_without_the_record_of_the_call_that_it_frees_the_way_for() {
     let landed_meanwhile =
         Scenario::deleting(TerminateAndDestroy).called(TerminatePort, accepted(), 20).seen(Recycled);
-    let plan = landed_meanwhile.calls(DestroyPort);
-    let written = plan.status_alone(&landed_meanwhile.object).release.and_then(|release| release.call);
-    assert_eq!(written.map(|call| (call.action, call.attempt)), Some((TerminatePort, 1)));
+    landed_meanwhile.calls(DestroyPort);
+    let written = landed_meanwhile.decided().status_without_call(&landed_meanwhile.object);
+    let call = written.release.and_then(|release| release.call);
+    assert_eq!(
+        call.map(|call| (call.action, call.attempt, call.landed)),
+        Some((TerminatePort, 1, true)),
+        "what was learnt is written, and no record of a call that is not made"
+    );
     let waiting = Scenario::deleting(Destroy).seen(Running);
-    assert_eq!(waiting.plan().status_alone(&waiting.object), waiting.plan().status);
+    assert_eq!(waiting.decided().status_without_call(&waiting.object), waiting.plan().status);
 }
 
 #[test]
@@ -179,14 +187,14 @@ fn the_record_of_another_uid_neither_blocks_nor_counts_nor_restores() {
         .call(|call| call.attempt = 41)
         .release(|it| {
             it.uid = OTHER_UID.to_owned();
-            it.restored = true;
+            it.restorations = 1;
             it.destroy_accepted = true;
         })
         .seen(Recycled)
         .calls(DestroyPort);
     let release = plan.status.release.expect("a record");
     assert_eq!((release.uid.as_str(), release.call.map(|call| call.attempt)), (UID, Some(1)));
-    assert!(!release.restored && !release.destroy_accepted);
+    assert!(release.restorations == 0 && !release.destroy_accepted);
 }
 
 #[test]

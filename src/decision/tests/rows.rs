@@ -20,7 +20,7 @@ fn recreated(status: PortStatus) -> PortInfo {
 }
 
 fn restored(scenario: Scenario) -> Scenario {
-    scenario.release(|it| it.restored = true)
+    scenario.release(|it| it.restorations = 1)
 }
 
 // 1
@@ -225,7 +225,7 @@ fn a_status_of_a_later_version_is_held_whatever_the_record_and_identity_say_unkn
     }
 }
 
-// 10
+// 11
 
 #[test]
 fn a_call_without_an_answer_blocks_every_row_below_confirming() {
@@ -235,7 +235,6 @@ fn a_call_without_an_answer_blocks_every_row_below_confirming() {
         called(Destroy).seen(Recycled).waits(Reason::Confirming);
         called(Destroy).seen_as(recreated(Recycled)).waits(Reason::Confirming);
         called(Terminate).seen(Recycled).waits(Reason::Confirming);
-        restored(called(TerminateAndDestroy)).seen(Running).waits(Reason::Confirming);
     }
 }
 
@@ -250,7 +249,7 @@ fn an_accepted_destroy_that_shows_no_effect_is_waited_for_destroying() {
     Scenario::deleting(Destroy).called(DestroyPort, accepted(), 5).seen(Recycled).waits(Reason::Destroying);
 }
 
-// 11
+// 12
 
 #[test]
 fn another_port_under_the_id_is_held_before_anything_is_let_go_or_called_identity_changed() {
@@ -281,7 +280,7 @@ fn another_port_that_is_live_where_this_one_lay_in_the_bin_is_not_looked_at_for_
     );
 }
 
-// 12
+// 13
 
 #[test]
 fn terminate_lets_go_of_a_port_in_the_bin_though_it_was_restored_claimed_or_protected_port_recycled() {
@@ -294,7 +293,7 @@ fn terminate_lets_go_of_a_port_in_the_bin_though_it_was_restored_claimed_or_prot
     in_bin.called(DestroyPort, refused("NO"), 5).lets_go(Reason::PortRecycled);
 }
 
-// 13
+// 10
 
 #[test]
 fn a_port_that_a_person_restored_is_held_whatever_its_state_now_restored_elsewhere() {
@@ -315,8 +314,47 @@ fn a_port_that_is_live_again_is_not_terminated_before_it_is_known_whether_it_was
         assert_eq!(plan.action, crate::decision::Action::None, "{plan:#?}");
         assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW + seconds(10)), "{plan:#?}");
         live_again.clone().later(10).waits(Reason::RestoredElsewhere);
-        live_again.approved(Reason::RestoredElsewhere).calls(TerminatePort);
+        let approved_too_early = live_again.clone().approved(Reason::RestoredElsewhere);
+        assert_eq!(approved_too_early.plan().action, crate::decision::Action::None);
+        approved_too_early.later(10).calls(TerminatePort);
     }
+}
+
+#[test]
+fn a_port_that_is_live_again_is_said_to_be_restored_while_a_call_is_awaited_restored_elsewhere() {
+    for outcome in [pending(), unclear(), accepted()] {
+        let called = Scenario::deleting(TerminateAndDestroy).called(TerminatePort, outcome, 30);
+        restored(called.clone()).seen(Running).waits(Reason::RestoredElsewhere);
+        let live_again = called.release(|it| it.seen_recycled = true).seen(Running).later(10);
+        live_again.waits(Reason::RestoredElsewhere);
+    }
+}
+
+#[test]
+fn an_accepted_terminate_is_not_repeated_before_a_person_has_approved_it_restored_elsewhere() {
+    for policy in [TerminateAndDestroy, Terminate] {
+        let awaited =
+            |known| Scenario::deleting(policy).called(TerminatePort, accepted(), known).seen(Running);
+        awaited(599).waits(Reason::Terminating);
+        let plan = awaited(600).waits(Reason::RestoredElsewhere);
+        let message = &condition(&plan.status, "Ready").expect("Ready").message;
+        assert!(
+            message.contains("dropped the request") && message.contains("restored the port"),
+            "{message}"
+        );
+        let known = awaited(600).written().called_again_ago(HOUR).later(10);
+        known.waits(Reason::RestoredElsewhere);
+        let approved = known.approved(Reason::RestoredElsewhere);
+        let again = approved.calls(TerminatePort);
+        let second = approved.with(|it| it.object.status = Some(again.status));
+        let second = second.call(|call| call.outcome = accepted()).called_again_ago(600).later(0);
+        second.waits(Reason::RestoredElsewhere);
+    }
+}
+
+#[test]
+fn an_accepted_destroy_is_repeated_while_the_port_lies_in_the_bin_destroying() {
+    Scenario::deleting(Destroy).called(DestroyPort, accepted(), 600).seen(Recycled).calls(DestroyPort);
 }
 
 // 14

@@ -11,9 +11,10 @@ use crate::api::{
     READY, Reason, Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
 };
 use crate::clock::{Monotonic, Now};
-use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
+use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 use crate::decision::{
-    Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan, Timing, decide,
+    Action, Announcement, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan,
+    Timing, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
@@ -113,6 +114,7 @@ impl Scenario {
                 gates: GateSettings::default(),
                 deletion_known_since: None,
                 call_known_since: None,
+                learnt: None,
             },
             timing: Timing::default(),
             now: Now { wall: wall(), monotonic: NOW },
@@ -227,9 +229,18 @@ impl Scenario {
         self.with(|it| it.context.attachments = Attachments::Known(users))
     }
 
-    /// A person has consented to pass the hold of this reason, in the words that its message prints.
+    /// A person has approved that it passes the hold of this reason, in the words that its message prints.
     pub(super) fn approved(self, reason: Reason) -> Self {
-        self.annotated(&consent(reason))
+        let consent = self.consent(reason);
+        self.annotated(&consent)
+    }
+
+    /// What the annotation must hold to approve.
+    pub(super) fn consent(&self, reason: Reason) -> String {
+        let status = self.object.status.as_ref();
+        let restorations =
+            status.and_then(|it| it.release.as_ref()).map_or(0, |release| release.restorations.max(1));
+        consent(reason, restorations)
     }
 
     /// The annotation that gives consent has this value.
@@ -267,10 +278,16 @@ impl Scenario {
                 port_status_before: "RECYCLED".to_owned(),
                 credential: key(KEY),
                 landed: false,
+                without_effect: false,
                 outcome,
             });
         })
         .with(|it| it.context.call_known_since = Some(NOW - seconds(known)))
+    }
+
+    /// This process has known of the newest call for so long.
+    pub(super) fn called_again_ago(self, known: u64) -> Self {
+        self.with(|it| it.context.call_known_since = Some(it.now.monotonic - seconds(known)))
     }
 
     pub(super) fn call(self, change: impl FnOnce(&mut Call)) -> Self {
@@ -296,6 +313,7 @@ impl Scenario {
         let plan = self.plan();
         self.with(|it| {
             it.object.status = Some(plan.status);
+            it.context.learnt = None;
             if matches!(plan.action, Action::Call(_)) {
                 it.context.call_known_since = Some(it.now.monotonic);
             }
@@ -317,9 +335,15 @@ impl Scenario {
     }
 }
 
-/// What the annotation must hold to approve.
-pub(super) fn consent(reason: Reason) -> String {
-    format!("{}-5f0c9a3e", reason.as_str())
+/// What the annotation must hold to approve: this restoration, or the port of [`RECREATED`].
+pub(super) fn consent(reason: Reason, restorations: i64) -> String {
+    let of_object = format!("{}-5f0c9a3e", reason.as_str());
+    match reason {
+        Reason::RestoredElsewhere => format!("{of_object}-{restorations}"),
+        // printf 2025-12-24T18:00:00Z | sha256sum
+        Reason::IdentityChanged => format!("{of_object}-d4ce7ab4"),
+        _ => of_object,
+    }
 }
 
 pub(super) fn ready(reason: Reason, ago: u64) -> Condition {
@@ -348,9 +372,26 @@ pub(super) fn claim() -> Claim {
     }
 }
 
+/// A plan, with the status that it writes if all of it is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Planned {
+    pub(super) status: ZenlayerPortStatus,
+    pub(super) action: Action,
+    pub(super) want: Option<Want>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) event: Option<Announcement>,
+}
+
 /// What is decided.
 impl Scenario {
-    pub(super) fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Planned {
+        let plan = self.decided();
+        let status = plan.status(&self.object);
+        let Plan { action, want, deadline, event, .. } = plan;
+        Planned { status, action, want, deadline, event }
+    }
+
+    pub(super) fn decided(&self) -> Plan {
         decide(&Input {
             object: &self.object,
             evidence: self.evidence.as_ref(),
@@ -362,7 +403,7 @@ impl Scenario {
 
     /// Nothing is done, for this reason.
     #[track_caller]
-    pub(super) fn waits(&self, reason: Reason) -> Plan {
+    pub(super) fn waits(&self, reason: Reason) -> Planned {
         let plan = self.plan();
         assert_eq!((shown(&plan), &plan.action), (Some(reason.as_str()), &Action::None), "{plan:#?}");
         plan
@@ -377,7 +418,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    pub(super) fn lets_go(&self, reason: Reason) -> Plan {
+    pub(super) fn lets_go(&self, reason: Reason) -> Planned {
         let plan = self.plan();
         assert_eq!(plan.action, Action::LetGo(reason), "{plan:#?}");
         let advises = plan.event.as_ref().is_some_and(|event| event.message.contains("kubectl"));
@@ -386,16 +427,16 @@ impl Scenario {
     }
 
     #[track_caller]
-    pub(super) fn calls(&self, action: CallAction) -> Plan {
+    pub(super) fn calls(&self, action: CallAction) -> Planned {
         let plan = self.plan();
         match &plan.action {
-            Action::Call(warrant) if warrant.action() == action => plan,
+            Action::Call(intent) if intent.warrant.action() == action => plan,
             other => panic!("{other:?} instead of {}: {plan:#?}", action.as_str()),
         }
     }
 }
 
-pub(super) fn shown(plan: &Plan) -> Option<&str> {
+pub(super) fn shown(plan: &Planned) -> Option<&str> {
     condition(&plan.status, READY).map(|ready| ready.reason.as_str())
 }
 

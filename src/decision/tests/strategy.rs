@@ -1,7 +1,7 @@
 //! Every situation that the decision may meet, drawn so that none is too rare to be tried: the few values at which rows
 //! change (ages, counts, times) come up often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -95,11 +95,12 @@ fn identity() -> impl Strategy<Value = PortIdentity> {
 fn release() -> impl Strategy<Value = Release> {
     let uid = prop_oneof![9 => Just(UID), 1 => Just(OTHER_UID)];
     let rarely = || proptest::bool::weighted(0.1);
-    (uid, any::<bool>(), rarely(), rarely(), rarely(), of(call())).prop_map(
-        |(uid, seen_recycled, restored, latched, destroy_accepted, call)| Release {
+    let restorations = prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2)];
+    (uid, any::<bool>(), restorations, rarely(), rarely(), of(call())).prop_map(
+        |(uid, seen_recycled, restorations, latched, destroy_accepted, call)| Release {
             uid: uid.to_owned(),
-            seen_recycled: seen_recycled || restored,
-            restored,
+            seen_recycled,
+            restorations,
             latched,
             destroy_accepted,
             call,
@@ -124,14 +125,16 @@ fn call() -> impl Strategy<Value = Call> {
         Just(not_sent()),
         select(codes).prop_map(refused),
     ];
-    (action, attempt, proptest::bool::weighted(0.2), outcome).prop_map(
-        |(action, attempt, landed, outcome)| Call {
+    let rarely = || proptest::bool::weighted(0.2);
+    (action, attempt, rarely(), rarely(), outcome).prop_map(
+        |(action, attempt, landed, without_effect, outcome)| Call {
             action,
             attempt,
             requested_time: time(HOUR),
             port_status_before: "RECYCLED".to_owned(),
             credential: key(KEY),
             landed,
+            without_effect: without_effect && action == CallAction::TerminatePort && !landed,
             outcome,
         },
     )
@@ -162,6 +165,7 @@ fn context() -> impl Strategy<Value = Context> {
             gates: GateSettings { mass_deletion_threshold: NonZeroU32::new(20), require_approval: required },
             deletion_known_since: deletion,
             call_known_since: call,
+            learnt: None,
         },
     )
 }
@@ -185,9 +189,11 @@ fn around_the_port() -> impl Strategy<Value = (bool, bool, CrdState, Attachments
 
 /// Mostly none; else some that count and some that look like it.
 fn annotations() -> impl Strategy<Value = Option<BTreeMap<String, String>>> {
-    let consents = Reason::ALL.iter().copied().filter(|reason| reason.is_approvable()).map(consent);
+    let approvable = Reason::ALL.iter().copied().filter(|reason| reason.is_approvable());
+    let consents = approvable.flat_map(|reason| [consent(reason, 1), consent(reason, 2)]);
     let others = ["MassDeletion-7d1b2c4f", "ApprovalRequired", "RestoredElsewhere-5f0c9a3e-0000", ""];
-    let all: Vec<String> = consents.chain(others.map(str::to_owned)).collect();
+    let all: BTreeSet<String> = consents.chain(others.map(str::to_owned)).collect();
+    let all = Vec::from_iter(all);
     let value =
         (subsequence(all, 1..=4), select(&[",", ", ", " ,\n"])).prop_map(|(some, comma)| some.join(comma));
     weighted(0.3, value.prop_map(|value| [(APPROVE_ANNOTATION.to_owned(), value)].into()))
@@ -207,7 +213,7 @@ fn other_claim() -> impl Strategy<Value = Claim> {
     )
 }
 
-fn evidence() -> impl Strategy<Value = Evidence> {
+pub(super) fn evidence() -> impl Strategy<Value = Evidence> {
     let interval = of(select(&[10, 60, 300]).prop_map(seconds));
     let failure = weighted(0.2, (unreadable(), moment(), moment()));
     let reading = prop_oneof![1 => Just((None, None)), 4 => sighting(), 4 => absence()];

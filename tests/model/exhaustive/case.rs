@@ -52,7 +52,7 @@ space! {
     destroy_accepted: bool,
     brake: Brake,
     protected: bool,
-    in_grace: bool,
+    deletion: Deletion,
     consent_required: bool,
     crd: Crd,
     consent: Consent,
@@ -126,6 +126,15 @@ pub enum Age {
     Seconds30,
     Seconds31,
     Seconds901,
+}
+
+/// For how long this process has known of the deletion: in the grace, just after it, or so long that a reading which is
+/// 30 s old began after it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    Seconds9,
+    Seconds10,
+    Seconds60,
 }
 
 /// What the object's status knows of the port that it owns, against what is seen.
@@ -311,14 +320,14 @@ const CALLS: Space = Space {
     policy: &[Destroy, TerminateAndDestroy, Terminate],
     credential: &[Credential::Signs, Credential::OnlyReads],
     sighting: &[Sighting::Seen(Seen::Live), Sighting::Seen(Seen::LiveTwice), Sighting::Seen(Seen::InBin)],
-    age: &[Age::Seconds0, Age::Seconds31],
+    age: &[Age::Seconds0, Age::Seconds30, Age::Seconds31],
     identity: &[Identity::SeenByThisKey, Identity::Another],
     record: RECORDS,
     history: &[History::Nothing, History::SeenInBin, History::Restored],
     destroy_accepted: &[false],
     brake: &[Brake::Off, Brake::Latched, Brake::TooManyAtOnce],
     protected: &[false, true],
-    in_grace: &[false, true],
+    deletion: &[Deletion::Seconds9, Deletion::Seconds10, Deletion::Seconds60],
     consent_required: &[false, true],
     crd: &[Crd::Stays, Crd::Terminating, Crd::Unread],
     consent: CONSENTS,
@@ -347,7 +356,7 @@ const ENDS: Space = Space {
     destroy_accepted: &[false, true],
     brake: &[Brake::Off],
     protected: &[false],
-    in_grace: &[false],
+    deletion: &[Deletion::Seconds10, Deletion::Seconds60],
     consent_required: &[false],
     crd: &[Crd::NotGranted],
     consent: &[Consent::ToNothing, Consent::ToAll],
@@ -360,12 +369,13 @@ const SHORT: [Space; 2] = [
     Space {
         policy: &[TerminateAndDestroy],
         sighting: &[Sighting::Seen(Seen::Live), Sighting::Seen(Seen::InBin)],
+        age: &[Age::Seconds0, Age::Seconds31],
         identity: &[Identity::SeenByThisKey, Identity::Another],
         record: &[
             Record::None,
             Record::Of(DestroyPort, S::Pending),
             Record::Of(DestroyPort, S::UnclearSettled),
-            Record::Of(TerminatePort, S::Accepted),
+            Record::Of(TerminatePort, S::AcceptedGivenUp),
             Record::Of(TerminatePort, S::RefusedLongAgo),
             Record::Of(DestroyPort, S::NotSent),
             Record::Of(TerminatePort, S::LandedUnread),

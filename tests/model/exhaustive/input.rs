@@ -10,16 +10,16 @@ use zenlayer_port_operator::api::{
 };
 use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{
-    Absences, Evidence, Failure, Presence, Reading, Unreadable,
+    Absences, Evidence, Failure, Presence, Reading, Unreadable, Want,
 };
 use zenlayer_port_operator::decision::{
-    Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan, Timing, decide,
+    Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan, Timing, decide,
 };
 use zenlayer_port_operator::port::{PortInfo, PortStatus};
 
 use super::case::{
-    Age, Brake, Case, Claimed, Consent, Crd, Credential, Finalizers, History, Identity, LastSeen, Life,
-    Record, Run, Seen, Sighting, Standing,
+    Age, Brake, Case, Claimed, Consent, Crd, Credential, Deletion, Finalizers, History, Identity, LastSeen,
+    Life, Record, Run, Seen, Sighting, Standing,
 };
 use crate::facts::{self, CREATED, NOW, UIDS, seconds, wall};
 
@@ -37,15 +37,27 @@ impl Situation {
         Self { object: object(case), evidence: evidence(case), context: context(case) }
     }
 
-    pub fn plan(&self) -> Plan {
-        decide(&Input {
+    pub fn plan(&self) -> Planned {
+        let plan = decide(&Input {
             object: &self.object,
             evidence: self.evidence.as_ref(),
             context: &self.context,
             timing: &Timing::default(),
             now: Now { wall: wall(), monotonic: NOW },
-        })
+        });
+        let status = plan.status(&self.object);
+        let Plan { action, want, deadline, .. } = plan;
+        Planned { status, action, want, deadline }
     }
+}
+
+/// A plan, with the status that it writes if all of it is carried out.
+#[derive(Debug)]
+pub struct Planned {
+    pub status: ZenlayerPortStatus,
+    pub action: Action,
+    pub want: Option<Want>,
+    pub deadline: Option<Duration>,
 }
 
 fn object(case: &Case) -> ZenlayerPort {
@@ -60,8 +72,8 @@ fn object(case: &Case) -> ZenlayerPort {
     object.spec.deletion_protection = case.protected;
     match case.consent {
         Consent::ToNothing => {}
-        Consent::To(reason) => facts::approve(&mut object, [reason].into_iter()),
-        Consent::ToAll => facts::approve(&mut object, Reason::ALL.iter().copied()),
+        Consent::To(reason) => facts::approve(&mut object, [(reason, 1)].into_iter(), 1),
+        Consent::ToAll => facts::approve(&mut object, Reason::ALL.iter().map(|reason| (*reason, 1)), 1),
     }
     object.status = Some(ZenlayerPortStatus {
         port: last_seen(case),
@@ -104,13 +116,14 @@ fn release(case: &Case) -> Release {
             port_status_before: String::new(),
             credential: facts::fingerprint(KEY),
             landed: matches!(standing, Standing::Landed | Standing::LandedUnread),
+            without_effect: false,
             outcome: outcome(standing),
         }),
     };
     Release {
         uid: UIDS[0].to_owned(),
-        seen_recycled: case.history != History::Nothing,
-        restored: case.history == History::Restored,
+        seen_recycled: case.history == History::SeenInBin,
+        restorations: i64::from(case.history == History::Restored),
         latched: case.brake == Brake::Latched,
         destroy_accepted: case.destroy_accepted,
         call,
@@ -264,8 +277,13 @@ fn context(case: &Case) -> Context {
             mass_deletion_threshold: NonZeroU32::new(20),
             require_approval: case.consent_required,
         },
-        deletion_known_since: Some(NOW - if case.in_grace { seconds(9) } else { seconds(10) }),
+        deletion_known_since: Some(match case.deletion {
+            Deletion::Seconds9 => NOW - seconds(9),
+            Deletion::Seconds10 => NOW - seconds(10),
+            Deletion::Seconds60 => NOW - seconds(60),
+        }),
         call_known_since: call_known_since(case),
+        learnt: None,
     }
 }
 

@@ -10,8 +10,8 @@ mod rules;
 use std::thread;
 
 use case::{Case, Space};
-use input::Situation;
-use zenlayer_port_operator::decision::{Action, Plan};
+use input::{Planned, Situation};
+use zenlayer_port_operator::decision::Action;
 
 use crate::Effort;
 
@@ -72,12 +72,12 @@ impl Found {
         self
     }
 
-    fn take_in(&mut self, case: &Case, plan: &Plan) {
+    fn take_in(&mut self, case: &Case, plan: &Planned) {
         let against: Vec<usize> =
             (0..rules::AGAINST_A_CALL.len()).filter(|rule| rules::AGAINST_A_CALL[*rule].1(case)).collect();
         let due = case.action().filter(|_| against.is_empty());
         let (called, ended) = match &plan.action {
-            Action::Call(warrant) => (Some(warrant.action()), None),
+            Action::Call(intent) => (Some(intent.warrant.action()), None),
             Action::LetGo(reason) => (None, Some(*reason)),
             Action::None | Action::AddFinalizer => (None, None),
         };

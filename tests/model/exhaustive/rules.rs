@@ -3,17 +3,18 @@
 use zenlayer_port_operator::api::CallAction::{DestroyPort, TerminatePort};
 use zenlayer_port_operator::api::DeletionPolicy::{Retain, Terminate};
 use zenlayer_port_operator::api::{CallOutcome, Reason};
-use zenlayer_port_operator::decision::{Action, Plan};
+use zenlayer_port_operator::decision::{Action, Intent};
 
 use super::case::{
-    Age, Brake, Case, Claimed, Crd, Credential, Finalizers, History, Identity, LastSeen, Life, Record, Run,
-    Seen, Sighting, Standing,
+    Age, Brake, Case, Claimed, Crd, Credential, Deletion, Finalizers, History, Identity, LastSeen, Life,
+    Record, Run, Seen, Sighting, Standing,
 };
+use super::input::Planned;
 use crate::facts;
 
 /// A rule's name, and when it holds.
 type Rule = (&'static str, fn(&Case) -> bool);
-type RuleOfPlans = (&'static str, fn(&Case, &Plan) -> bool);
+type RuleOfPlans = (&'static str, fn(&Case, &Planned) -> bool);
 
 /// A call is made unless one of these holds.
 pub const AGAINST_A_CALL: [Rule; 16] = [
@@ -31,7 +32,7 @@ pub const AGAINST_A_CALL: [Rule; 16] = [
         matches!(case.claim, Claimed::ByALivingObject | Claimed::ByAnOlderThatGoesToo)
     }),
     ("deletionProtection", |case| case.protected),
-    ("the grace", |case| case.in_grace),
+    ("the grace, which is over before the last look", |case| !began_after_grace(case)),
     ("one of many deletions", is_one_of_many),
     ("the CRD goes, or perhaps does", |case| match case.crd {
         Crd::Stays | Crd::NotGranted => false,
@@ -54,9 +55,12 @@ pub fn end(case: &Case) -> Option<Reason> {
     }
     let gone = if is_our_doing(case) { Reason::PortDestroyed } else { Reason::PortGone };
     match case.sighting {
-        Sighting::Seen(Seen::Destroyed) => Some(gone),
-        Sighting::Seen(Seen::InBin) => (case.policy == Terminate && !is_another(case) && !is_under_way(case))
-            .then_some(Reason::PortRecycled),
+        Sighting::Seen(Seen::Destroyed) => began_after_deletion(case).then_some(gone),
+        Sighting::Seen(Seen::InBin) => (began_after_deletion(case)
+            && case.policy == Terminate
+            && !is_another(case)
+            && !is_under_way(case))
+        .then_some(Reason::PortRecycled),
         Sighting::Absent { last_seen, run } => {
             let proves = match (case.identity, last_seen) {
                 (Identity::Unknown, _) => return (run >= Run::TwiceIn30s).then_some(Reason::PortNeverFound),
@@ -77,7 +81,7 @@ pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
     (
         "a call goes with the pending record of the next attempt, by the credential that will sign it",
         |case, plan| {
-            let Action::Call(warrant) = &plan.action else { return true };
+            let Action::Call(Intent { warrant, .. }) = &plan.action else { return true };
             let attempt = if case.record == Record::None { 1 } else { 2 };
             plan.status.release.as_ref().and_then(|release| release.call.as_ref()).is_some_and(|call| {
                 call.attempt == attempt
@@ -96,8 +100,9 @@ pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
         let after = plan.status.release.as_ref();
         has_adopted_another(case)
             || after.is_some_and(|after| {
-                (after.seen_recycled || case.history == History::Nothing)
-                    && (after.restored || case.history != History::Restored)
+                let restored = i64::from(case.history == History::Restored);
+                (after.seen_recycled || case.history != History::SeenInBin || after.restorations > restored)
+                    && after.restorations >= restored
                     && (after.destroy_accepted || !case.destroy_accepted)
             })
     }),
@@ -121,7 +126,7 @@ pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
 ];
 
 /// It is deleted, ours, and not just let go: then the status that is written counts.
-fn is_acting(case: &Case, plan: &Plan) -> bool {
+fn is_acting(case: &Case, plan: &Planned) -> bool {
     case.life == Life::Deleted
         && case.finalizers != Finalizers::Others
         && !matches!(plan.action, Action::LetGo(_))
@@ -129,6 +134,15 @@ fn is_acting(case: &Case, plan: &Plan) -> bool {
 
 fn is_fresh(case: &Case) -> bool {
     matches!(case.age, Age::Seconds0 | Age::Seconds30)
+}
+
+fn began_after_deletion(case: &Case) -> bool {
+    case.age == Age::Seconds0 || (case.age != Age::Seconds901 && case.deletion == Deletion::Seconds60)
+}
+
+/// The grace is 10 s long.
+fn began_after_grace(case: &Case) -> bool {
+    case.deletion != Deletion::Seconds9 && began_after_deletion(case)
 }
 
 fn is_another(case: &Case) -> bool {
@@ -176,15 +190,23 @@ fn is_in_use(case: &Case) -> bool {
     case.in_use && refused && !has_landed(case)
 }
 
+/// A consent is to one restoration, the first.
 fn is_restored(case: &Case) -> bool {
     let history = if has_adopted_another(case) { History::Nothing } else { case.history };
     let is_live = matches!(case.sighting, Sighting::Seen(Seen::Live | Seen::LiveTwice));
-    let perhaps = match history {
-        History::Nothing => false,
-        History::SeenInBin => is_live,
-        History::Restored => true,
+    let given_up = case.record == Record::Of(TerminatePort, Standing::AcceptedGivenUp);
+    let restorations = match history {
+        // One reading does not tell yet.
+        History::SeenInBin if case.sighting == Sighting::Seen(Seen::Live) => return true,
+        History::SeenInBin => u32::from(is_live),
+        History::Nothing => u32::from(is_live && given_up),
+        History::Restored => 1 + u32::from(is_live && given_up),
     };
-    perhaps && !case.has_consent(Reason::RestoredElsewhere)
+    match restorations {
+        0 => false,
+        1 => !case.has_consent(Reason::RestoredElsewhere),
+        _ => true,
+    }
 }
 
 /// A DestroyPort went out, as far as is known.

@@ -1,12 +1,12 @@
 //! What happens around the operator: time, Zenlayer's work, people, and faults.
 
-use zenlayer_port_operator::api::{CallAction, DeletionPolicy, Reason};
+use zenlayer_port_operator::api::{CallAction, DeletionPolicy};
 use zenlayer_port_operator::port::PortStatus;
 
 use super::object::{Key, Object, Which};
 use super::scenarios::Scenario;
 use super::situation::{CALL_KNOWN_MAX, DELETION_KNOWN_MAX, READING_AGE_MAX};
-use super::{Before, Event, Port, Reading, Replica, Sent, Step, World, Write, digest, needs_a_person};
+use super::{Before, Event, Port, Reading, Replica, Sent, Step, World, Write, digest};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cloud {
@@ -280,7 +280,7 @@ impl World {
             Act::SetPolicy(which, policy) => object(which).is_some_and(|object| object.policy != policy),
             Act::Protect(which) => object(which).is_some_and(|object| !object.protected),
             Act::Unprotect(which) => object(which).is_some_and(|object| object.protected),
-            Act::Approve(which) => object(which).and_then(to_approve).is_some(),
+            Act::Approve(which) => object(which).and_then(Object::to_approve).is_some(),
             Act::ReplaceKey(which, key) => object(which).is_some() && self.keys[which] != key,
             Act::MoveToBin => self.port.now == Cloud::Live,
             Act::Restore | Act::Destroy | Act::Release => self.port.now == Cloud::InBin,
@@ -299,7 +299,7 @@ impl World {
             Act::SetPolicy(which, policy) => self.edit(which, |object| object.policy = policy),
             Act::Protect(which) => self.edit(which, |object| object.protected = true),
             Act::Unprotect(which) => self.edit(which, |object| object.protected = false),
-            Act::Approve(which) => self.edit(which, |object| object.consents.extend(to_approve(object))),
+            Act::Approve(which) => self.edit(which, |object| object.consents.extend(object.to_approve())),
             Act::ReplaceKey(which, key) => self.keys[which] = key,
             Act::MoveToBin | Act::Restore | Act::Destroy | Act::Release => {
                 self.becomes(match act {
@@ -349,10 +349,4 @@ impl World {
             self.replicas.sort_by_cached_key(digest);
         }
     }
-}
-
-/// The consent that the object's message asks for, if it does.
-fn to_approve(object: &Object) -> Option<Reason> {
-    let shown = object.status.shown?;
-    (needs_a_person(shown) && shown.is_approvable() && !object.consents_to(shown)).then_some(shown)
 }

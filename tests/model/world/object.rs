@@ -20,8 +20,16 @@ pub struct Object {
     pub protected: bool,
     pub deleted: bool,
     pub finalized: bool,
-    pub consents: Vec<Reason>,
+    pub consents: Vec<Consent>,
     pub status: Status,
+}
+
+/// A person has approved that one hold is passed, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Consent {
+    pub reason: Reason,
+    /// Which one, where the hold is of a restoration; else 0.
+    pub restoration: i64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,10 +60,9 @@ pub enum Key {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "as the API has it")]
 pub struct Release {
     pub seen_recycled: bool,
-    pub restored: bool,
+    pub restorations: i64,
     pub latched: bool,
     pub destroy_accepted: bool,
     pub call: Option<Call>,
@@ -66,6 +73,7 @@ pub struct Call {
     pub action: CallAction,
     pub attempt: i64,
     pub landed: bool,
+    pub without_effect: bool,
     pub outcome: Outcome,
 }
 
@@ -141,7 +149,23 @@ impl Object {
     }
 
     pub fn consents_to(&self, reason: Reason) -> bool {
-        self.consents.contains(&reason)
+        self.consents.contains(&Consent { reason, restoration: 0 })
+    }
+
+    pub fn consents_to_restoration(&self, restoration: i64) -> bool {
+        self.consents.contains(&Consent { reason: Reason::RestoredElsewhere, restoration })
+    }
+
+    /// The consent that the object's message asks for, if it does.
+    pub fn to_approve(&self) -> Option<Consent> {
+        let shown = self.status.shown?;
+        let restoration = match shown {
+            Reason::RestoredElsewhere => self.release()?.restorations,
+            _ => 0,
+        };
+        let asked_for = Consent { reason: shown, restoration };
+        let is_new = !self.consents.contains(&asked_for);
+        (needs_a_person(shown) && shown.is_approvable() && is_new).then_some(asked_for)
     }
 
     /// As the API server would give it.
@@ -151,7 +175,12 @@ impl Object {
         object.metadata.deletion_timestamp = self.deleted.then(|| Time(wall()));
         object.metadata.finalizers = self.finalized.then(|| vec![FINALIZER.to_owned()]);
         if !self.consents.is_empty() {
-            facts::approve(&mut object, self.consents.iter().copied());
+            // Of the ports under an id only the second is another than the object's.
+            facts::approve(
+                &mut object,
+                self.consents.iter().map(|consent| (consent.reason, consent.restoration)),
+                1,
+            );
         }
         object.status = Some(self.status.told(which));
         object
@@ -200,7 +229,7 @@ impl Release {
         api::Release {
             uid: UIDS[which].to_owned(),
             seen_recycled: self.seen_recycled,
-            restored: self.restored,
+            restorations: self.restorations,
             latched: self.latched,
             destroy_accepted: self.destroy_accepted,
             call: self.call.as_ref().map(|call| api::Call {
@@ -210,6 +239,7 @@ impl Release {
                 port_status_before: String::new(),
                 credential: Key::First.fingerprint(),
                 landed: call.landed,
+                without_effect: call.without_effect,
                 outcome: call.outcome.told(),
             }),
         }
@@ -218,13 +248,14 @@ impl Release {
     fn of(release: &api::Release) -> Self {
         Self {
             seen_recycled: release.seen_recycled,
-            restored: release.restored,
+            restorations: release.restorations,
             latched: release.latched,
             destroy_accepted: release.destroy_accepted,
             call: release.call.as_ref().map(|call| Call {
                 action: call.action,
                 attempt: call.attempt,
                 landed: call.landed,
+                without_effect: call.without_effect,
                 outcome: Outcome::of(&call.outcome),
             }),
         }

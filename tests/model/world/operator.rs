@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zenlayer_port_operator::decision::{Action, Warrant, with_outcome};
+use zenlayer_port_operator::decision::{Action, Intent, Warrant, with_outcome};
 use zenlayer_port_operator::port::PortStatus;
 
 use super::environment::{Cloud, Net};
@@ -129,7 +129,7 @@ impl World {
                 }
                 self.patch(replica, of, write, |_| None)?;
             }
-            Action::Call(warrant) => {
+            Action::Call(Intent { warrant, .. }) => {
                 if write != Write::Lost {
                     self.broken =
                         self.broken.or(rules::against_a_record(self, of, &decision.status, warrant));
@@ -264,6 +264,6 @@ impl World {
         }
         let told = Status::of(&with_outcome(&newest, outcome.told()));
         let Some(situation) = self.situation(replica, of, Object { status: told, ..object }) else { return };
-        self.put(replica, of, &situation.decide().status_alone, write);
+        self.put(replica, of, &situation.decide().status_without_call, write);
     }
 }

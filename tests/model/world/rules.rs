@@ -30,7 +30,8 @@ pub fn against_a_record(
             && matches!(call.outcome, Outcome::Pending | Outcome::Accepted | Outcome::Unclear)
     });
     let one_of_many = release.latched || (world.too_many && !destroy_sent);
-    let perhaps_restored = release.restored || (is_terminate && release.seen_recycled);
+    let restored = release.restorations > 0 && !object.consents_to_restoration(release.restorations);
+    let perhaps_restored = restored || (is_terminate && release.seen_recycled);
     let attempt = release.call.as_ref().map_or(0, |call| call.attempt);
     let breaches = [
         (!object.deleted, "a call for an object that nobody has deleted"),
@@ -38,7 +39,7 @@ pub fn against_a_record(
         (!asked_for, "a call that the policy does not ask for"),
         (object.protected, "a call for a protected object"),
         (one_of_many && !object.consents_to(Reason::MassDeletion), "a call for one of many"),
-        (perhaps_restored && !object.consents_to(Reason::RestoredElsewhere), "a call for a restored port"),
+        (perhaps_restored, "a call for a restored port"),
         (owned_by_another(world, of, object), "a call for a port that another object keeps"),
         (matches!(world.keys[of], Key::Foreign | Key::CopyOfFirst), "a call by a key that may not sign it"),
         (earlier.is_some_and(|call| attempt <= call.attempt), "an attempt that was counted before"),

@@ -16,10 +16,11 @@ use super::Sighting;
 use super::object::{Identity, Key, Object, Status, Which};
 use crate::facts::{self, CREATED, NOW, UIDS, seconds, wall};
 
-/// Beyond these ages nothing changes any more: a reading is no longer valid, an accepted call is given up, the grace over.
+/// Beyond these ages nothing changes any more: a reading is no longer valid, an accepted call is given up, and a reading
+/// that is still valid began after the grace.
 pub const READING_AGE_MAX: u8 = 2;
 pub const CALL_KNOWN_MAX: u8 = 2;
-pub const DELETION_KNOWN_MAX: u8 = 1;
+pub const DELETION_KNOWN_MAX: u8 = 2;
 /// A reading is shown for three times as long, which is no longer than it is valid; [`crate::exhaustive`] has the rest.
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -47,7 +48,7 @@ pub struct Other {
 #[derive(Debug)]
 pub struct Decision {
     pub status: Status,
-    pub status_alone: Status,
+    pub status_without_call: Status,
     pub action: Action,
     /// A good reading sent then or later is news.
     pub fresh_after: Option<Monotonic>,
@@ -107,13 +108,13 @@ impl Situation {
         });
         let want = plan.want;
         Decision {
-            status: Status::of(&plan.status),
+            status: Status::of(&plan.status(&object)),
             action: plan.action.clone(),
             fresh_after: want.and_then(|want| want.fresh_after),
             reads: want
                 .is_some_and(|want| want.cadence != sighting::Cadence::Paused || want.fresh_after.is_some()),
             deadline: plan.deadline,
-            status_alone: Status::of(&plan.status_alone(&object)),
+            status_without_call: Status::of(&plan.status_without_call(&object)),
         }
     }
 
@@ -172,6 +173,7 @@ impl Situation {
                 }
                 None => NOW - ticks(known),
             }),
+            learnt: None,
         }
     }
 }

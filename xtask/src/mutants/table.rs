@@ -4,7 +4,7 @@ use super::Mutant;
 
 const DELETION: &str = "src/decision/deletion.rs";
 const GATES: &str = "src/decision/gates.rs";
-const MEMORY: &str = "src/decision/memory.rs";
+const FACTS: &str = "src/decision/facts.rs";
 const PROOF: &str = "src/decision/proof.rs";
 const RECORD: &str = "src/decision/record.rs";
 
@@ -54,8 +54,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the record of a call is not pending when it is written",
         file: RECORD,
-        search: "        outcome: CallOutcome::Pending {},\n    });",
-        replacement: "        outcome: CallOutcome::NotSent { why: String::new() },\n    });",
+        search: "        outcome: CallOutcome::Pending {},\n    };",
+        replacement: "        outcome: CallOutcome::NotSent { why: String::new() },\n    };",
     },
     Mutant {
         name: "a bare 404 counts as an absence",
@@ -84,45 +84,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "createdTime is not looked at",
-        file: MEMORY,
+        file: FACTS,
         search: ".is_some_and(|(first, now)| !same_instant(first, now))",
         replacement: ".is_some_and(|(first, now)| !same_instant(first, now) && false)",
     },
     Mutant {
         name: "whoever saw the port before counts as a witness of the one that took its id",
-        file: MEMORY,
+        file: FACTS,
         search: "        status.identity = None;",
         replacement: "",
     },
     Mutant {
         name: "a reading from before a call shows that it has landed",
-        file: MEMORY,
+        file: FACTS,
         search: ".is_some_and(|known| good.at >= known);",
         replacement: ".is_some_and(|known| good.at >= known || true);",
     },
     Mutant {
         name: "one reading without the port shows that a call has landed",
-        file: MEMORY,
+        file: FACTS,
         search: "            (CallAction::TerminatePort | CallAction::DestroyPort, _) => false,",
         replacement: "            (CallAction::TerminatePort | CallAction::DestroyPort, seen) => seen.is_none(),",
     },
     Mutant {
         name: "that the port lay in the bin is forgotten",
-        file: MEMORY,
+        file: FACTS,
         search: "        release.seen_recycled = true;",
         replacement: "        release.seen_recycled = false;",
     },
     Mutant {
         name: "one reading of a live port counts as its restoration",
-        file: MEMORY,
+        file: FACTS,
         search: "is_live(good) && good.at.since(good.since) >= input.timing.restored_apart",
         replacement: "is_live(good) && (good.at.since(good.since) >= input.timing.restored_apart || true)",
     },
     Mutant {
         name: "TerminateAndDestroy outweighs a restoration",
         file: DELETION,
-        search: "if release.restored {",
-        replacement: "if release.restored && input.object.spec.deletion_policy != DeletionPolicy::TerminateAndDestroy {",
+        search: "if release.restorations > 0 && ",
+        replacement: "if release.restorations > 0 && input.object.spec.deletion_policy != DeletionPolicy::TerminateAndDestroy && ",
     },
     Mutant {
         name: "the finalizer goes on DESTROYING",
@@ -133,8 +133,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the age of a sighting does not count",
         file: DELETION,
-        search: "if input.now.monotonic.since(reading.at) <= input.timing.reading_valid {",
-        replacement: "if input.now.monotonic.since(reading.at) <= input.timing.reading_valid || true {",
+        search: "if is_young && reading.at >= not_before {",
+        replacement: "if reading.at >= not_before {",
+    },
+    Mutant {
+        name: "a call on a sighting from before the end of the grace",
+        file: DELETION,
+        search: "if is_young && reading.at >= not_before {",
+        replacement: "if is_young {",
+    },
+    Mutant {
+        name: "a call that takes its turn drops what was learnt",
+        file: "src/decision/status.rs",
+        search: "Self { display: Some(Display::of(status)), action: Action::None,",
+        replacement: "Self { facts: Facts::stored_in(object), display: Some(Display::of(status)), action: Action::None,",
+    },
+    Mutant {
+        name: "what was learnt and is not written yet is lost",
+        file: FACTS,
+        search: "Facts::of(&status).with(learnt).put_into(&mut status);",
+        replacement: "Facts::of(&status).with(&Facts::default()).put_into(&mut status); let _ = learnt;",
+    },
+    Mutant {
+        name: "an accepted TerminatePort without an effect is repeated",
+        file: FACTS,
+        search: "        call.without_effect = true;\n        release.restorations += 1;",
+        replacement: "        call.without_effect = true;",
+    },
+    Mutant {
+        name: "one consent covers all later restorations",
+        file: "src/api/approval.rs",
+        search: "release.restorations))",
+        replacement: "release.restorations.min(1)))",
+    },
+    Mutant {
+        name: "one consent covers all later ports under the id",
+        file: "src/api/approval.rs",
+        search: "short_digest(created_time)))",
+        replacement: "short_digest(&created_time[..0])))",
     },
     Mutant {
         name: "a key signs that has not seen what it acts on",

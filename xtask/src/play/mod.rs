@@ -175,14 +175,17 @@ fn advised_command(message: &str) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use zenlayer_port_operator::api::Reason;
+    use zenlayer_port_operator::api::{Reason, ZenlayerPortStatus};
 
     use super::*;
 
     #[test]
     fn the_advised_command_is_split_as_a_shell_would() {
         let held = CASES[1].object("demo");
-        let message = format!("The port is RUNNING. {}", Reason::NotInRecycleBin.advice_for(&held));
+        let message = format!(
+            "The port is RUNNING. {}",
+            Reason::NotInRecycleBin.advice_for(&held, &ZenlayerPortStatus::default())
+        );
         let words = advised_command(&message).expect("a command");
         assert_eq!(words[..3], ["patch", "zenlayerport", "running"], "of {message}");
         assert_eq!(
