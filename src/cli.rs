@@ -1,11 +1,13 @@
 //! The command line. Every flag is also an environment variable.
 
+use std::env;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use axum::http::Uri;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +17,7 @@ use crate::decision::{GateSettings, Timing};
 use crate::lease::{LeaseSettings, LeaseTiming};
 use crate::server::{self, LogFormat};
 use crate::uninstall;
-use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
+use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
 
 /// A request to the API server that takes longer than this is given up. Watches have no such bound.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,14 +32,18 @@ pub struct Cli {
     pub run: Run,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the operator (the default).
     Run,
     /// Print the CustomResourceDefinition.
     Crd,
     /// Fail, and name them, while ZenlayerPorts have the operator's finalizer (of --watch-namespaces, if given).
-    CheckUninstall,
+    CheckUninstall {
+        /// The command that makes Helm take the release for installed again after a refusal.
+        #[arg(long, hide = true, value_name = "COMMAND")]
+        repair_command: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -45,6 +51,10 @@ pub struct Run {
     /// Zenlayer's API.
     #[arg(long, env, global = true, default_value = "https://console.zenlayer.com")]
     zenlayer_endpoint: String,
+
+    /// The HTTP proxy to Zenlayer, such as http://proxy.example.com:3128. Without it HTTPS_PROXY and NO_PROXY are used.
+    #[arg(long, env, global = true, hide_env_values = true, value_name = "URL")]
+    zenlayer_proxy: Option<String>,
 
     /// Version of Zenlayer's API (X-ZC-Version).
     #[arg(long, env, global = true, default_value = "2023-08-30")]
@@ -96,8 +106,8 @@ pub struct Run {
     #[arg(long, env, global = true, action = ArgAction::SetTrue)]
     require_approval: bool,
 
-    /// Where /livez, /readyz and /metrics are served.
-    #[arg(long, env, global = true, default_value = "0.0.0.0:8080")]
+    /// Where /livez, /readyz and /metrics are served. [::] is IPv6 and IPv4.
+    #[arg(long, env, global = true, default_value = "[::]:8080")]
     listen: SocketAddr,
 
     #[arg(long, env, global = true, value_enum, default_value = "json")]
@@ -129,8 +139,10 @@ impl Run {
         server::install_telemetry(self.log_format, &self.log_level)?;
         let endpoint = self.endpoint()?;
         let settings = self.settings(&endpoint)?;
-        let transport = self.transport(endpoint)?;
-        let listener = server::bind(self.listen).await?;
+        let proxy = self.proxy(&endpoint)?;
+        let shown_proxy = proxy.as_ref().map_or("none".to_owned(), ToString::to_string);
+        let transport = self.transport(endpoint, proxy)?;
+        let listener = server::bind(self.listen)?;
         let clients = clients().await?;
 
         let shutdown = CancellationToken::new();
@@ -138,6 +150,7 @@ impl Run {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             endpoint = self.zenlayer_endpoint,
+            proxy = shown_proxy,
             watched = if self.watch_namespaces.is_empty() {
                 "all namespaces".to_owned()
             } else {
@@ -150,8 +163,8 @@ impl Run {
         Ok(())
     }
 
-    pub async fn check_uninstall(self) -> anyhow::Result<()> {
-        uninstall::check(&clients().await?.request, &self.watch_namespaces).await
+    pub async fn check_uninstall(self, repair_command: Option<&str>) -> anyhow::Result<()> {
+        uninstall::check(&clients().await?.request, &self.watch_namespaces, repair_command).await
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
@@ -160,9 +173,20 @@ impl Run {
         Endpoint::parse(&self.zenlayer_endpoint, insecure).context("--zenlayer-endpoint")
     }
 
-    fn transport(&self, endpoint: Endpoint) -> anyhow::Result<Transport> {
+    fn proxy(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Proxy>> {
+        let proxy = match self.zenlayer_proxy.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => Some(Proxy::parse(url).context("--zenlayer-proxy")?),
+            None => Proxy::from_environment(|name| env::var(name).ok())?,
+        };
+        let serves = endpoint.is_encrypted();
+        ensure!(serves || self.zenlayer_proxy.is_none(), "--zenlayer-proxy needs an https:// endpoint");
+        Ok(proxy.filter(|_| serves))
+    }
+
+    fn transport(&self, endpoint: Endpoint, proxy: Option<Proxy>) -> anyhow::Result<Transport> {
         let settings = zenlayer::Settings {
             endpoint,
+            proxy,
             api_version: self.zenlayer_api_version.clone(),
             requests_per_second: self.requests_per_second,
             timeouts: Timeouts::default(),
@@ -237,12 +261,20 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 async fn clients() -> anyhow::Result<Clients> {
-    let watch = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
+    let mut watch = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
+    // kube takes up HTTPS_PROXY outside of a cluster. It is for Zenlayer only.
+    watch.proxy_url = watch.proxy_url.filter(|url| !is_proxy_of_environment(url));
     let mut request = watch.clone();
     request.read_timeout = Some(REQUEST_TIMEOUT);
     // A write that is sent twice is two writes.
     request.default_retry = false;
     Ok(Clients { watch: watch.try_into()?, request: request.try_into()? })
+}
+
+/// Whether kube has this proxy from the environment, not from the kubeconfig.
+fn is_proxy_of_environment(url: &Uri) -> bool {
+    let variables = ["HTTPS_PROXY", "https_proxy"].into_iter().filter_map(|name| env::var(name).ok());
+    variables.filter_map(|value| value.parse::<Uri>().ok()).any(|proxy| proxy == *url)
 }
 
 /// Cancels `shutdown` on SIGTERM or Ctrl-C.

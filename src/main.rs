@@ -10,7 +10,9 @@ fn main() -> anyhow::Result<()> {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match cli.command.unwrap_or(Command::Run) {
         Command::Run => runtime()?.block_on(cli.run.run()),
-        Command::CheckUninstall => runtime()?.block_on(cli.run.check_uninstall()),
+        Command::CheckUninstall { repair_command } => {
+            runtime()?.block_on(cli.run.check_uninstall(repair_command.as_deref()))
+        }
         Command::Crd => {
             print!("{}", zenlayer_port_operator::manifest::custom_resource_definition()?);
             Ok(())

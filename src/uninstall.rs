@@ -18,7 +18,13 @@ const PAGE: u32 = 500;
 const MOST_NAMED: usize = 20;
 
 /// Fails if an object of `namespaces` (none: of all) has the finalizer, or if that could not be read.
-pub async fn check(client: &Client, namespaces: &[String]) -> anyhow::Result<()> {
+///
+/// `repair_command` is what a person types after a refusal: Helm takes the release for half uninstalled then.
+pub async fn check(
+    client: &Client,
+    namespaces: &[String],
+    repair_command: Option<&str>,
+) -> anyhow::Result<()> {
     // Not as ZenlayerPorts: those that this version cannot parse count too.
     let kind = ApiResource::erase::<ZenlayerPort>(&());
     let mut held = Held::default();
@@ -29,7 +35,7 @@ pub async fn check(client: &Client, namespaces: &[String]) -> anyhow::Result<()>
         held.add_all(&Api::namespaced_with(client.clone(), namespace, &kind)).await?;
     }
     if held.count > 0 {
-        bail!("{held}");
+        bail!("{held}{}", way_back(repair_command));
     }
     println!("No ZenlayerPort has the finalizer {FINALIZER}: nothing is left behind.");
     Ok(())
@@ -94,11 +100,18 @@ impl fmt::Display for Held {
         }
         write!(
             f,
-            "Delete them while the operator still runs; to keep a port in Zenlayer, set its object's \
-             spec.deletionPolicy to Retain before that. To uninstall all the same, because the operator will be \
-             installed again: helm uninstall with --no-hooks."
+            "Nothing has been removed. Delete these objects while the operator still runs. To keep a port in Zenlayer, set \
+             its object's spec.deletionPolicy to Retain before that. To uninstall all the same, because you will install \
+             the operator again, add --no-hooks to helm uninstall."
         )
     }
+}
+
+/// What to do about a release that Helm takes for half uninstalled.
+fn way_back(repair_command: Option<&str>) -> String {
+    repair_command.map_or_else(String::new, |command| {
+        format!("\nHelm now shows the release as uninstalling and does not upgrade it. To repair that, type: {command}")
+    })
 }
 
 fn text<'a>(data: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -29,6 +29,7 @@ fn client_of(simulator: &Simulator, credential: Credential) -> Client {
     let settings = Settings {
         endpoint: Endpoint::parse(&simulator.url(), InsecureEndpoint::Refuse)
             .expect("an endpoint of loopback"),
+        proxy: None,
         api_version: ApiVersion::default(),
         requests_per_second: Rate::per_second(1000.0).expect("a valid rate"),
         timeouts: Timeouts::default(),

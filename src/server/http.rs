@@ -1,6 +1,7 @@
 //! The health and metrics endpoint.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
@@ -33,8 +34,34 @@ impl Readiness {
     }
 }
 
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} (--listen)"))
+/// Listens on `address`; on `[::]` for IPv6 and IPv4, or for IPv4 alone on a machine without IPv6.
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    bind_with(address, listen).with_context(|| format!("cannot listen on {address} (--listen)"))
+}
+
+fn bind_with<T>(address: SocketAddr, listen: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match listen(address) {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && is_without_ipv6(&error) => {
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        result => result,
+    }
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let errors = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
+    errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // The system's default may be IPv6 alone.
+        rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 /// Serves until `shutdown`. A cloud that cannot be reached makes the operator neither unready nor dead: a restart would
@@ -67,7 +94,35 @@ pub async fn serve(
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, TcpStream};
+
     use super::*;
+
+    #[tokio::test]
+    async fn on_the_unspecified_address_both_families_are_served() {
+        let listener = bind((Ipv6Addr::UNSPECIFIED, 0).into()).expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4");
+        match TcpStream::connect((Ipv6Addr::LOCALHOST, port)) {
+            Err(error) if is_without_ipv6(&error) => {}
+            result => drop(result.expect("IPv6")),
+        }
+    }
+
+    #[test]
+    fn without_ipv6_it_listens_on_ipv4_alone() {
+        let without = |errno: rustix::io::Errno| {
+            move |address: SocketAddr| if address.is_ipv6() { Err(errno.into()) } else { Ok(address) }
+        };
+        let any = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for errno in [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL] {
+            assert_eq!(bind_with(any("[::]:8080"), without(errno)).ok(), Some(any("0.0.0.0:8080")));
+            // An address that somebody chose is not replaced.
+            assert!(bind_with(any("[::1]:8080"), without(errno)).is_err(), "{errno}");
+        }
+        let taken = rustix::io::Errno::ADDRINUSE;
+        assert!(bind_with(any("[::]:8080"), without(taken)).is_err(), "{taken} is no lack of IPv6");
+    }
 
     #[test]
     fn the_operator_is_ready_once_every_part_is_and_stays_so() {

@@ -65,6 +65,11 @@ impl Endpoint {
         self.loopback
     }
 
+    /// Whether it is reached by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// The URL of a path of the API.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.url.clone();

@@ -17,6 +17,7 @@ mod client;
 mod credential;
 mod endpoint;
 mod limiter;
+mod proxy;
 mod settings;
 mod signing;
 #[cfg(test)]
@@ -30,5 +31,6 @@ pub use client::{Chunk, Client};
 pub use credential::{Credential, CredentialError, CredentialKey};
 pub use endpoint::{Endpoint, EndpointError, InsecureEndpoint};
 pub use limiter::{Permit, Priority};
+pub use proxy::{Proxy, ProxyError};
 pub use settings::{ApiVersion, ApiVersionError, Rate, RateError, Settings, Timeouts};
 pub use transport::{Transport, TransportError};

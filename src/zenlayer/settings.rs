@@ -6,10 +6,13 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 
 use super::endpoint::Endpoint;
+use super::proxy::Proxy;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub endpoint: Endpoint,
+    /// None: Zenlayer is reached directly.
+    pub proxy: Option<Proxy>,
     pub api_version: ApiVersion,
     /// For each credential.
     pub requests_per_second: Rate,

@@ -106,6 +106,7 @@ impl Server {
         let url = format!("http://{}", self.address);
         let settings = Settings {
             endpoint: Endpoint::parse(&url, InsecureEndpoint::Refuse).expect("an endpoint of loopback"),
+            proxy: None,
             api_version: ApiVersion::default(),
             requests_per_second: Rate::per_second(1000.0).expect("a valid rate"),
             timeouts,

@@ -60,16 +60,21 @@ pub(super) enum Failure {
 impl Transport {
     pub fn new(settings: Settings) -> Result<Self, TransportError> {
         let http = reqwest::Client::builder()
+            // The library reads no variable by itself, and passes over in silence what it does not understand.
+            .no_proxy()
             .user_agent(USER_AGENT)
             .connect_timeout(settings.timeouts.connect)
             .pool_idle_timeout(IDLE)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
-            // The environment must not choose who sees the credentials.
-            .no_proxy()
-            .referer(false)
-            .build()
-            .map_err(|error| TransportError(root_cause(&error)))?;
+            .referer(false);
+        let http = match &settings.proxy {
+            Some(proxy) => {
+                http.proxy(proxy.to_reqwest().map_err(|error| TransportError(root_cause(&error)))?)
+            }
+            None => http,
+        };
+        let http = http.build().map_err(|error| TransportError(root_cause(&error)))?;
         Ok(Self(Arc::new(Inner { http, url: settings.endpoint.at(PATH), settings })))
     }
 
@@ -87,13 +92,14 @@ impl Transport {
         let headers = self.headers(credential, action, &body, Timestamp::now());
         let timeout = action.timeout(&self.0.settings.timeouts);
         let request = self.0.http.post(self.0.url.clone()).headers(headers).timeout(timeout).body(body);
-        let mut response = request.send().await.map_err(Failure::from)?;
+        let failed = |error| self.failure(&error);
+        let mut response = request.send().await.map_err(failed)?;
         let mut reply = Reply {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Vec::new(),
         };
-        while let Some(chunk) = response.chunk().await.map_err(Failure::from)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if reply.body.len() + chunk.len() > action.longest_answer() {
                 let limit = action.longest_answer() / 1024;
                 return Err(Failure::Lost(format!("{} with a body of more than {limit} KiB", reply.status)));
@@ -103,6 +109,29 @@ impl Transport {
         let (action, credential) = (action.name(), credential.fingerprint());
         tracing::debug!(action, credential, status = %reply.status, "Zenlayer has answered");
         Ok(reply)
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> Failure {
+        let cause = root_cause(error);
+        if error.is_connect() {
+            let proxy = self.0.settings.proxy.as_ref().zip(tunnel_failure(error));
+            let Some((proxy, failure)) = proxy else {
+                return Failure::NotSent(format!("no connection to Zenlayer: {cause}"));
+            };
+            let host = self.0.settings.endpoint.authority();
+            let why = match failure {
+                Tunnel::WantsPassword => "it asks for a user and a password (407)".to_owned(),
+                Tunnel::Refused => {
+                    format!("it refuses the connection. Allow CONNECT to {host} there; its log says more")
+                }
+                Tunnel::Broken => cause,
+            };
+            Failure::NotSent(format!("no connection to Zenlayer through the proxy {proxy}: {why}"))
+        } else if error.is_timeout() {
+            Failure::Lost("no answer in time".to_owned())
+        } else {
+            Failure::Lost(format!("no complete answer: {cause}"))
+        }
     }
 
     /// The headers (`docs/zenlayer-api.md`, requests); those of the signature only with an access key.
@@ -164,17 +193,27 @@ impl Action {
     }
 }
 
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Self {
-        let cause = root_cause(&error);
-        if error.is_connect() {
-            Self::NotSent(format!("no connection to Zenlayer: {cause}"))
-        } else if error.is_timeout() {
-            Self::Lost("no answer in time".to_owned())
-        } else {
-            Self::Lost(format!("no complete answer: {cause}"))
+/// Why a proxy makes no tunnel.
+enum Tunnel {
+    WantsPassword,
+    Refused,
+    Broken,
+}
+
+/// None: the failure has nothing to do with a proxy. The library's error has no public type, only its words.
+fn tunnel_failure(error: &reqwest::Error) -> Option<Tunnel> {
+    let mut cause: &dyn Error = error;
+    let told = loop {
+        cause = cause.source()?;
+        if let Some(told) = cause.to_string().strip_prefix("tunnel error: ") {
+            break told.to_owned();
         }
-    }
+    };
+    Some(match told.as_str() {
+        "proxy authorization required" => Tunnel::WantsPassword,
+        "unsuccessful" => Tunnel::Refused,
+        _ => Tunnel::Broken,
+    })
 }
 
 /// The innermost error: the outer ones say little more than that there is one, and name the URL.

@@ -297,6 +297,7 @@ fn settings(setting: Setting) -> Settings {
 fn transport(cloud: &Simulator, requests_per_second: f64) -> Transport {
     let settings = zenlayer::Settings {
         endpoint: Endpoint::parse(&cloud.url(), InsecureEndpoint::Refuse).expect("an endpoint of loopback"),
+        proxy: None,
         api_version: ApiVersion::default(),
         requests_per_second: Rate::per_second(requests_per_second).expect("a valid rate"),
         timeouts: Timeouts::default(),

@@ -124,6 +124,7 @@ impl Baseline {
 fn client(url: &str, key: &AccessKey, rate: f64) -> Result<Client> {
     let settings = Settings {
         endpoint: Endpoint::parse(url, InsecureEndpoint::Refuse).context("the simulator's URL")?,
+        proxy: None,
         api_version: ApiVersion::default(),
         requests_per_second: Rate::per_second(rate)?,
         timeouts: Timeouts::default(),
