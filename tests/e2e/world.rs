@@ -169,6 +169,7 @@ impl World {
             "crds.enabled=false".to_owned(),
             // What the operator itself does about protection must not rest on it.
             "deletion.admissionPolicy=false".to_owned(),
+            "admission.addFinalizer=false".to_owned(),
             format!("watchNamespaces={{{}}}", self.namespace),
             format!("zenlayer.endpoint={}", self.simulator.url()),
             "zenlayer.requestsPerSecond=200".to_owned(),

@@ -23,7 +23,8 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
       "app.kubernetes.io/managed-by" .Release.Service
       "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
 {{- $selector := include "zenlayer-port-operator.selectorLabels" . | fromYaml }}
-{{- mustMerge $selector $standard .Values.commonLabels | toYaml }}
+{{- $common := include "zenlayer-port-operator.texts" .Values.commonLabels | fromYaml }}
+{{- mustMerge $selector $standard $common | toYaml }}
 {{- end }}
 
 {{- define "zenlayer-port-operator.serviceAccountName" -}}
@@ -34,9 +35,28 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- define "zenlayer-port-operator.image" -}}
 {{- with .Values.image }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}
-{{- else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- else }}{{ .repository }}:{{ include "zenlayer-port-operator.text" .tag | default $.Chart.AppVersion }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* A value as text. Helm reads a whole number in a file as a float, which it would print as 2.02e+07. */}}
+{{- define "zenlayer-port-operator.text" -}}
+{{- if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{- /* Labels or annotations, each value as text. */}}
+{{- define "zenlayer-port-operator.texts" -}}
+{{- $texts := dict }}
+{{- range $name, $value := . }}
+{{- $_ := include "zenlayer-port-operator.text" $value | set $texts $name }}
+{{- end }}
+{{- toYaml $texts }}
+{{- end }}
+
+{{- /* After a refused `helm uninstall`, Helm takes the release for one that is being uninstalled, and upgrades it no more. */}}
+{{- define "zenlayer-port-operator.repairCommand" -}}
+helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Release.Namespace }}
 {{- end }}
 
 {{- /* For cluster-wide objects: releases of several namespaces may have one name. */}}
@@ -50,7 +70,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
       "imagePullSecrets" .Values.imagePullSecrets
       "priorityClassName" .Values.priorityClassName
       "securityContext" .Values.podSecurityContext
-      "nodeSelector" .Values.nodeSelector
+      "nodeSelector" (include "zenlayer-port-operator.texts" .Values.nodeSelector | fromYaml)
       "affinity" .Values.affinity
       "tolerations" .Values.tolerations }}
 {{- range $name, $value := $settings }}

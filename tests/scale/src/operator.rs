@@ -44,6 +44,7 @@ impl Operator {
         let mut settings = vec![
             "crds.enabled=false".to_owned(),
             "deletion.admissionPolicy=false".to_owned(),
+            "admission.addFinalizer=false".to_owned(),
             "deletion.massDeletionThreshold=0".to_owned(),
             format!("deletion.grace={}s", values.grace.as_secs()),
             format!("zenlayer.endpoint={}", values.endpoint),

@@ -35,6 +35,7 @@ impl Bench {
         let mut settings = vec![
             "crds.enabled=false".to_owned(),
             "deletion.admissionPolicy=false".to_owned(),
+            "admission.addFinalizer=false".to_owned(),
             format!("watchNamespaces={{{},{}}}", self.tenant.namespace, self.neighbour.namespace),
             format!("zenlayer.endpoint={}", self.cloud.url()),
             "zenlayer.requestsPerSecond=200".to_owned(),

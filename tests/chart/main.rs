@@ -1,5 +1,7 @@
 //! The Helm chart as helm renders it, without a cluster.
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::process::Output;
 
@@ -18,9 +20,13 @@ async fn helm(args: &[&str]) -> Output {
 
 /// All objects of a release `zpo` in `namespace`, each value as one would give it to `--set`.
 async fn render_in(namespace: &str, values: &[&str]) -> Vec<Value> {
+    render_chart(CHART, namespace, values).await
+}
+
+async fn render_chart(chart: &str, namespace: &str, values: &[&str]) -> Vec<Value> {
     let values = values.iter().flat_map(|value| ["--set", value]);
     let args: Vec<&str> =
-        ["template", "zpo", CHART, "--namespace", namespace].into_iter().chain(values).collect();
+        ["template", "zpo", chart, "--namespace", namespace].into_iter().chain(values).collect();
     let output = helm(&args).await;
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     let objects: Vec<Value> =
@@ -71,6 +77,7 @@ async fn the_charts_defaults_are_those_of_the_command_line() {
 async fn each_value_reaches_the_operator_as_its_flag() {
     for (value, flag) in [
         ("zenlayer.endpoint=https://zenlayer.example", "--zenlayer-endpoint=https://zenlayer.example"),
+        ("zenlayer.proxy=http://proxy.example:3128", "--zenlayer-proxy=http://proxy.example:3128"),
         ("zenlayer.apiVersion=2024-01-31", "--zenlayer-api-version=2024-01-31"),
         ("zenlayer.requestsPerSecond=5", "--requests-per-second=5"),
         ("zenlayer.allowInsecureEndpoint=true", "--allow-insecure-endpoint"),
@@ -81,7 +88,7 @@ async fn each_value_reaches_the_operator_as_its_flag() {
         ("deletion.grace=1m", "--deletion-grace=1m"),
         ("deletion.massDeletionThreshold=0", "--mass-deletion-threshold=0"),
         ("deletion.requireApproval=true", "--require-approval"),
-        ("metrics.port=9090", "--listen=0.0.0.0:9090"),
+        ("metrics.port=9090", "--listen=[::]:9090"),
         ("log.format=text", "--log-format=text"),
         ("log.level=debug", "--log-level=debug"),
         ("fullnameOverride=other", "--lease-name=other"),
@@ -118,6 +125,8 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("zenlayer.endpoint=console.zenlayer.com", "/zenlayer/endpoint"),
         ("zenlayer.endpoint=https://user@zenlayer.example", "/zenlayer/endpoint"),
         ("zenlayer.endpoint=http://zenlayer.example", "/zenlayer/allowInsecureEndpoint"),
+        ("zenlayer.proxy=proxy.example:3128", "/zenlayer/proxy"),
+        ("zenlayer.proxy=socks5://proxy.example:1080", "/zenlayer/proxy"),
         ("zenlayer.apiVersion=latest", "/zenlayer/apiVersion"),
         ("credentials.accessKeyId=AK", "'accessKeyId'"),
         ("credentials.existingSecret=My_Secret", "/credentials/existingSecret"),
@@ -133,6 +142,8 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("deletion.requireApproval=yes", "/deletion/requireApproval"),
         ("deletion.admissionPolicy=on", "/deletion/admissionPolicy"),
         ("deletion.protection=true", "'protection'"),
+        ("admission.addFinalizer=on", "/admission/addFinalizer"),
+        ("admission.addFinalizers=true", "'addFinalizers'"),
         ("uninstall.check=never", "/uninstall/check"),
         ("replicas=-1", "/replicas"),
         ("metrics.port=80", "/metrics/port"),
@@ -259,7 +270,8 @@ async fn the_check_before_an_uninstall_is_of_the_operators_image_and_account() {
     assert_eq!(check["spec"]["containers"][0]["image"], operator["spec"]["containers"][0]["image"]);
     assert_eq!(check["spec"]["serviceAccountName"], operator["spec"]["serviceAccountName"]);
     let args = args(&objects, "Job");
-    assert_eq!(args, ["check-uninstall", "--watch-namespaces=a,b"]);
+    let repair = "--repair-command=helm rollback zpo 1 --namespace system";
+    assert_eq!(args, ["check-uninstall", repair, "--watch-namespaces=a,b"]);
     command_line(&args);
     assert_eq!(
         find(&objects, "Job").expect("a Job")["metadata"]["annotations"]["helm.sh/hook"],
