@@ -26,12 +26,12 @@ use crate::process::Process;
 use crate::tool::Tool;
 
 /// What a slow machine under load may take; the usual times are 0.1 to 2.5 s.
-const START_LIMIT: Duration = Duration::from_mins(2);
+pub(crate) const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// Not all, which would double the time to start.
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,serviceaccount-controller,\
     root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,deployment-controller,\
-    replicaset-controller,resourcequota-controller,validatingadmissionpolicy-status-controller";
+    replicaset-controller,job-controller,resourcequota-controller,validatingadmissionpolicy-status-controller";
 
 /// A running control plane. Dropping it stops the processes in order and removes its folder.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //!
 //! [`Cluster::start`] runs etcd, kube-apiserver and kube-controller-manager as child processes: real RBAC,
 //! `ServiceAccount` tokens, admission, namespace deletion and garbage collection. There is no kubelet and no
-//! scheduler; [`Cluster::run_deployment`] runs the one container of a Deployment as a local process instead.
+//! scheduler; [`Cluster::run_deployment`] and [`Cluster::run_job`] run the one container of a Deployment or a Job as a
+//! local process instead.
 //!
 //! ```text
 //!   test process ──spawns──▶ etcd ◀── kube-apiserver ◀── kube-controller-manager, kubectl, helm, pods
@@ -28,7 +29,7 @@ mod tool;
 pub use assets::{Assets, Binary};
 pub use client::client_for;
 pub use cluster::Cluster;
-pub use pod::{DeploymentRun, RunningPod};
+pub use pod::{DeploymentRun, FinishedJob, RunningPod};
 pub use process::Process;
 pub use rustix::process::Signal;
 pub use tool::Tool;

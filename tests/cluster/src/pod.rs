@@ -1,10 +1,13 @@
 //! A stand-in for the kubelet: runs the container of a Deployment as a local process.
 
+mod job;
 mod rewrite;
 mod template;
 mod values;
 mod volumes;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::mem;
 use std::ops::Deref;
 use std::path::{self, Path, PathBuf};
@@ -16,12 +19,13 @@ use kube::Api;
 use reqwest::redirect::Policy;
 use serde_json::json;
 
+pub use self::job::FinishedJob;
 use self::rewrite::Rewrite;
 use self::template::{Health, Template};
 use self::values::Values;
 use self::volumes::Volumes;
 use crate::client::client_for;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, START_LIMIT};
 use crate::folder::write_private;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -59,22 +63,59 @@ impl<'a> DeploymentRun<'a> {
     /// Of this process's environment it sees `PATH` alone. What a template asks for beyond this is an error.
     pub async fn start(self) -> Result<RunningPod> {
         let what = format!("running Deployment {}/{}", self.namespace, self.name);
-        self.try_start().await.context(what)
+        Box::pin(self.try_start()).await.context(what)
     }
 
     async fn try_start(self) -> Result<RunningPod> {
         let Self { cluster, namespace, name, binary, overrides } = self;
-        let client = cluster.client().await?;
-        let deployment = Api::<Deployment>::namespaced(client.clone(), namespace).get(name).await?;
-        let template = Template::of(deployment)?;
+        let deployment = Api::<Deployment>::namespaced(cluster.client().await?, namespace).get(name).await?;
+        let template = Template::of(deployment.spec.context("it has no spec")?.template)?;
 
         let pods = cluster.folder().join("pods");
         let home =
             tempfile::Builder::new().prefix(&format!("{name}-")).rand_bytes(5).tempdir_in(pods)?.keep();
-        let pod = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Container { process, volumes, ports } =
+            Container::prepare(cluster, namespace, &template, &home, binary, overrides).await?;
+        process.start()?;
+        let health = template.health(&ports)?;
+        Ok(RunningPod {
+            namespace: namespace.to_owned(),
+            admin: cluster.kubeconfig(),
+            process,
+            volumes,
+            health,
+        })
+    }
+}
 
-        let volumes = Volumes::new(&template, &home)?;
-        let values = Values::new(client.clone(), namespace);
+/// The folder of a Pod that has a name already.
+fn make_home(cluster: &Cluster, pod: &str) -> Result<PathBuf> {
+    let home = cluster.folder().join("pods").join(pod);
+    fs::create_dir(&home).with_context(|| format!("making {}", home.display()))?;
+    Ok(home)
+}
+
+/// A container as a local process that does not run yet.
+struct Container {
+    process: Process,
+    volumes: Volumes,
+    /// By `containerPort`.
+    ports: BTreeMap<u16, u16>,
+}
+
+impl Container {
+    /// The Pod is named like the folder `home`.
+    async fn prepare(
+        cluster: &Cluster,
+        namespace: &str,
+        template: &Template,
+        home: &Path,
+        binary: &Path,
+        overrides: Vec<(String, String)>,
+    ) -> Result<Self> {
+        let pod = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let volumes = Volumes::new(template, home)?;
+        let values = Values::new(cluster.client().await?, namespace);
         volumes.write(&values).await?;
         let ports = template.ports().map(|port| Ok((port, free_port()?))).collect::<Result<_>>()?;
         let rewrite = Rewrite { mounts: volumes.mounts(), ports };
@@ -86,21 +127,13 @@ impl<'a> DeploymentRun<'a> {
         }
         env.insert("HOME".to_owned(), home.display().to_string());
         if template.mounts_token(&values).await? {
-            let kubeconfig = write_identity(cluster, namespace, template.service_account(), &home).await?;
+            let kubeconfig = write_identity(cluster, namespace, template.service_account(), home).await?;
             env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
         }
         env.extend(overrides);
 
         let process = Process::new(cluster.folder(), &pod, &path::absolute(binary)?, args, env)?;
-        process.start()?;
-        let health = template.health(&rewrite.ports)?;
-        Ok(RunningPod {
-            namespace: namespace.to_owned(),
-            admin: cluster.kubeconfig(),
-            process,
-            volumes,
-            health,
-        })
+        Ok(Self { process, volumes, ports: rewrite.ports })
     }
 }
 

@@ -1,10 +1,11 @@
-//! What a Deployment's pod template says about its one container.
+//! What a pod template says about its one container.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, PodSpec, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, EnvVarSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::values::{Origin, Values};
@@ -23,12 +24,11 @@ pub(super) struct Health {
 
 impl Template {
     /// An error if there is more to run than one container.
-    pub(super) fn of(deployment: Deployment) -> Result<Self> {
-        let mut spec =
-            deployment.spec.and_then(|spec| spec.template.spec).context("it has no pod template")?;
+    pub(super) fn of(template: PodTemplateSpec) -> Result<Self> {
+        let mut spec = template.spec.context("it has no pod template")?;
         ensure!(
             spec.containers.len() == 1 && spec.init_containers.iter().flatten().next().is_none(),
-            "the test cluster runs Deployments with one container and no initContainers"
+            "the test cluster runs Pods with one container and no initContainers"
         );
         let container = spec.containers.remove(0);
         ensure!(
@@ -36,6 +36,10 @@ impl Template {
             "the test cluster does not know envFrom"
         );
         Ok(Self { spec, container })
+    }
+
+    pub(super) fn container_name(&self) -> &str {
+        &self.container.name
     }
 
     pub(super) fn service_account(&self) -> &str {

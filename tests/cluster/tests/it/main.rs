@@ -1,6 +1,7 @@
 //! The test cluster against itself. All tests but those about its end share one cluster.
 
 mod control_plane;
+mod jobs;
 mod lifetime;
 mod pods;
 
