@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::json;
 
-use crate::world::{SECRET, World, given, recycled, run, until};
+use zenlayer_port_operator::api::FINALIZER;
+
+use crate::world::{SECRET, World, given, recycled, run, spec, until};
 
 /// A world whose policy is in force: one object of it is protected, and its deletion is refused.
 async fn guarded() -> Result<World> {
@@ -131,6 +133,84 @@ fn a_release_guards_no_namespace_but_those_that_it_watches() {
         let world = guarded().await?;
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
         let mut object = world.manifest("edge", &protected());
+        object["metadata"]["namespace"] = json!(elsewhere);
+        world.cluster.apply(&object.to_string()).await?;
+        world
+            .cluster
+            .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])
+            .await?;
+        Ok(())
+    });
+}
+
+/// Waits until the API server puts the finalizer on a new object.
+async fn until_it_adds_the_finalizer(world: &World) -> Result<()> {
+    let probe = world.manifest("probe", &spec("port-9", "Retain")).to_string();
+    until("the API server adds the finalizer", async || {
+        let kubectl = world.cluster.kubectl_as(&world.cluster.kubeconfig());
+        let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+        let created = kubectl.run_with_input(&create, &probe);
+        Ok(created.await.is_ok_and(|object| object.contains(FINALIZER)).then_some(()))
+    })
+    .await
+}
+
+#[test]
+fn an_object_that_is_made_and_deleted_while_no_operator_runs_stays_until_one_has_released_its_port() {
+    run(async {
+        let world = given([recycled("port-1")]).value("admission.addFinalizer=true").start().await?;
+        until_it_adds_the_finalizer(&world).await?;
+        world.operator().kill()?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.delete("edge").await?;
+        let object = world.objects().await?.get("edge").await.context("it went, and its port stays")?;
+        assert!(object.is_terminating() && object.has_finalizer(), "{object:?}");
+        let world = world.restarted().await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_api_server_adds_the_finalizer_once_and_beside_others() {
+    run(async {
+        let world = given([]).value("admission.addFinalizer=true").start().await?;
+        until_it_adds_the_finalizer(&world).await?;
+        world.operator().kill()?;
+        for (given, expected) in [
+            (json!([]), json!([FINALIZER])),
+            (json!([FINALIZER]), json!([FINALIZER])),
+            (json!(["example.com/backup"]), json!(["example.com/backup", FINALIZER])),
+        ] {
+            let mut object = world.manifest("edge", &spec("port-1", "Retain"));
+            object["metadata"]["finalizers"] = given.clone();
+            world.cluster.apply(&object.to_string()).await?;
+            let object = world.objects().await?.get("edge").await?;
+            assert_eq!(json!(object.metadata.finalizers), expected, "of {given}");
+            let patch = [
+                "patch",
+                "zenlayerport",
+                "edge",
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"finalizers":null}}"#,
+            ];
+            world.kubectl(&patch).await?;
+            world.kubectl(&["delete", "zenlayerport", "edge", "--timeout=60s"]).await?;
+        }
+        Ok(())
+    });
+}
+
+/// Nobody would take it off again.
+#[test]
+fn an_object_in_a_namespace_that_is_not_watched_gets_no_finalizer() {
+    run(async {
+        let world = given([]).value("admission.addFinalizer=true").start().await?;
+        until_it_adds_the_finalizer(&world).await?;
+        let elsewhere = world.cluster.create_namespace("elsewhere").await?;
+        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
         object["metadata"]["namespace"] = json!(elsewhere);
         world.cluster.apply(&object.to_string()).await?;
         world
