@@ -11,6 +11,7 @@ mod kubectl;
 mod namespaces;
 mod policies;
 mod proof;
+mod proxies;
 mod replicas;
 mod secrets;
 mod uninstall;

@@ -18,7 +18,7 @@ pub mod oracle;
 mod proxy;
 mod report;
 mod soak;
-mod tls;
+pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

@@ -86,8 +86,12 @@ fn issuer() -> Result<Issuer> {
 }
 
 fn acceptor(known: &Issuer, certificate: Certificate) -> Result<TlsAcceptor> {
-    let host = if certificate == Certificate::OfAnotherHost { "elsewhere.example" } else { "127.0.0.1" };
-    let mut params = CertificateParams::new([host.to_owned()])?;
+    let hosts: &[&str] = if certificate == Certificate::OfAnotherHost {
+        &["elsewhere.example"]
+    } else {
+        &["127.0.0.1", "zenlayer.example"]
+    };
+    let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?;
     if certificate == Certificate::Expired {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
