@@ -35,6 +35,10 @@ pub struct Options {
     #[arg(long, value_name = "REF")]
     simulator_image: Option<Image>,
 
+    /// Further values of the chart, such as podSecurityContext.runAsUser=1000650000.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    values: Vec<String>,
+
     /// The context of the kubeconfig [default: the current one].
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
@@ -56,7 +60,7 @@ pub async fn run(options: Options) -> Result<()> {
 
     let mut interrupt = Interrupt::listen()?;
     let smoke = Smoke::prepare(kubectl, helm).await?;
-    let tried = interrupt.unless(smoke.try_out(&options.image, &simulator_image)).await;
+    let tried = interrupt.unless(smoke.try_out(&options.image, &simulator_image, &options.values)).await;
     if tried.as_ref().is_err_and(|error| !error.is::<Interrupted>()) {
         smoke.print_diagnostics().await;
     }
@@ -108,11 +112,13 @@ impl Smoke {
         Ok(Self { stage: Stage { kubectl, namespace }, helm })
     }
 
-    async fn try_out(&self, image: &Image, simulator_image: &Image) -> Result<()> {
+    async fn try_out(&self, image: &Image, simulator_image: &Image, further: &[String]) -> Result<()> {
         let Stage { kubectl, namespace } = &self.stage;
         println!("Starting the simulator, {simulator_image} …");
         let endpoint = simulator::start(kubectl, namespace, simulator_image).await?;
-        chart::install(&self.helm, namespace, &values(image, &endpoint)).await?;
+        let mut values = values(image, &endpoint);
+        values.extend(further.iter().flat_map(|value| ["--set".to_owned(), value.clone()]));
+        chart::install(&self.helm, namespace, &values).await?;
         let deployment = format!("deployment/{RELEASE}");
         let rollout = ["rollout", "status", &deployment, "--namespace", namespace, "--timeout=120s"];
         kubectl
@@ -120,7 +126,22 @@ impl Smoke {
             .await
             .with_context(|| format!("the operator, image {image}, does not start"))?;
         self.stage.play(async || simulator::journal(kubectl, namespace).await).await?;
+        self.be_refused_to_uninstall().await?;
         self.let_go_of_the_rest().await
+    }
+
+    /// While objects are left, the chart's Job refuses the uninstall, and prints the command that repairs the release.
+    async fn be_refused_to_uninstall(&self) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        println!("\n$ helm uninstall {RELEASE} --namespace {namespace}");
+        let uninstall = self.helm.run(&["uninstall", RELEASE, "--namespace", namespace]).await;
+        let refusal = uninstall.err().context("objects are left, and the uninstall is not refused")?;
+        println!("{refusal:#}");
+        let check = "--selector=app.kubernetes.io/component=uninstall-check";
+        let said = kubectl.run(&["logs", "--namespace", namespace, check, "--tail=-1"]).await?;
+        println!("The Job says:\n{}", said.trim_end());
+        let (_, command) = said.trim().rsplit_once("type: helm ").context("it prints no command")?;
+        self.helm.typed(&command.split_whitespace().collect::<Vec<_>>()).await
     }
 
     /// What one does before an uninstall to keep the ports: policy Retain, then delete, while the operator runs.
