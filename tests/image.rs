@@ -126,4 +126,6 @@ fn the_image_is_built_by_the_rust_that_the_package_asks_for() {
     let builder = value("Dockerfile", "ARG BUILDER=docker.io/library/rust:");
     let version = builder.split('-').next().unwrap_or_default();
     assert_eq!(version, value("Cargo.toml", "rust-version = "), "of {builder}");
+    let toolchain = value("rust-toolchain.toml", "channel = ");
+    assert!(toolchain.starts_with(version), "the tests are built by {toolchain}, the image by {version}");
 }
