@@ -89,9 +89,23 @@ impl Stage {
         let objects = CASES.iter().map(|case| Ok(serde_saphyr::to_string(&case.object(&self.namespace))?));
         let objects: Vec<String> = objects.collect::<Result<_>>()?;
         println!("$ kubectl apply -f - <<EOF\n{}# … and {} more\nEOF", objects[0], objects.len() - 1);
-        let applied = self.kubectl.run_with_input(&["apply", "-f", "-"], &objects.join("---\n")).await?;
-        println!("{}", applied.trim_end());
+        println!("{}", self.apply(&objects.join("---\n")).await?.trim_end());
         Ok(())
+    }
+
+    /// In the first seconds after the definition was created, a mutating policy does not know its kind yet.
+    async fn apply(&self, objects: &str) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.kubectl.run_with_input(&["apply", "-f", "-"], objects).await {
+                Err(error)
+                    if error.to_string().contains("ServiceUnavailable") && Instant::now() < deadline =>
+                {
+                    time::sleep(POLL).await;
+                }
+                applied => return applied,
+            }
+        }
     }
 
     async fn delete(&self) -> Result<()> {
