@@ -1,5 +1,6 @@
-//! `cargo xtask mutants`: the decision is made wrong on purpose, and the tests have to notice.
+//! `cargo xtask mutants`: the decision, and the shell around it, are made wrong on purpose, and the tests have to notice.
 
+mod shell;
 mod table;
 
 use std::collections::HashMap;
@@ -18,16 +19,15 @@ use tokio::time;
 use crate::interrupt::Interrupt;
 use crate::operator::executable;
 use crate::{cargo, commit, root, stdout_of};
-use table::MUTANTS;
 
 const PACKAGE: &str = "zenlayer-port-operator";
 
 /// Longer than any suite takes, even on a busy machine: whoever is not done by then was led astray by the mutation.
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// Make the decision wrong, in one way at a time, and see which tests notice.
+/// Make the decision or the shell around it wrong, in one way at a time, and see which tests notice.
 ///
-/// Works on a copy. With all mutants it writes docs/mutants.md. Takes about a minute a mutant on two cores, and what all
+/// Works on a copy. With all mutants it writes docs/mutants.md. Takes up to a minute a mutant on two cores, and what all
 /// dependencies take to build at first.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -44,25 +44,54 @@ struct Mutant {
     replacement: &'static str,
 }
 
+/// What a mutant spoils.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// What is decided, and what that rests on.
+    Decision,
+    /// What gathers, carries out and keeps.
+    Shell,
+}
+
 /// Tests that are run together: the name of their target, and what the names of the tests begin with.
 struct Suite {
     title: &'static str,
+    /// Which mutants it is to notice.
+    of: Part,
     target: &'static str,
     tests: &'static [&'static str],
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite {
         title: "rows and properties",
+        of: Part::Decision,
         target: "zenlayer_port_operator",
         tests: &["decision::", "zenlayer::answer", "api::approval"],
     },
-    Suite { title: "all inputs", target: "model", tests: &["exhaustive::"] },
-    Suite { title: "model", target: "model", tests: &["world::"] },
+    Suite { title: "all inputs", of: Part::Decision, target: "model", tests: &["exhaustive::"] },
+    Suite { title: "model", of: Part::Decision, target: "model", tests: &["world::"] },
+    Suite {
+        title: "shell",
+        of: Part::Shell,
+        target: "zenlayer_port_operator",
+        tests: &[
+            "controller::",
+            "lease::",
+            "mirror::",
+            "server::",
+            "uninstall::",
+            "wakes::",
+            "zenlayer::",
+            "cli::",
+        ],
+    },
 ];
 
 /// What a suite makes of a mutant.
 enum Verdict {
+    /// It is about the other part.
+    NotRun,
     Survived,
     Killed {
         by: Vec<String>,
@@ -72,15 +101,15 @@ enum Verdict {
 }
 
 pub async fn run(options: Options) -> Result<()> {
-    let chosen: Vec<&Mutant> =
-        MUTANTS.iter().filter(|it| options.only.as_ref().is_none_or(|only| it.name.contains(only))).collect();
+    let is_chosen = |it: &(Part, &Mutant)| options.only.as_ref().is_none_or(|only| it.1.name.contains(only));
+    let chosen: Vec<(Part, &Mutant)> = all().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no mutant is called so");
     let began = Instant::now();
     let copy = Copy::new().await?;
     let mut interrupt = Interrupt::listen()?;
     let mut tried = Vec::new();
-    for mutant in chosen {
-        let verdicts = interrupt.unless(copy.try_out(mutant)).await?;
+    for (part, mutant) in chosen {
+        let verdicts = interrupt.unless(copy.try_out(part, mutant)).await?;
         println!("{}", row(mutant, &verdicts));
         tried.push((mutant, verdicts));
     }
@@ -89,13 +118,18 @@ pub async fn run(options: Options) -> Result<()> {
         fs::write(root().join("docs").join("mutants.md"), report(&tried, &commit().await?))?;
     }
     let survivors: Vec<_> =
-        tried.iter().filter(|(_, verdicts)| verdicts.iter().all(survived)).map(|(it, _)| it.name).collect();
+        tried.iter().filter(|(_, verdicts)| !verdicts.iter().any(noticed)).map(|(it, _)| it.name).collect();
     ensure!(survivors.is_empty(), "no test notices: {}", survivors.join("; "));
     Ok(())
 }
 
-fn survived(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Survived)
+fn all() -> impl Iterator<Item = (Part, &'static Mutant)> {
+    let decision = table::MUTANTS.iter().map(|mutant| (Part::Decision, mutant));
+    decision.chain(shell::MUTANTS.iter().map(|mutant| (Part::Shell, mutant)))
+}
+
+fn noticed(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Killed { .. } | Verdict::Endless)
 }
 
 impl Mutant {
@@ -131,25 +165,30 @@ impl Copy {
         self.0.path()
     }
 
-    async fn try_out(&self, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
+    async fn try_out(&self, part: Part, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
         let file = self.path().join(mutant.file);
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", mutant.file))?;
         fs::write(&file, mutant.applied_to(&text)?)?;
-        let binaries = self.build().await.with_context(|| mutant.name);
+        let binaries = self.build(part).await.with_context(|| mutant.name);
         fs::write(&file, text)?;
         let binaries = binaries?;
-        let mut verdicts = [const { Verdict::Survived }; SUITES.len()];
-        for (verdict, suite) in verdicts.iter_mut().zip(&SUITES) {
+        let mut verdicts = [const { Verdict::NotRun }; SUITES.len()];
+        for (verdict, suite) in verdicts.iter_mut().zip(&SUITES).filter(|(_, suite)| suite.of == part) {
             let binary = binaries.get(suite.target).with_context(|| format!("no tests {}", suite.target))?;
             *verdict = self.run(binary, suite).await?;
         }
         Ok(verdicts)
     }
 
-    /// The binaries of tests, by the names of their targets.
-    async fn build(&self) -> Result<HashMap<String, PathBuf>> {
+    /// The binaries of the tests that are to notice, by the names of their targets.
+    async fn build(&self, part: Part) -> Result<HashMap<String, PathBuf>> {
+        let targets: &[&str] = match part {
+            Part::Decision => &["--lib", "--test", "model"],
+            Part::Shell => &["--lib"],
+        };
         let output = Command::new(cargo())
-            .args(["test", "--package", PACKAGE, "--lib", "--test", "model", "--no-run", "--locked"])
+            .args(["test", "--package", PACKAGE, "--no-run", "--locked"])
+            .args(targets)
             .args(["--message-format=json-render-diagnostics"])
             // Of its own, so that nothing of the checkout is built anew.
             .env("CARGO_TARGET_DIR", root().join("target").join("mutants"))
@@ -192,6 +231,7 @@ fn failed(output: &str) -> Vec<String> {
 
 fn row(mutant: &Mutant, verdicts: &[Verdict]) -> String {
     let cells = verdicts.iter().map(|verdict| match verdict {
+        Verdict::NotRun => String::new(),
         Verdict::Survived => "–".to_owned(),
         Verdict::Endless => "killed: it never ends".to_owned(),
         Verdict::Killed { by } => {
@@ -206,17 +246,17 @@ fn report(tried: &[(&Mutant, [Verdict; SUITES.len()])], commit: &str) -> String 
     let mut text = format!(
         "# Mutants\n\nWritten by `cargo xtask mutants` at commit {commit}. Do not edit this file. Each row is one mistake that was \
          put into the code. It says how many tests of each kind noticed it, and names the first of them. –: none of this \
-         kind.\n\n",
+         kind. A cell is empty where the tests are about another part of the code.\n\n",
     );
     let titles = SUITES.map(|suite| suite.title).join(" | ");
     let _ = writeln!(text, "| mutation | {titles} |\n|---|{}", "---|".repeat(SUITES.len()));
     for (mutant, verdicts) in tried {
         let _ = writeln!(text, "{}", row(mutant, verdicts));
     }
-    let killed = tried.iter().filter(|(_, verdicts)| !verdicts.iter().all(survived)).count();
+    let killed = tried.iter().filter(|(_, verdicts)| verdicts.iter().any(noticed)).count();
     let _ = write!(text, "\n{killed} of {} are noticed:", tried.len());
     for (at, suite) in SUITES.iter().enumerate() {
-        let by = tried.iter().filter(|(_, verdicts)| !survived(&verdicts[at])).count();
+        let by = tried.iter().filter(|(_, verdicts)| noticed(&verdicts[at])).count();
         let _ = write!(text, "{} {by} by {}", if at == 0 { "" } else { "," }, suite.title);
     }
     text.push_str(".\n");
@@ -229,7 +269,7 @@ mod tests {
 
     #[test]
     fn each_mutation_changes_one_place_of_the_code_as_it_is() {
-        for mutant in MUTANTS {
+        for (_, mutant) in all() {
             let text = fs::read_to_string(root().join(mutant.file)).expect(mutant.file);
             let mutated = mutant.applied_to(&text).expect("one place");
             assert_ne!(mutated, text, "{}", mutant.name);
@@ -245,9 +285,12 @@ mod tests {
 
     #[test]
     fn a_row_names_the_first_test_of_each_kind() {
-        let verdicts =
-            [Verdict::Killed { by: vec!["a::no_call".to_owned(), "b".to_owned()] }, Verdict::Survived];
+        let verdicts = [
+            Verdict::Killed { by: vec!["a::no_call".to_owned(), "b".to_owned()] },
+            Verdict::Survived,
+            Verdict::NotRun,
+        ];
         let shown = row(&Mutant { name: "no grace", file: "", search: "", replacement: "" }, &verdicts);
-        assert_eq!(shown, "| no grace | 2: no call | – |");
+        assert_eq!(shown, "| no grace | 2: no call | – |  |");
     }
 }

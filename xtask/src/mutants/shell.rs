@@ -1,0 +1,159 @@
+//! The ways in which the shell around the decision could be wrong, each of which some test must notice.
+
+use super::Mutant;
+
+const CLIENT: &str = "src/zenlayer/client.rs";
+const CREDENTIALS: &str = "src/controller/credentials/mod.rs";
+const EVENTS: &str = "src/controller/events.rs";
+const EXECUTE: &str = "src/controller/execute.rs";
+const PASS: &str = "src/controller/pass.rs";
+const STREAMS: &str = "src/controller/streams.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "what was decided before the wait for a permit is carried out after it",
+        file: PASS,
+        search: "                permit = Some((Arc::clone(account), granted));\n                continue;",
+        replacement: "                permit = Some((Arc::clone(account), granted));\n                \
+                      match execute::execute(&api, &object, plan, permit.take(), shared).await? {\n                    \
+                      Done::Called(after) => object = Arc::new(*after),\n                    \
+                      Done::Settled | Done::Gone | Done::Conflict => {}\n                }\n                continue;",
+    },
+    Mutant {
+        name: "another object of the same name is taken for the one that changed",
+        file: PASS,
+        search: "Some(newer) if newer.metadata.uid == object.metadata.uid => object = Arc::new(newer),",
+        replacement: "Some(newer) if !newer.metadata.uid.is_none() => object = Arc::new(newer),",
+    },
+    Mutant {
+        name: "whoever has a permit may send, whatever credential is on record",
+        file: EXECUTE,
+        search: "if account.fingerprint != *self.warrant.credential() {",
+        replacement: "if account.fingerprint != *self.warrant.credential() && false {",
+    },
+    Mutant {
+        name: "a call may leave long after its record",
+        file: EXECUTE,
+        search: "if shared.clock.monotonic().since(started) > BEGIN_WITHIN {",
+        replacement: "if shared.clock.monotonic().since(started) > BEGIN_WITHIN * 1000 {",
+    },
+    Mutant {
+        name: "a replica that leads no longer calls",
+        file: EXECUTE,
+        search: "if !shared.leadership.is_current() {",
+        replacement: "if !shared.leadership.is_current() && false {",
+    },
+    Mutant {
+        name: "an outcome is written onto the record of another call",
+        file: EXECUTE,
+        search: "Some(newer) if self.warrant.is_newest_of(&newer) => object = newer,",
+        replacement: "Some(newer) if newer.release().is_some() => object = newer,",
+    },
+    Mutant {
+        name: "the finalizer goes on before the credential is kept",
+        file: EXECUTE,
+        search: "            keep_copy(object, shared).await?;",
+        replacement: "            let _ = keep_copy(object, shared).await;",
+    },
+    Mutant {
+        name: "finalizers are patched onto whatever has the name",
+        file: EXECUTE,
+        search: "        test(&[\"metadata\", \"uid\"], json!(object.metadata.uid)),\n        \
+                 test(&[\"metadata\", \"resourceVersion\"], json!(object.metadata.resource_version)),\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "each change is sent twice",
+        file: CLIENT,
+        search: "        match self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await {",
+        replacement: "        let _ = self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await;\n        \
+                      match self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await {",
+    },
+    Mutant {
+        name: "each change takes two permits",
+        file: CLIENT,
+        search: "        self.limiter.acquire(Priority::Change).await\n",
+        replacement: "        drop(self.limiter.acquire(Priority::Change).await);\n        \
+                      self.limiter.acquire(Priority::Change).await\n",
+    },
+    Mutant {
+        name: "a permit outlives the pause that Zenlayer asks for",
+        file: CLIENT,
+        search: "if let Some(pause) = self.limiter.paused() {",
+        replacement: "if let Some(pause) = self.limiter.paused().filter(|_| false) {",
+    },
+    Mutant {
+        name: "a newer call counts as known since the first",
+        file: "src/controller/memory.rs",
+        search: "remembered.call.is_none_or(|(attempt, _)| attempt != call.attempt)",
+        replacement: "remembered.call.is_none_or(|(attempt, _)| attempt > call.attempt)",
+    },
+    Mutant {
+        name: "what is known of an object that is gone is kept",
+        file: "src/controller/shared.rs",
+        search: "        self.memory.forget(uid);",
+        replacement: "        let _ = uid;",
+    },
+    Mutant {
+        name: "the port of an object that is gone is read on",
+        file: "src/controller/shared.rs",
+        search: "        self.stop_reading(reference);\n        self.memory.forget(uid);",
+        replacement: "        let _ = reference;\n        self.memory.forget(uid);",
+    },
+    Mutant {
+        name: "a list does not show what is gone",
+        file: STREAMS,
+        search: "        for reference in std::mem::take(&mut self.unlisted) {\n            self.remove(&reference);",
+        replacement: "        for reference in std::mem::take(&mut self.unlisted) {\n            let _ = reference;",
+    },
+    Mutant {
+        name: "a watch that fails is not counted",
+        file: STREAMS,
+        search: "                intake.shared.metrics.watch_errors.inc();\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "an Event that is lost is not counted",
+        file: EVENTS,
+        search: "        self.metrics.events_lost.inc();\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "an Event that is there already counts as lost",
+        file: EVENTS,
+        search: "            Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => return,\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "a copy serves another namespace of the same name",
+        file: CREDENTIALS,
+        search: "NamespaceState::There { uid, .. } if uid.as_deref() != made_for =>",
+        replacement: "NamespaceState::There { uid, .. } if uid.as_deref() != made_for && uid.is_none() =>",
+    },
+    Mutant {
+        name: "a copy is deleted though an object has come to use it meanwhile",
+        file: CREDENTIALS,
+        search: "            if may_be_used(&source) {",
+        replacement: "            if may_be_used(&source) && false {",
+    },
+    Mutant {
+        name: "the first characters of a password are logged",
+        file: "src/controller/credentials/parts.rs",
+        search: "            (Some(id), Some(password), None) => Ok(Credential::access_key(id, password)?),",
+        replacement: "            (Some(id), Some(password), None) => {\n                \
+                      tracing::debug!(begins = password.get(..5), \"a credential was read\");\n                \
+                      Ok(Credential::access_key(id, password)?)\n            }",
+    },
+    Mutant {
+        name: "a replica counts as leading though its term is over",
+        file: "src/lease/mod.rs",
+        search: "Standing::Leading { until } if self.clock.monotonic() < until",
+        replacement: "Standing::Leading { until } if self.clock.monotonic() < until || true",
+    },
+    Mutant {
+        name: "whoever has listed nothing is ready",
+        file: "src/server/http.rs",
+        search: "let answer = if readiness.is_ready() {",
+        replacement: "let answer = if readiness.is_ready() || true {",
+    },
+];
