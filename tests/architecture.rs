@@ -135,10 +135,34 @@ fn every_reason_is_waited_for_on_a_real_api_server() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let files = ["e2e", "faults/src/cases"].iter().flat_map(|folder| rust_files(&tests.join(folder)));
     let code: String = files.map(|file| fs::read_to_string(file).expect("a source file")).collect();
-    let untried = |reason: &&str| !code.contains(&format!("\"{reason}\""));
+    let lines = code.lines().map(|line| line.split("//").next().unwrap_or_default().trim());
+    let code = lines.collect::<Vec<_>>().join(" ");
+    let untried = |reason: &&str| !is_waited_for(&code, reason);
     let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
     let untried: Vec<&str> = reasons.filter(untried).collect();
     assert_eq!(untried, [NOT_MADE_ON_A_CLUSTER]);
+}
+
+/// What waits until an object shows a reason, or compares one that is shown.
+const WAITS: [&str; 7] =
+    ["until_reason(", "until_alive(", "until_held(", "shows(", "shows_because(", "holds(", "== "];
+
+/// Whether the reason is an argument of something that waits for it.
+fn is_waited_for(code: &str, reason: &str) -> bool {
+    let word = format!("\"{reason}\"");
+    code.match_indices(&word).any(|(at, _)| {
+        let statement = code[..at].rsplit([';', '{', '}']).next().unwrap_or_default();
+        WAITS.iter().any(|wait| statement.contains(wait))
+    })
+}
+
+#[test]
+fn a_reason_that_is_only_named_is_not_waited_for() {
+    assert!(is_waited_for("world.until_reason(\"edge\", \"InUse\").await?;", "InUse"));
+    assert!(is_waited_for("shows_because( object, \"InUse\", \"vlan\" )", "InUse"));
+    for code in ["shows(x, \"Other\"); let reason = \"InUse\";", "fn f() { (401, \"InUse\") }"] {
+        assert!(!is_waited_for(code, "InUse"), "{code}");
+    }
 }
 
 /// The Rust files of a module, but for those that only tests have, which may use what they like.

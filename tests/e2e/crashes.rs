@@ -72,7 +72,7 @@ fn killed_before_the_outcome_is_written_the_operator_does_not_repeat_the_call() 
 }
 
 #[test]
-fn killed_before_the_finalizer_goes_the_operator_proves_the_absence_anew() {
+fn killed_before_the_finalizer_goes_the_operator_calls_nothing_again() {
     run(async {
         let world = killed("before-finalizer-removal").await?;
         assert!(world.simulator.port("port-1").is_none(), "{}", world.log());

@@ -156,7 +156,7 @@ fn whoever_names_anothers_key_id_with_a_wrong_password_reaches_nothing() {
         world.create("thief", json!({ "portId": "port-1", "credentialsRef": { "name": "guessed" } })).await?;
         world.until_reason("thief", "Unauthorized").await?;
         world.delete("thief").await?;
-        world.until_reason("thief", "Unauthorized").await?;
+        world.until_held("thief", "Unauthorized").await?;
         let thief = world.objects().await?.get("thief").await?.status.unwrap_or_default();
         assert_eq!((thief.port, thief.identity), (None, None), "{}", world.log());
         let owner = world.objects().await?.get("owner").await?;

@@ -88,7 +88,7 @@ fn a_port_that_somebody_restored_is_held_as_restored_elsewhere() {
         world.assert_not_terminated("port-1");
         world.type_command_of(&message).await?;
         world.until_gone("edge").await?;
-        assert_eq!(world.journal().committed_terminates("port-1"), 1, "{}", world.log());
+        world.assert_terminated("port-1");
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
@@ -211,7 +211,7 @@ fn a_cloud_that_cannot_be_read_is_shown_as_cloud_unavailable_and_never_taken_for
         world.simulator.fault(Rule::on("DescribePorts").answer(Answer::html(502)));
         world.until_reason("edge", "CloudUnavailable").await?;
         world.delete("edge").await?;
-        world.until_reason("edge", "CloudUnavailable").await?;
+        world.until_held("edge", "CloudUnavailable").await?;
         world.assert_only_destroyed(&[]);
         world.simulator.clear_faults();
         world.until_gone("edge").await?;

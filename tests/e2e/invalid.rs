@@ -26,7 +26,7 @@ pub async fn add_later_words(cluster: &Cluster) -> Result<()> {
 }
 
 /// Waits until the object says that it cannot be parsed; returns the message. It cannot be read as a ZenlayerPort.
-async fn until_held(world: &World, name: &str) -> Result<String> {
+async fn until_unparsed(world: &World, name: &str) -> Result<String> {
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
     let stalled = "jsonpath={.status.conditions[?(@.type==\"Stalled\")].status}";
     let held = until("the object is held as InvalidSpec", async || {
@@ -54,9 +54,9 @@ async fn has_finalizer(world: &World, name: &str) -> Result<bool> {
 #[test]
 fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).with_later_words().start().await?;
         world.own("odd", "port-2", LATER_POLICY).await?;
-        let message = until_held(&world, "odd").await?;
+        let message = until_unparsed(&world, "odd").await?;
         assert!(
             message.contains(LATER_POLICY) && message.contains("kubectl edit zenlayerport odd"),
             "{message}"
@@ -70,22 +70,22 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&["port-1"]);
-        until_held(&world, "odd").await.map(drop)
+        until_unparsed(&world, "odd").await.map(drop)
     });
 }
 
 #[test]
 fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).with_later_words().start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         set_policy(&world, "edge", LATER_POLICY).await?;
-        until_held(&world, "edge").await?;
+        until_unparsed(&world, "edge").await?;
         world.delete("edge").await?;
 
         let world = world.restarted().await?;
-        until_held(&world, "edge").await?;
+        until_unparsed(&world, "edge").await?;
         assert!(has_finalizer(&world, "edge").await?, "{}", world.log());
         world.assert_only_destroyed(&[]);
         set_policy(&world, "edge", "Destroy").await?;
@@ -98,7 +98,7 @@ fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again
 #[test]
 fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).with_later_words().start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         let call = json!({
@@ -112,7 +112,7 @@ fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
             world.kubectl(&edge).await.map(drop)
         };
         set_release(json!({ "uid": "of a later version", "call": call })).await?;
-        let message = until_held(&world, "edge").await?;
+        let message = until_unparsed(&world, "edge").await?;
         assert!(message.contains(LATER_ACTION), "{message}");
         set_release(json!(null)).await?;
         world.until_alive("edge", "PortRecycled").await
@@ -122,11 +122,11 @@ fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
 #[test]
 fn an_object_that_cannot_be_parsed_still_claims_its_port() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).with_later_words().start().await?;
         world.own("odd", "port-1", "Destroy").await?;
         world.until_alive("odd", "PortRecycled").await?;
         set_policy(&world, "odd", LATER_POLICY).await?;
-        until_held(&world, "odd").await?;
+        until_unparsed(&world, "odd").await?;
         let world = world.restarted().await?;
         world.create("edge", spec("port-1", "Destroy")).await?;
         world.until_alive("edge", "PortClaimed").await?;

@@ -47,7 +47,7 @@ fn a_running_port_waits_as_not_in_recycle_bin_and_goes_on_by_the_patch_that_its_
         assert_eq!(world.journal().calls("TerminatePort").count(), 0, "{}", world.log());
         world.type_command_of(&message).await?;
         world.until_gone("edge").await?;
-        assert_eq!(world.journal().committed_terminates("port-1"), 1, "{}", world.log());
+        world.assert_terminated("port-1");
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
@@ -77,7 +77,7 @@ fn terminate_and_destroy_takes_a_running_port_all_the_way_by_one_call_each() {
         world.until_alive("edge", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
-        assert_eq!(world.journal().committed_terminates("port-1"), 1, "{}", world.log());
+        world.assert_terminated("port-1");
         world.assert_not_terminated("port-2");
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
@@ -92,7 +92,7 @@ fn terminate_moves_a_running_port_to_the_recycle_bin_and_lets_go() {
         world.until_alive("edge", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
-        assert_eq!(world.journal().committed_terminates("port-1"), 1, "{}", world.log());
+        world.assert_terminated("port-1");
         let status = world.simulator.port("port-1").map(|port| format!("{:?}", port.port_status));
         assert_eq!(status.as_deref(), Some("Recycled"));
         world.assert_only_destroyed(&[]);

@@ -28,6 +28,11 @@ const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+/// Its CustomResourceDefinition is wider than the one that is shipped.
+static LATER_CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// The grace of a deletion, unless a test says otherwise.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a test on the runtime that the cluster lives on.
 pub fn run(test: impl Future<Output = Result<()>>) {
@@ -36,15 +41,26 @@ pub fn run(test: impl Future<Output = Result<()>>) {
     }
 }
 
+/// The control plane that all tests share: it serves the kind as it is shipped.
 async fn cluster() -> Result<&'static Cluster> {
-    CLUSTER
+    CLUSTER.get_or_try_init(serving_the_kind).await
+}
+
+/// Another one, whose kind knows words that this version of the operator does not.
+async fn later_cluster() -> Result<&'static Cluster> {
+    LATER_CLUSTER
         .get_or_try_init(|| async {
-            let cluster = Cluster::start().await?;
-            cluster.install_kind::<ZenlayerPort>(CRD).await?;
+            let cluster = serving_the_kind().await?;
             crate::invalid::add_later_words(&cluster).await?;
             Ok(cluster)
         })
         .await
+}
+
+async fn serving_the_kind() -> Result<Cluster> {
+    let cluster = Cluster::start().await?;
+    cluster.install_kind::<ZenlayerPort>(CRD).await?;
+    Ok(cluster)
 }
 
 /// Polls until `look` finds something, and returns it.
@@ -70,6 +86,7 @@ pub struct Setup {
     times: Times,
     own_credentials: bool,
     secret: bool,
+    later_words: bool,
 }
 
 /// Installs the operator with one Zenlayer account, whose key is in a Secret beside the objects.
@@ -88,6 +105,7 @@ pub fn given(ports: impl IntoIterator<Item = Port>) -> Setup {
         times,
         own_credentials: false,
         secret: true,
+        later_words: false,
     }
 }
 
@@ -126,13 +144,19 @@ impl Setup {
         self
     }
 
+    /// The API server admits words that only a later version of the operator knows.
+    pub fn with_later_words(mut self) -> Self {
+        self.later_words = true;
+        self
+    }
+
     pub fn times(mut self, change: impl FnOnce(&mut Times)) -> Self {
         change(&mut self.times);
         self
     }
 
     pub async fn start(self) -> Result<World> {
-        let cluster = cluster().await?;
+        let cluster = if self.later_words { later_cluster().await? } else { cluster().await? };
         let simulator = Simulator::start(Config {
             accounts: vec![
                 Account::new("default").key("KEY", "PASSWORD"),
@@ -308,6 +332,27 @@ impl World {
         }
     }
 
+    /// Waits until the object that is being deleted is held for this reason, and sees that it stays so for longer than the
+    /// grace; returns the message. What it showed before its deletion does not count.
+    pub async fn until_held(&self, name: &str, reason: &str) -> Result<String> {
+        let objects = self.objects().await?;
+        let since = std::cell::Cell::new(None);
+        let held = until("the deletion is held for this reason", async || {
+            let object = objects.get_opt(name).await?;
+            let object = object.with_context(|| format!("{name} is gone, and was to be held as {reason}"))?;
+            let observed = object.status.as_ref().and_then(|status| status.observed_generation);
+            let is_decided = object.is_terminating() && observed == object.metadata.generation;
+            let Some((_, message)) = ready(&object).filter(|(shown, _)| is_decided && shown == reason) else {
+                since.set(None);
+                return Ok(None);
+            };
+            let began = since.get().unwrap_or_else(Instant::now);
+            since.set(Some(began));
+            Ok((began.elapsed() > 2 * GRACE).then_some(message))
+        });
+        held.await.with_context(|| self.log())
+    }
+
     /// The reasons of all events in the namespace.
     pub async fn event_reasons(&self) -> Result<Vec<String>> {
         let events = self.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]).await?;
@@ -368,11 +413,17 @@ impl World {
         Ok(())
     }
 
-    /// Asserts the oracle of the issue: each port of `destroyed` was destroyed by exactly one call, and no other port by
-    /// any.
+    /// Asserts that each port of `destroyed` was destroyed by exactly one request, and that none was sent for any other.
     pub fn assert_only_destroyed(&self, destroyed: &[&str]) {
+        self.assert_only_destroyed_by(1, destroyed);
+    }
+
+    /// The same where a test makes calls fail: so many requests were sent for each port, and one of them took effect.
+    pub fn assert_only_destroyed_by(&self, sends: usize, destroyed: &[&str]) {
         let journal = self.journal();
         for port in destroyed {
+            let sent = journal.calls_for("DestroyPort", port).count();
+            assert_eq!(sent, sends, "DestroyPort of {port} was sent {sent} times\n{}", self.log());
             let commits = journal.committed_destroys(port);
             assert_eq!(commits, 1, "{port} was destroyed {commits} times\n{}", self.log());
         }
@@ -385,7 +436,16 @@ impl World {
     }
 
     pub fn assert_not_terminated(&self, port: &str) {
-        assert_eq!(self.journal().committed_terminates(port), 0, "{port} was terminated\n{}", self.log());
+        let sent = self.journal().calls_for("TerminatePort", port).count();
+        assert_eq!(sent, 0, "TerminatePort of {port} was sent\n{}", self.log());
+    }
+
+    /// Asserts that the port was terminated, by exactly one request.
+    pub fn assert_terminated(&self, port: &str) {
+        let journal = self.journal();
+        let (sent, commits) =
+            (journal.calls_for("TerminatePort", port).count(), journal.committed_terminates(port));
+        assert_eq!((sent, commits), (1, 1), "sent and carried out: TerminatePort of {port}\n{}", self.log());
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | O1 no leak | an object goes only after its port has gone, or was left where the policy leaves it |
 //! | O2 no wrong kill | a call took effect only on a port whose object was deleted then, under a policy that asks for it, by a key of its own account |
-//! | O3 bounded | at most one `DestroyPort` takes effect in the life of a port, and no request is sent without end |
+//! | O3 bounded | each action is sent at most once for a port, unless the case says why it is repeated; at most one `DestroyPort` takes effect in the life of a port; reading has an end |
 //! | O4 liveness | after the faults, each object ends as it should: gone, held for a reason that says so, or alive |
 //! | O5 truth | while a fault lasted, the object named its real cause |
 //! | O6 isolation | what another tenant deleted meanwhile was gone before the fault was |
@@ -14,7 +14,7 @@ mod chronicle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use zenlayer_port_operator::api::DeletionPolicy;
@@ -40,13 +40,14 @@ pub struct Evidence {
 /// How many requests are enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    pub changes_per_port: usize,
+    /// Requests for one action on one port, whether they took effect or not. A case that makes calls fail allows more.
+    pub sends: usize,
     pub reads: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { changes_per_port: 6, reads: 1000 }
+        Self { sends: 1, reads: 1000 }
     }
 }
 
@@ -175,10 +176,24 @@ fn held_up(subject: &Subject) -> Option<String> {
     (!in_time).then(|| format!("{subject} was held up by a fault that was not its own"))
 }
 
+/// So many characters of a password in a row are told by nobody by chance.
+const TELLING: usize = 6;
+
 fn told_secrets(texts: &[(String, String)], secrets: &[String]) -> Vec<String> {
-    let tells = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
-    let telling = texts.iter().filter(|(_, text)| tells(text));
-    telling.map(|(place, _)| format!("{place} holds a part of a credential")).collect()
+    let parts = |secret: &String| {
+        let characters: Vec<char> = secret.chars().collect();
+        let parts = characters.windows(TELLING.min(characters.len())).map(|part| part.iter().collect());
+        parts.collect::<Vec<String>>()
+    };
+    let parts: Vec<String> = secrets.iter().flat_map(parts).collect();
+    let judged = texts.iter().filter_map(|(place, text)| {
+        if text.trim().is_empty() {
+            return Some(format!("{place} is empty, so it shows nothing"));
+        }
+        let told = parts.iter().any(|part| text.contains(part.as_str()));
+        told.then(|| format!("{place} holds a part of a credential"))
+    });
+    judged.collect()
 }
 
 fn leak(subject: &Subject, chronicle: &Chronicle) -> Option<String> {
@@ -211,12 +226,17 @@ fn wrong_end(subject: &Subject) -> Option<String> {
 
 fn unbounded(chronicle: &Chronicle, limits: Limits) -> Vec<String> {
     let mut found = Vec::new();
-    let ports: BTreeSet<&str> = chronicle.changes.iter().map(|request| request.port_id.as_str()).collect();
-    for port in ports {
-        let requests = chronicle.changes.iter().filter(|request| request.port_id == port).count();
-        if requests > limits.changes_per_port {
-            found.push(format!("port {port} was to be changed by {requests} requests"));
+    let mut sends = BTreeMap::<(&str, Change), Vec<u64>>::new();
+    for request in &chronicle.changes {
+        sends.entry((&request.port_id, request.change)).or_default().push(request.at_ms);
+    }
+    for ((port, change), times) in &sends {
+        if times.len() > limits.sends {
+            found.push(format!("{change:?}Port of {port} was sent {} times, at {times:?} ms", times.len()));
         }
+    }
+    let ports: BTreeSet<&str> = sends.into_keys().map(|(port, _)| port).collect();
+    for port in ports {
         let most = chronicle.destroys_in_one_life(port);
         if most > 1 {
             found.push(format!("port {port} was destroyed {most} times"));

@@ -20,7 +20,7 @@ that the operator wrote:
 |---|---|
 | O1 no leak | an object disappears only after its port has gone, or after the policy told the operator to leave the port |
 | O2 no wrong kill | a call took effect only on a port whose object was being deleted at that time, with a policy that asks for it, with a key of the port's account |
-| O3 bounded | at most one `DestroyPort` takes effect in the life of a port, and no request is repeated without end |
+| O3 bounded | each action is sent at most once for a port, unless the case makes calls fail; at most one `DestroyPort` takes effect in the life of a port; reading has an end |
 | O4 liveness | after the faults, each object reaches the expected end: gone, waiting with a reason that says so, or unchanged |
 | O5 truth | while a fault lasted, the object named the real cause |
 | O6 isolation | what another tenant deleted meanwhile was gone before the fault was over |

@@ -45,7 +45,7 @@ pub async fn soak(operator: PathBuf, seed: u64, duration: Duration) -> Result<So
     let mut bench = Bench::new(cluster().await?, operator, seed).await?;
     bench.value("deletion.massDeletionThreshold=0").start().await?;
     // Faults make calls fail; what takes effect twice is too often all the same.
-    bench.limits = Limits { changes_per_port: 60, reads: usize::MAX };
+    bench.limits = Limits { sends: 30, reads: usize::MAX };
     let mut soaked = Soaked::default();
     let began = Instant::now();
     let mut objects = Vec::new();

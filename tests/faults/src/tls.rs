@@ -23,6 +23,18 @@ pub enum Certificate {
     OfAnUnknownIssuer,
 }
 
+impl Certificate {
+    /// What a client says of it.
+    pub fn complaint(self) -> &'static str {
+        match self {
+            Self::Good => "",
+            Self::Expired => "certificate expired",
+            Self::OfAnotherHost => "not valid for name",
+            Self::OfAnUnknownIssuer => "UnknownIssuer",
+        }
+    }
+}
+
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 /// Takes TLS off connections and forwards them, until it is dropped.

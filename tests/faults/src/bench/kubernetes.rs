@@ -52,12 +52,28 @@ impl Bench {
 
     /// Takes a right away from the operator, everywhere; returns what [`Bench::grant_again`] needs to give it back.
     pub async fn revoke(&self, resource: &str, verbs: &[&str]) -> Result<Vec<Value>> {
+        self.revoke_where(|_| true, resource, verbs).await
+    }
+
+    /// As [`Bench::revoke`], by the Roles of the tenant's namespace alone.
+    pub async fn revoke_from_tenant(&self, resource: &str, verbs: &[&str]) -> Result<Vec<Value>> {
+        let namespace = &self.tenant.namespace;
+        self.revoke_where(|role| role["metadata"]["namespace"] == *namespace, resource, verbs).await
+    }
+
+    async fn revoke_where(
+        &self,
+        concerned: impl Fn(&Value) -> bool,
+        resource: &str,
+        verbs: &[&str],
+    ) -> Result<Vec<Value>> {
         let mut before = Vec::new();
         for home in &self.homes {
             let selector = format!("app.kubernetes.io/instance={home}");
             let args = ["get", "clusterroles,roles", "--all-namespaces", "-l", &selector, "-o", "json"];
             let roles: Value = serde_json::from_str(&self.cluster.kubectl(&args).await?)?;
-            for mut role in roles["items"].as_array().context("a list of roles")?.iter().cloned() {
+            let roles = roles["items"].as_array().context("a list of roles")?.iter().cloned();
+            for mut role in roles.filter(&concerned) {
                 strip(&mut role["metadata"]);
                 let mut less = role.clone();
                 for rule in less["rules"].as_array_mut().into_iter().flatten() {

@@ -1,15 +1,21 @@
 //! Objects and their ports: made, deleted, changed and watched as people do it.
 
-use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 use zenlayer_simulator::{Port, PortStatus};
 
 use super::told::ready;
-use super::{Bench, SECRET, Tenant};
+use super::{Bench, PATIENCE, POLL, SECRET, Tenant};
 use crate::oracle::{Deletion, Expected, Seen, Subject, Wish};
+
+/// How much later than a `get` the watch may show that an object is gone.
+const WATCH_LAG: Duration = Duration::from_secs(2);
 
 /// One of the bench's objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,27 +191,27 @@ impl Bench {
         subject.expected = Expected::Gone;
     }
 
-    /// Changes the policy, as a person does it.
-    pub async fn set_policy(&mut self, object: Object, policy: DeletionPolicy) -> Result<()> {
+    /// Changes the policy, as a person does it; returns how many calls were on record when it changed.
+    pub async fn set_policy(&mut self, object: Object, policy: DeletionPolicy) -> Result<i64> {
         let at_ms = self.now_ms();
         let subject = &mut self.subjects[object.0];
         let last = subject.wishes[subject.wishes.len() - 1];
         subject.wishes.push(Wish { at_ms, policy, ..last });
-        self.patch(object, &json!({ "spec": { "deletionPolicy": policy } })).await
+        let patched = self.patch(object, &json!({ "spec": { "deletionPolicy": policy } })).await?;
+        Ok(patched.release().and_then(|release| release.call.as_ref()).map_or(0, |call| call.attempt))
     }
 
-    /// A merge patch by a person.
-    pub async fn patch(&self, object: Object, patch: &Value) -> Result<()> {
+    /// A merge patch by a person; returns the object that it has made.
+    pub async fn patch(&self, object: Object, patch: &Value) -> Result<ZenlayerPort> {
         // Not by kubectl, whose command line ends at 128 KiB.
         let name = &self.subjects[object.0].name;
-        self.api(object).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-        Ok(())
+        Ok(self.api(object).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
     }
 
     /// A person strips all finalizers: from now on nobody promises anything about the port.
     pub async fn strip_finalizers(&mut self, object: Object) -> Result<()> {
         self.subjects[object.0].excused = Some("a person stripped the finalizer");
-        self.patch(object, &json!({ "metadata": { "finalizers": null } })).await
+        self.patch(object, &json!({ "metadata": { "finalizers": null } })).await.map(drop)
     }
 
     /// The object may go without its port, which it never owned.
@@ -213,18 +219,31 @@ impl Bench {
         self.subjects[object.0].excused = Some(why);
     }
 
-    /// The object shows this reason, now or soon, or has since it was last asked; returns the message.
+    /// The object shows this reason, now or soon, or has since it was last asked; returns the message. What it has shown once
+    /// does not count again.
     pub async fn shows(&mut self, object: Object, reason: &str) -> Result<String> {
+        self.shows_because(object, reason, "").await
+    }
+
+    /// As [`Bench::shows`], with a message that names this cause.
+    pub async fn shows_because(&mut self, object: Object, reason: &str, cause: &str) -> Result<String> {
         let heard = self.heard[object.0];
-        let what = format!("{reason} is shown");
+        let what = if cause.is_empty() {
+            format!("{reason} is shown")
+        } else {
+            format!("{reason} is shown with {cause:?}")
+        };
+        let meant = |(said, message): &(String, String)| said == reason && message.contains(cause);
         let shown = self.until(&what, async |bench| {
             let Subject { namespace, name, .. } = &bench.subjects[object.0];
-            if let Some(found) = bench.told.find(namespace, name, heard, reason) {
-                return Ok(Some(found));
+            if let Some((place, message)) = bench.told.find(namespace, name, heard, meant) {
+                return Ok(Some((place + 1, message)));
             }
             // The watch may have missed it.
+            let last = heard.checked_sub(1).and_then(|place| bench.told.word(namespace, name, place));
             let now = bench.get(object).await?.and_then(|object| ready(&object));
-            Ok(now.filter(|(said, _)| said == reason).map(|(_, message)| (heard, message)))
+            let now = now.filter(|now| meant(now) && last.as_ref() != Some(now));
+            Ok(now.map(|(_, message)| (heard, message)))
         });
         let shown = shown.await;
         let seen = if shown.is_ok() { Seen::Yes } else { Seen::Never };
@@ -263,12 +282,11 @@ impl Bench {
 
     /// The object goes, now or soon.
     pub async fn goes(&mut self, object: Object) -> Result<()> {
-        let gone = self.until("the object is gone", async |bench| {
-            Ok(bench.get(object).await?.is_none().then(|| bench.now_ms()))
-        });
+        let gone = self
+            .until("the object is gone", async |bench| Ok(bench.get(object).await?.is_none().then_some(())));
         match gone.await {
-            Ok(gone) => {
-                self.subjects[object.0].gone_at_ms.get_or_insert(gone);
+            Ok(()) => {
+                self.note_gone(object).await;
                 Ok(())
             }
             Err(error) => {
@@ -290,7 +308,38 @@ impl Bench {
         Ok(())
     }
 
-    /// A port of the neighbour is released from beginning to end while the tenant's fault lasts.
+    /// Notes when the object went: as the watch has seen it, or now, if the watch was cut at that moment. To notice it later
+    /// than it happened is to miss that it went before its port.
+    async fn note_gone(&mut self, object: Object) {
+        let Subject { namespace, name, wishes, gone_at_ms, .. } = &self.subjects[object.0];
+        if gone_at_ms.is_some() {
+            return;
+        }
+        let lives_since = wishes.iter().rev().find(|wish| wish.deletion == Deletion::NotAsked);
+        let after = self.began + Duration::from_millis(lives_since.map_or(0, |wish| wish.at_ms));
+        let noticed = Instant::now();
+        let mut gone = self.told.gone(namespace, name, after);
+        while gone.is_none() && noticed.elapsed() < WATCH_LAG {
+            sleep(POLL).await;
+            gone = self.told.gone(namespace, name, after);
+        }
+        let gone = gone.unwrap_or(noticed).min(noticed).duration_since(self.began);
+        self.subjects[object.0].gone_at_ms = Some(u64::try_from(gone.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// A port of the neighbour is released while the fault lasts that holds up `object`.
+    pub async fn neighbour_goes_before(&mut self, object: Object) -> Result<()> {
+        self.neighbour_goes().await?;
+        let held_up = self.get(object).await?.is_some();
+        ensure!(
+            held_up,
+            "O6 isolation is not shown: the fault held up {} no longer",
+            self.subjects[object.0]
+        );
+        Ok(())
+    }
+
+    /// A port of the neighbour is released from beginning to end.
     pub async fn neighbour_goes(&mut self) -> Result<()> {
         let id = self.port_id();
         let neighbour = self.neighbour.clone();
@@ -298,9 +347,9 @@ impl Bench {
         let object = self.create(&neighbour, &id, DeletionPolicy::Destroy).await?;
         self.until_seen(object).await?;
         self.delete(object).await?;
-        self.goes(object).await.context("O6 isolation")?;
-        self.subjects[object.0].unaffected_until_ms = Some(self.now_ms());
-        Ok(())
+        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        self.subjects[object.0].unaffected_until_ms = Some(self.now_ms() + patience);
+        self.goes(object).await.context("O6 isolation")
     }
 
     /// Reads how each object has ended.
@@ -308,14 +357,9 @@ impl Bench {
         for index in 0..self.subjects.len() {
             let found =
                 self.until("the API server answers", async |bench| Ok(Some(bench.get(Object(index)).await?)));
-            let found = found.await?;
-            let now = self.now_ms();
-            let subject = &mut self.subjects[index];
-            match found {
-                None => drop(subject.gone_at_ms.get_or_insert(now)),
-                Some(object) => {
-                    subject.reason = ready(&object).map(|(reason, _)| reason);
-                }
+            match found.await? {
+                None => self.note_gone(Object(index)).await,
+                Some(object) => self.subjects[index].reason = ready(&object).map(|(reason, _)| reason),
             }
         }
         Ok(())

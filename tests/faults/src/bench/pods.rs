@@ -155,6 +155,42 @@ impl Bench {
         self.pods.iter().map(|pod| pod.process.logs()).collect()
     }
 
+    /// How many reconciles of the operator have failed since it was started.
+    async fn failed_reconciles(&self) -> Result<u64> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let metrics = http.get(format!("{}/metrics", self.operator().url()?)).send().await?.text().await?;
+        let failed = metrics.lines().filter_map(|line| {
+            let (result, count) =
+                line.strip_prefix("zenlayer_port_operator_reconciles_total{result=")?.split_once("} ")?;
+            (result != "\"ok\"").then(|| count.parse::<u64>())
+        });
+        Ok(failed.collect::<Result<Vec<_>, _>>()?.into_iter().sum())
+    }
+
+    /// The operator has tried, and could not do what it was to do.
+    pub async fn until_a_reconcile_fails(&self) -> Result<()> {
+        let before = self.failed_reconciles().await?;
+        let failed = self.until("a reconcile fails", async |bench| {
+            Ok((bench.failed_reconciles().await? > before).then_some(()))
+        });
+        failed.await.with_context(|| self.tail())
+    }
+
+    /// Warnings of the operator about its Lease so far: each is a write or a look that failed.
+    pub fn lease_warnings(&self) -> usize {
+        let logs = self.logs();
+        let is_warning =
+            |line: &&str| line.contains("Lease") && (line.contains("WARN") || line.contains("ERROR"));
+        logs.lines().filter(is_warning).count()
+    }
+
+    /// Who holds the Lease of the newest release.
+    pub async fn lease_holder(&self) -> Result<String> {
+        let (namespace, name) = self.lease()?;
+        let holder = "jsonpath={.spec.holderIdentity}";
+        self.cluster.kubectl(&["get", "lease", &name, "-n", &namespace, "-o", holder]).await
+    }
+
     /// The resident memory of a process in KiB.
     pub fn memory_kib(&self, index: usize) -> Result<u64> {
         let pid = self.pod(index).id().context("the operator does not run")?;
@@ -179,7 +215,12 @@ impl Bench {
         for tenant in [&self.tenant, &self.neighbour] {
             for kind in ["zenlayerports", "events"] {
                 let shown = self.cluster.kubectl(&["get", kind, "-n", &tenant.namespace, "-o", "json"]).await;
-                self.texts.push((format!("the {kind} of {}", tenant.namespace), shown.unwrap_or_default()));
+                match shown {
+                    Ok(shown) => self.texts.push((format!("the {kind} of {}", tenant.namespace), shown)),
+                    // Some cases end without the kind.
+                    Err(error) if error.to_string().contains("doesn't have a resource type") => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

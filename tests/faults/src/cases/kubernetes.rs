@@ -48,6 +48,7 @@ cases! {
         let object = bench.recycled().await?;
         let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
         bench.delete(object).await?;
+        bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(6)).await;
         ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
         bench.grant_again(rights).await?;
@@ -64,6 +65,7 @@ cases! {
             Ok((bench.cloud.with_journal(|journal| journal.calls("DestroyPort").count()) > 0).then_some(()))
         }).await?;
         let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
+        bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(8)).await;
         bench.grant_again(rights).await?;
         bench.goes(object).await?;
@@ -84,11 +86,12 @@ cases! {
     "An operator that may not read the Secret says so, and the neighbour's objects go on." |bench| {
         bench.value("credentials.keepCopies=false");
         bench.start().await?;
-        let rights = bench.revoke("secrets", &["get"]).await?;
+        let rights = bench.revoke_from_tenant("secrets", &["get"]).await?;
         let object = bench.seed(PortStatus::Recycled, DeletionPolicy::Destroy).await?;
-        let message = bench.shows(object, "CredentialsUnavailable").await?;
-        ensure!(message.contains("RBAC"), "O5 truth: {message}");
+        bench.shows_because(object, "CredentialsUnavailable", "RBAC").await?;
+        bench.until_owned(&[object]).await?;
         bench.delete(object).await?;
+        bench.neighbour_goes_before(object).await?;
         bench.grant_again(rights).await?;
         bench.goes(object).await?;
     }
@@ -101,6 +104,7 @@ cases! {
         bench.delete(object).await?;
         let port = bench.port_of(object).to_owned();
         bench.until("the port is gone", async |bench| Ok(bench.cloud.port(&port).is_none().then_some(()))).await?;
+        bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(4)).await;
         bench.grant_again(rights).await?;
         bench.goes(object).await?;
@@ -226,10 +230,10 @@ cases! {
         bench.delete(object).await?;
         for way in ways {
             spoil_secret(bench, way).await?;
-            bench.shows(object, "CredentialsUnavailable").await?;
+            bench.shows_because(object, "CredentialsUnavailable", way.complaint()).await?;
             bench.a_while(Duration::from_secs(3)).await;
         }
-        bench.neighbour_goes().await?;
+        bench.neighbour_goes_before(object).await?;
         bench.restore_tenants_secret().await?;
         bench.goes(object).await?;
     }
@@ -286,11 +290,19 @@ cases! {
         bench.delete(recycled).await?;
         let (namespace, name) = bench.lease()?;
         bench.a_while(Duration::from_secs(2)).await;
+        let first = bench.lease_holder().await?;
         bench.cluster.kubectl(&["delete", "lease", &name, "-n", &namespace]).await?;
         bench.a_while(Duration::from_secs(2)).await;
         let stolen = r#"{"spec":{"holderIdentity":"nobody"}}"#;
-        // It may not be there at this moment.
-        let _ = bench.cluster.kubectl(&["patch", "lease", &name, "-n", &namespace, "--type=merge", "-p", stolen]).await;
+        bench.until("the Lease is stolen", async |bench| {
+            // It may not be there at this moment.
+            let theft = ["patch", "lease", &name, "-n", &namespace, "--type=merge", "-p", stolen];
+            Ok(bench.cluster.kubectl(&theft).await.ok().map(drop))
+        }).await?;
+        bench.until("the Lease is taken back", async |bench| {
+            let holder = bench.lease_holder().await?;
+            Ok((holder != "nobody" && holder != first && !holder.is_empty()).then_some(()))
+        }).await?;
         bench.all_go(&[live, recycled]).await?;
     }
 
@@ -301,6 +313,7 @@ cases! {
         let name = format!("no-records-in-{}", bench.tenant.namespace);
         bench.refuse_status_writes(&name).await?;
         bench.delete(object).await?;
+        bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(6)).await;
         ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
         let policy = ["validatingadmissionpolicy,validatingadmissionpolicybinding", name.as_str()];
@@ -329,6 +342,17 @@ enum Spoilt {
     Emptied,
     Misnamed,
     Huge,
+}
+
+impl Spoilt {
+    /// What the message says of it.
+    fn complaint(self) -> &'static str {
+        match self {
+            Self::Deleted => "does not exist",
+            Self::Emptied | Self::Misnamed => "there must be accessKeyId and accessKeyPassword, or token",
+            Self::Huge => "longer than any credential",
+        }
+    }
 }
 
 async fn spoil_secret(bench: &Bench, way: Spoilt) -> Result<()> {

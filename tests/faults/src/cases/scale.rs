@@ -25,7 +25,6 @@ cases! {
         bench.cluster.kubectl(&["delete", "namespace", &tenant.namespace, "--wait=false"]).await?;
         bench.neighbour_goes().await?;
         bench.all_go(&objects).await?;
-        bench.limits.changes_per_port = 1;
     }
 
     "many-at-once-are-held" ["S3"] Shared

@@ -27,7 +27,7 @@ pub struct ChangeRequest {
     pub committed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     Terminate,
     Destroy,

@@ -39,7 +39,7 @@ fn as_it_should_be() -> Evidence {
             excused: None,
         }],
         texts: vec![("the log".to_owned(), "calling DestroyPort".to_owned())],
-        secrets: vec!["hunter2".to_owned()],
+        secrets: vec!["Vq7kWm2xZr9t".to_owned()],
         limits: Limits::default(),
     }
 }
@@ -146,12 +146,30 @@ fn a_second_destruction_in_one_life_is_too_many() {
 
 #[test]
 fn requests_without_end_are_too_many() {
-    let found = violated(|it| {
-        let refused = ChangeRequest { committed: false, ..it.chronicle.changes[0].clone() };
-        it.chronicle.changes.extend(std::iter::repeat_n(refused, 6));
-    });
-    assert_eq!(found, [Oracle::Bounded]);
     assert_eq!(violated(|it| it.chronicle.reads = 1001), [Oracle::Bounded]);
+}
+
+#[test]
+fn a_request_that_is_sent_twice_is_too_many_though_only_one_takes_effect() {
+    let twice = |sends| {
+        violated(|it| {
+            let refused = ChangeRequest { committed: false, ..it.chronicle.changes[0].clone() };
+            it.chronicle.changes.push(refused);
+            it.limits.sends = sends;
+        })
+    };
+    assert_eq!(twice(1), [Oracle::Bounded]);
+    assert_eq!(twice(2), [], "the case allows it");
+}
+
+#[test]
+fn one_request_of_each_action_is_not_too_many() {
+    let found = violated(|it| {
+        it.subjects[0].wishes.iter_mut().for_each(|wish| wish.policy = DeletionPolicy::TerminateAndDestroy);
+        let terminate = ChangeRequest { change: Change::Terminate, ..it.chronicle.changes[0].clone() };
+        it.chronicle.changes.insert(0, terminate);
+    });
+    assert_eq!(found, []);
 }
 
 #[test]
@@ -186,5 +204,17 @@ fn another_tenant_that_waits_for_the_end_of_a_fault_is_not_isolated() {
 
 #[test]
 fn a_password_in_a_text_is_a_secret_told() {
-    assert_eq!(violated(|it| it.texts[0].1.push_str(" with hunter2")), [Oracle::NoSecret]);
+    assert_eq!(violated(|it| it.texts[0].1.push_str(" with Vq7kWm2xZr9t")), [Oracle::NoSecret]);
+}
+
+#[test]
+fn the_first_or_last_characters_of_a_password_are_a_secret_told_too() {
+    for part in ["Vq7kWm", "2xZr9t"] {
+        assert_eq!(violated(|it| it.texts[0].1.push_str(part)), [Oracle::NoSecret], "{part}");
+    }
+}
+
+#[test]
+fn a_text_that_could_not_be_had_shows_nothing() {
+    assert_eq!(violated(|it| it.texts[0].1.clear()), [Oracle::NoSecret]);
 }
