@@ -144,8 +144,16 @@ fn every_reason_is_waited_for_on_a_real_api_server() {
 }
 
 /// What waits until an object shows a reason, or compares one that is shown.
-const WAITS: [&str; 7] =
-    ["until_reason(", "until_alive(", "until_held(", "shows(", "shows_because(", "holds(", "== "];
+const WAITS: [&str; 8] = [
+    "until_reason(",
+    "until_alive(",
+    "until_held(",
+    "shows(",
+    "shows_because(",
+    "holds(",
+    "== ",
+    "event_reasons(",
+];
 
 /// Whether the reason is an argument of something that waits for it.
 fn is_waited_for(code: &str, reason: &str) -> bool {

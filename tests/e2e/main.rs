@@ -16,4 +16,5 @@ mod replicas;
 mod secrets;
 mod uninstall;
 mod waits;
+mod witness;
 mod world;

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, interval, timeout};
 use zenlayer_port_operator::api::ZenlayerPort;
-use zenlayer_simulator::{Account, Config, Journal, Port, PortStatus, Simulator, Times};
+use zenlayer_simulator::{Account, Config, Port, PortStatus, Simulator, Times};
 
 /// Every duration of the operator is a tenth of what it is in production.
 const TIME_SCALE: &str = "0.1";
@@ -395,10 +395,6 @@ impl World {
         self.until_reason(name, reason).await.map(drop)
     }
 
-    pub fn journal(&self) -> Journal {
-        self.simulator.journal()
-    }
-
     /// Types the command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
         let start = message.find("kubectl ").context(format!("no command in: {message}"))?;
@@ -411,41 +407,6 @@ impl World {
         let typed = timeout(PATIENCE, shell.output()).await??;
         anyhow::ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
         Ok(())
-    }
-
-    /// Asserts that each port of `destroyed` was destroyed by exactly one request, and that none was sent for any other.
-    pub fn assert_only_destroyed(&self, destroyed: &[&str]) {
-        self.assert_only_destroyed_by(1, destroyed);
-    }
-
-    /// The same where a test makes calls fail: so many requests were sent for each port, and one of them took effect.
-    pub fn assert_only_destroyed_by(&self, sends: usize, destroyed: &[&str]) {
-        let journal = self.journal();
-        for port in destroyed {
-            let sent = journal.calls_for("DestroyPort", port).count();
-            assert_eq!(sent, sends, "DestroyPort of {port} was sent {sent} times\n{}", self.log());
-            let commits = journal.committed_destroys(port);
-            assert_eq!(commits, 1, "{port} was destroyed {commits} times\n{}", self.log());
-        }
-        let others: Vec<_> = journal
-            .calls("DestroyPort")
-            .flat_map(|call| call.port_ids.clone())
-            .filter(|port| !destroyed.contains(&&**port))
-            .collect();
-        assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
-    }
-
-    pub fn assert_not_terminated(&self, port: &str) {
-        let sent = self.journal().calls_for("TerminatePort", port).count();
-        assert_eq!(sent, 0, "TerminatePort of {port} was sent\n{}", self.log());
-    }
-
-    /// Asserts that the port was terminated, by exactly one request.
-    pub fn assert_terminated(&self, port: &str) {
-        let journal = self.journal();
-        let (sent, commits) =
-            (journal.calls_for("TerminatePort", port).count(), journal.committed_terminates(port));
-        assert_eq!((sent, commits), (1, 1), "sent and carried out: TerminatePort of {port}\n{}", self.log());
     }
 }
 

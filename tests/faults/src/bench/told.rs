@@ -42,7 +42,7 @@ impl Told {
                 while let Some(event) = events.next().await {
                     match event {
                         Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                            hear(&mut lock(&heard), &object)
+                            hear(&mut lock(&heard), &object);
                         }
                         Ok(Event::Delete(object)) => {
                             lock(&heard).entry(key(&object)).or_default().gone.push(Instant::now());

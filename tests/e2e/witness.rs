@@ -1,0 +1,46 @@
+//! What the simulator's journal says of the operator.
+
+use zenlayer_simulator::Journal;
+
+use crate::world::World;
+
+impl World {
+    pub fn journal(&self) -> Journal {
+        self.simulator.journal()
+    }
+
+    /// Asserts that each port of `destroyed` was destroyed by exactly one request, and that none was sent for any other.
+    pub fn assert_only_destroyed(&self, destroyed: &[&str]) {
+        self.assert_only_destroyed_by(1, destroyed);
+    }
+
+    /// The same where a test makes calls fail: so many requests were sent for each port, and one of them took effect.
+    pub fn assert_only_destroyed_by(&self, sends: usize, destroyed: &[&str]) {
+        let journal = self.journal();
+        for port in destroyed {
+            let sent = journal.calls_for("DestroyPort", port).count();
+            assert_eq!(sent, sends, "DestroyPort of {port} was sent {sent} times\n{}", self.log());
+            let commits = journal.committed_destroys(port);
+            assert_eq!(commits, 1, "{port} was destroyed {commits} times\n{}", self.log());
+        }
+        let others: Vec<_> = journal
+            .calls("DestroyPort")
+            .flat_map(|call| call.port_ids.clone())
+            .filter(|port| !destroyed.contains(&&**port))
+            .collect();
+        assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
+    }
+
+    pub fn assert_not_terminated(&self, port: &str) {
+        let sent = self.journal().calls_for("TerminatePort", port).count();
+        assert_eq!(sent, 0, "TerminatePort of {port} was sent\n{}", self.log());
+    }
+
+    /// Asserts that the port was terminated, by exactly one request.
+    pub fn assert_terminated(&self, port: &str) {
+        let journal = self.journal();
+        let (sent, commits) =
+            (journal.calls_for("TerminatePort", port).count(), journal.committed_terminates(port));
+        assert_eq!((sent, commits), (1, 1), "sent and carried out: TerminatePort of {port}\n{}", self.log());
+    }
+}
