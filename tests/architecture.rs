@@ -152,7 +152,7 @@ const WAITS: [&str; 8] = [
     "shows_because(",
     "holds(",
     "== ",
-    "event_reasons(",
+    "assert_eq!( reasons",
 ];
 
 /// Whether the reason is an argument of something that waits for it.
