@@ -8,6 +8,9 @@ use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
 
 use crate::world::{given, ready, recycled, run, running, until};
 
+/// Longer than a reading counts: what is called then rests on a reading from after the deletion.
+const LONG_GRACE: &str = "deletion.grace=60s";
+
 #[test]
 fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
     run(async {
@@ -80,7 +83,7 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
 #[test]
 fn a_port_that_zenlayer_works_on_is_shown_as_port_busy_until_it_is_done() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).value(LONG_GRACE).start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
@@ -129,7 +132,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
 #[test]
 fn a_port_that_vanishes_is_shown_as_confirming_absence_until_it_is_proven() {
     run(async {
-        let world = given([running("port-1")]).start().await?;
+        let world = given([running("port-1")]).value(LONG_GRACE).start().await?;
         world.own("edge", "port-1", "TerminateAndDestroy").await?;
         world.until_alive("edge", "Running").await?;
         world.simulator.remove_port("port-1");

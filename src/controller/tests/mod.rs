@@ -6,3 +6,4 @@ pub(in crate::controller) mod stage;
 mod calls;
 mod events;
 mod secrets;
+mod watch;

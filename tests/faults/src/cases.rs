@@ -21,6 +21,38 @@ pub static CASES: &[&[Case]] = &[
     scale::CASES,
 ];
 
+/// The cases that `cargo test` runs (`tests/fault_matrix.rs`): some of every kind.
+pub const IN_CARGO_TEST: &[&str] = &[
+    "killed-before-finalizer",
+    "killed-at-any-moment",
+    "terminated-mid-call",
+    "paused-mid-call",
+    "panics",
+    "out-of-file-descriptors",
+    "two-releases-active",
+    "watch-cut",
+    "conflict-storm",
+    "no-right-to-status",
+    "no-right-to-finalizer",
+    "rejected-by-policy",
+    "kind-deleted",
+    "finalizer-stripped",
+    "secret-rotated-mid-call",
+    "lease-lost",
+    "restored-in-deletion",
+    "applied-late",
+    "bad-answers-to-calls",
+    "half-open",
+    "certificates",
+    "redirected",
+    "living-port-missing",
+    "filter-ignored",
+    "anothers-port",
+    "id-used-again",
+    "destroyed-by-somebody-else",
+    "hostile-content",
+];
+
 /// A table of cases: name, faults, control plane, expectation, and the case as an `async` block with a bench.
 macro_rules! cases {
     ($($name:literal [$($fault:literal)*] $plane:ident $expectation:literal |$bench:ident| $body:block)*) => {

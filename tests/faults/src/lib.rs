@@ -34,7 +34,7 @@ use tokio::sync::OnceCell;
 use zenlayer_port_operator::api::ZenlayerPort;
 
 use crate::bench::{Bench, CRD};
-pub use crate::cases::CASES;
+pub use crate::cases::{CASES, IN_CARGO_TEST};
 pub use crate::report::report;
 pub use crate::soak::{Soaked, soak};
 

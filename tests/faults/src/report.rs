@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::fault_list::FAULTS;
-use crate::{CASES, Case, Outcome};
+use crate::{CASES, Case, IN_CARGO_TEST, Outcome};
 
 const HEAD: &str = "# Faults survived
 
@@ -26,8 +26,10 @@ that the operator wrote:
 | O6 isolation | what another tenant deleted meanwhile was gone before the fault was over |
 | O7 no secret | no log, Event, object or metric contains a part of a credential |
 
-`cargo xtask faults --case NAME --seed N` repeats one case. `cargo test` runs some of them.
+`cargo xtask faults --case NAME --seed N` repeats one case.
+";
 
+const CASE_TABLE: &str = "
 | case | faults | expectation | seed | outcome |
 |---|---|---|---|---|
 ";
@@ -46,7 +48,15 @@ here: nothing runs in containers, and nothing leaves this machine. S1 and S2 are
 /// All of `docs/faults.md`; several outcomes of one case become one row. `commit` is that of the code which ran.
 pub fn report(outcomes: &[Outcome], commit: &str) -> String {
     let mut text = format!("{HEAD}| | |\n|---|---|\n| commit | {commit} |\n{ORACLES}");
-    for case in CASES.iter().copied().flatten() {
+    let _ = writeln!(
+        text,
+        "`cargo test` runs {} of the {} cases: {}.",
+        IN_CARGO_TEST.len(),
+        all().count(),
+        IN_CARGO_TEST.join(", ")
+    );
+    text.push_str(CASE_TABLE);
+    for case in all() {
         let of_it: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.case == case.name).collect();
         if !of_it.is_empty() {
             // Writing to a String cannot fail.
@@ -60,9 +70,12 @@ pub fn report(outcomes: &[Outcome], commit: &str) -> String {
     text
 }
 
+fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().copied().flatten()
+}
+
 fn cases_of(number: &str) -> Vec<&'static str> {
-    let cases = CASES.iter().copied().flatten();
-    cases.filter(|case| case.faults.contains(&number)).map(|case| case.name).collect()
+    all().filter(|case| case.faults.contains(&number)).map(|case| case.name).collect()
 }
 
 fn row(case: &Case, outcomes: &[&Outcome]) -> String {
@@ -85,7 +98,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_case_is_in_the_list() {
         let unknown = |number: &&&str| !FAULTS.iter().any(|(listed, _)| *listed == **number);
-        for case in CASES.iter().copied().flatten() {
+        for case in all() {
             let unknown: Vec<_> = case.faults.iter().filter(unknown).collect();
             assert!(unknown.is_empty(), "{}: {unknown:?} is not in fault_list.rs", case.name);
         }
