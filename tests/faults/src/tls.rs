@@ -30,7 +30,8 @@ impl Certificate {
             Self::Good => "",
             Self::Expired => "certificate expired",
             Self::OfAnotherHost => "not valid for name",
-            Self::OfAnUnknownIssuer => "UnknownIssuer",
+            // It bears the name of the right one.
+            Self::OfAnUnknownIssuer => "BadSignature",
         }
     }
 }
