@@ -4,11 +4,13 @@ use std::env;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use axum::http::Uri;
 use clap::{ArgAction, Args, Parser, Subcommand};
+use futures::future::{Either, select};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +20,6 @@ use crate::lease::{LeaseSettings, LeaseTiming};
 use crate::server::{self, LogFormat};
 use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
-
-/// A request to the API server that takes longer than this is given up. Watches have no such bound.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Releases Zenlayer SDN ports when their ZenlayerPort objects are deleted.
 #[derive(Debug, Parser)]
@@ -146,7 +145,7 @@ impl Run {
         let clients = clients().await?;
 
         let shutdown = CancellationToken::new();
-        tokio::spawn(cancel_on_signal(shutdown.clone())?);
+        let signal = pin!(cancel_on_signal(shutdown.clone())?);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             endpoint = self.zenlayer_endpoint,
@@ -158,7 +157,10 @@ impl Run {
             },
             "zenlayer-port-operator starts",
         );
-        run(settings, clients, transport, listener, shutdown).await?;
+        match select(pin!(run(settings, clients, transport, listener, shutdown)), signal).await {
+            Either::Left((ended, _)) => ended?,
+            Either::Right(((), running)) => running.await?,
+        }
         tracing::info!("zenlayer-port-operator has stopped");
         Ok(())
     }
@@ -261,14 +263,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 async fn clients() -> anyhow::Result<Clients> {
-    let mut watch = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
+    let mut config = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
     // kube takes up HTTPS_PROXY outside of a cluster. It is for Zenlayer only.
-    watch.proxy_url = watch.proxy_url.filter(|url| !is_proxy_of_environment(url));
-    let mut request = watch.clone();
-    request.read_timeout = Some(REQUEST_TIMEOUT);
-    // A write that is sent twice is two writes.
-    request.default_retry = false;
-    Ok(Clients { watch: watch.try_into()?, request: request.try_into()? })
+    config.proxy_url = config.proxy_url.filter(|url| !is_proxy_of_environment(url));
+    Ok(Clients::new(config)?)
 }
 
 /// Whether kube has this proxy from the environment, not from the kubeconfig.

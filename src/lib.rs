@@ -16,7 +16,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`port`], [`fingerprint`], [`clock`], [`wakes`] | words that several modules share |
+//! | [`port`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`] | words that several modules share |
 //! | [`api`] | the Kubernetes API: spec, status, reasons |
 //! | [`decision`] | pure: what to do about one object |
 //! | [`zenlayer`] | the client of Zenlayer's API |
@@ -39,6 +39,7 @@ pub mod manifest;
 pub mod mirror;
 pub mod port;
 pub mod server;
+pub mod tasks;
 pub mod uninstall;
 pub mod wakes;
 pub mod zenlayer;

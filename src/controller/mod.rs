@@ -17,8 +17,10 @@ mod events;
 mod execute;
 mod invalid;
 mod memory;
+mod objects;
 mod observe;
 mod pass;
+mod received;
 mod reference;
 mod roster;
 mod run;
@@ -26,6 +28,7 @@ mod shared;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use crash::CRASH_AT;
 pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError};

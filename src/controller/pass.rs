@@ -18,6 +18,7 @@ use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
 use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan};
 use crate::mirror::Account;
+use crate::tasks::panic_message;
 use crate::zenlayer::{Client, Permit};
 
 /// Reads and writes of the object in one pass before it gives way to others.
@@ -80,11 +81,6 @@ pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> R
     }
     shared.metrics.count_pass(result.as_ref().err().map_or("ok", PassError::class));
     result
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The pause after a failed pass, longer with each that fails in a row.

@@ -31,6 +31,7 @@ use crate::decision::{GateSettings, Timing};
 use crate::lease::{Candidate, Leadership, LeaseSettings, Loss};
 use crate::mirror::{Mirror, MirrorSettings};
 use crate::server::{self, Metrics, Readiness};
+use crate::tasks::{self, Tasks};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
 
@@ -65,10 +66,33 @@ impl Settings {
     }
 }
 
+/// A request is given up when the API server has sent nothing for so long.
+const REQUEST_SILENCE: Duration = Duration::from_secs(15);
+
+/// A list or a watch is given up when the API server has sent nothing for so long. It sends bookmarks about every minute,
+/// and ends each watch after one.
+const WATCH_SILENCE: Duration = Duration::from_secs(75);
+
 /// Two clients for one API server: an idle watch must live, and a request that hangs must not.
 pub struct Clients {
-    pub watch: kube::Client,
-    pub request: kube::Client,
+    watch: kube::Client,
+    pub(crate) request: kube::Client,
+}
+
+impl Clients {
+    pub fn new(config: kube::Config) -> kube::Result<Self> {
+        Ok(Self { watch: client(config.clone(), WATCH_SILENCE)?, request: client(config, REQUEST_SILENCE)? })
+    }
+}
+
+/// A client that gives up a connection on which nothing came for so long: it may be half-open.
+pub(super) fn client(mut config: kube::Config, silence: Duration) -> kube::Result<kube::Client> {
+    config.read_timeout = Some(silence);
+    // The silence of a request begins with it, however long its connection was idle before.
+    config.reset_reader_on_write = true;
+    // A write that is sent twice is two writes.
+    config.default_retry = false;
+    config.try_into()
 }
 
 /// Runs one replica until `shutdown` is cancelled and its work has ended, or a part of it fails, or it leads no longer.
@@ -146,17 +170,22 @@ async fn lead(
     readiness: &Readiness,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let (tasks, mut failures) = tasks::watched(shutdown);
     let namespaces = settings.watches();
     let (shared, woken) =
-        share(settings, clients.request, transport, leadership, Clock::Boottime, metrics, shutdown);
+        share(settings, clients.request, transport, leadership, Clock::Boottime, metrics, &tasks);
     let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
     anyhow::ensure!(shared.stores.set(stores).is_ok(), "the stores are set once");
 
-    tokio::spawn(deliver(woken.objects, watched.iter().map(Watched::address).collect()));
-    tokio::spawn(refresh_credentials(Arc::clone(&shared), shutdown.clone()));
-    tokio::spawn(invalid::tell(Arc::clone(&shared), woken.invalid, shutdown.clone()));
+    tasks.spawn_endless(
+        "wakes objects",
+        deliver(woken.objects, watched.iter().map(Watched::address).collect()),
+    );
+    tasks.spawn_endless("reads credentials", refresh_credentials(Arc::clone(&shared), shutdown.clone()));
+    let told = invalid::tell(Arc::clone(&shared), woken.invalid, shutdown.clone());
+    tasks.spawn_endless("writes to objects that cannot be parsed", told);
     let controllers = watched.into_iter().map(|one| one.control(&shared, readiness, shutdown));
     let controllers = future::join_all(controllers);
 
@@ -165,6 +194,10 @@ async fn lead(
         tokio::time::sleep(SHUTDOWN_DEADLINE).await;
     };
     tokio::select! {
+        failure = failures.first() => {
+            tracing::error!(%failure, "this process ends, so that another does all of the work");
+            Err(failure.into())
+        }
         _ = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("a controller ended by itself")) },
         () = deadline => {
             tracing::warn!("passes were still under way at the end of the shutdown; their records tell the next process");
@@ -187,7 +220,7 @@ pub(super) fn share(
     leadership: Leadership,
     clock: Clock,
     metrics: &Metrics,
-    shutdown: &CancellationToken,
+    tasks: &Tasks,
 ) -> (Arc<Shared>, Woken) {
     let timing = settings.timing;
     let (wake, objects) = wakes::channel();
@@ -200,7 +233,7 @@ pub(super) fn share(
         max_backoff: timing.held_interval,
         ..MirrorSettings::default()
     };
-    let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), shutdown);
+    let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), tasks);
     let accounts = Accounts::new(transport);
     let shared = Arc::new(Shared {
         credentials: Credentials::new(

@@ -4,24 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, future, stream};
-use kube::api::{ApiResource, DynamicObject};
+use kube::Client;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Api, Client};
 
-use super::invalid;
+use super::received::Received;
 use super::reference::{Reference, reference};
 use super::roster::Change;
 use super::shared::Shared;
+use super::watch;
 use crate::api::ZenlayerPort;
 use crate::server::Readiness;
-
-/// The server ends a watch after this many seconds, well before load balancers that cut idle connections do.
-const WATCH_TIMEOUT_SECONDS: u32 = 220;
-
-/// Objects in a page of a list. While it is parsed, a page takes many times the memory that is kept of it.
-const PAGE_SIZE: u32 = 100;
 
 /// The objects of `namespace` (none: of all) to be looked at, as something changed that a decision rests on. Errors are
 /// logged, counted and retried here, and never reach the controller; nor do objects that cannot be parsed, each of which
@@ -33,19 +27,20 @@ pub(super) fn objects(
     shared: Arc<Shared>,
     readiness: Readiness,
 ) -> impl Stream<Item = Result<ZenlayerPort, watcher::Error>> + Send + 'static {
-    let kind = ApiResource::erase::<ZenlayerPort>(&());
-    let api = match &namespace {
-        None => Api::<DynamicObject>::all_with(client, &kind),
-        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
+    let mut intake = Intake {
+        writer,
+        shared,
+        namespace: namespace.clone(),
+        unlisted: HashSet::new(),
+        readiness: Some(readiness),
     };
-    let mut intake =
-        Intake { writer, shared, namespace, unlisted: HashSet::new(), readiness: Some(readiness) };
     let relist = intake.shared.timing.relist;
-    let anew = move || {
-        let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS).page_size(PAGE_SIZE);
-        watch(api.clone(), config).default_backoff().take_until(tokio::time::sleep(relist))
+    let from_the_list = move || {
+        watch::events(client.clone(), namespace.as_deref())
+            .default_backoff()
+            .take_until(tokio::time::sleep(relist))
     };
-    stream::repeat_with(anew).flatten().filter_map(move |event| {
+    stream::repeat_with(from_the_list).flatten().filter_map(move |event| {
         let object = match event {
             Ok(event) => intake.take_in(event),
             Err(error) => {
@@ -68,14 +63,6 @@ fn is_asked_anew(before: &ZenlayerPort, now: &ZenlayerPort) -> bool {
         || before.annotations != now.annotations
 }
 
-/// What no decision reads takes no memory.
-fn prune(object: &mut DynamicObject) {
-    object.metadata.managed_fields = None;
-    if let Some(annotations) = object.metadata.annotations.as_mut() {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-}
-
 /// Keeps kube's store, the roster and the invalid objects, and forgets what is gone.
 struct Intake {
     writer: Writer<ZenlayerPort>,
@@ -90,7 +77,7 @@ struct Intake {
 
 impl Intake {
     /// Returns the object that the event is about, if the controller can and should look at it.
-    fn take_in(&mut self, event: Event<DynamicObject>) -> Option<ZenlayerPort> {
+    fn take_in(&mut self, event: Event<Received>) -> Option<ZenlayerPort> {
         match event {
             Event::Init => {
                 self.unlisted = self.shared.roster.within(self.namespace.as_deref()).into_iter().collect();
@@ -131,7 +118,7 @@ impl Intake {
     /// Takes in the object as it is now, and returns it if it is new or `changed` from what is known.
     fn apply(
         &mut self,
-        object: DynamicObject,
+        object: Received,
         changed: fn(&ZenlayerPort, &ZenlayerPort) -> bool,
     ) -> Option<ZenlayerPort> {
         let reference = reference(&object);
@@ -143,12 +130,11 @@ impl Intake {
 
     fn put(
         &mut self,
-        mut object: DynamicObject,
+        object: Received,
         event: fn(ZenlayerPort) -> Event<ZenlayerPort>,
     ) -> Option<ZenlayerPort> {
-        prune(&mut object);
         let reference = reference(&object);
-        match invalid::parse(object) {
+        match object.0 {
             // A list repeats what is known; thousands of copies in place of their equals would scatter the memory.
             Ok(object) if self.is_known(&reference, &object) => Some(object),
             Ok(object) => {

@@ -41,6 +41,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::{Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo};
+use crate::tasks::Tasks;
 use crate::wakes::WakeSender;
 
 pub use self::settings::MirrorSettings;
@@ -103,7 +104,7 @@ pub struct MirrorStats {
 }
 
 /// The mirror; `K` names who waits for a port. Its calls are cheap and never wait for the cloud. Dropping it, or
-/// cancelling the token that it was made with, ends its tasks.
+/// a shutdown, ends its tasks.
 #[derive(Debug)]
 pub struct Mirror<K, R> {
     settings: MirrorSettings,
@@ -111,6 +112,7 @@ pub struct Mirror<K, R> {
     wakes: Arc<WakeSender<K>>,
     totals: Arc<Totals>,
     state: Mutex<State<K, R>>,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -133,19 +135,15 @@ where
     R: PortReader,
 {
     /// A mirror that waits for nothing yet. It tells `wakes` whom to look at again.
-    pub fn new(
-        settings: MirrorSettings,
-        clock: Clock,
-        wakes: Arc<WakeSender<K>>,
-        shutdown: &CancellationToken,
-    ) -> Self {
+    pub fn new(settings: MirrorSettings, clock: Clock, wakes: Arc<WakeSender<K>>, tasks: &Tasks) -> Self {
         Self {
             settings,
             clock,
             wakes,
             totals: Arc::default(),
             state: Mutex::new(State { places: HashMap::new(), pollers: HashMap::new() }),
-            stop: shutdown.child_token(),
+            tasks: tasks.clone(),
+            stop: tasks.shutdown().child_token(),
         }
     }
 
@@ -206,7 +204,7 @@ where
             Arc::clone(&self.totals),
             self.stop.child_token(),
         ));
-        tokio::spawn(Arc::clone(&poller).run());
+        self.tasks.spawn("reads ports", Arc::clone(&poller).run());
         poller
     }
 }

@@ -27,6 +27,7 @@ use crate::decision::{Action, GateSettings, Plan, Timing};
 use crate::lease::{Leadership, LeaseSettings, LeaseTiming};
 use crate::port::PortId;
 use crate::server::Metrics;
+use crate::tasks;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
 
 /// Where the objects and their Secret are.
@@ -111,10 +112,11 @@ impl Stage {
         let clock = Clock::tokio();
         let leadership = Leadership::until(Monotonic::default() + setting.leads_for, clock);
         let shutdown = CancellationToken::new();
+        let (tasks, _) = tasks::watched(&shutdown);
         let transport = transport(&cloud, setting.requests_per_second);
         let (kubernetes, metrics) = (api.client(), Metrics::default());
         let (shared, woken) =
-            share(settings(setting), kubernetes, transport, leadership, clock, &metrics, &shutdown);
+            share(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
         let (store, mut writer) = kube::runtime::reflector::store();
         for listed in [Event::Init, Event::InitDone] {
             writer.apply_watcher_event(&listed);

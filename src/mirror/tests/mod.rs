@@ -18,6 +18,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::{Cadence, Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
+use crate::tasks;
 use crate::wakes::{self, Wakes};
 
 const TICK: Duration = Duration::from_secs(10);
@@ -145,7 +146,8 @@ impl Bench {
         let clock = Clock::tokio();
         let shutdown = CancellationToken::new();
         let (wake, wakes) = wakes::channel();
-        let mirror = Mirror::new(settings, clock, Arc::new(wake), &shutdown);
+        let (tasks, _) = tasks::watched(&shutdown);
+        let mirror = Mirror::new(settings, clock, Arc::new(wake), &tasks);
         Self { clock, mirror, wakes, shutdown }
     }
 

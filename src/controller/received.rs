@@ -1,0 +1,329 @@
+//! A `ZenlayerPort` as it comes from the API server. Users may fill labels, annotations and owner references with
+//! megabytes; only what the operator reads is kept, and the rest is skipped while the answer is parsed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Resource;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::{APPROVE_ANNOTATION, DeletionPolicy, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus};
+use crate::port::PortId;
+
+/// Characters of a parser's complaint that are shown; it may quote what users wrote.
+const LONGEST_COMPLAINT: usize = 300;
+
+/// Bytes that are kept of the annotation with a person's consents.
+const LONGEST_CONSENTS: usize = 4096;
+
+/// Finalizers that are kept: a write of them must repeat them all.
+const MOST_FINALIZERS: usize = 16;
+
+/// An object that cannot be parsed.
+#[derive(Clone, Debug)]
+pub(super) struct Invalid {
+    /// What could be understood of it; in all else it asks for nothing.
+    pub(super) salvaged: Arc<ZenlayerPort>,
+    /// What is wrong with it, in one line.
+    pub(super) complaint: String,
+}
+
+/// What the operator reads of an object, or why it cannot be parsed.
+#[derive(Clone, Debug)]
+pub(super) struct Received(pub(super) Result<ZenlayerPort, Invalid>);
+
+impl Received {
+    /// The object, or what could be understood of it.
+    pub(super) fn object(&self) -> &ZenlayerPort {
+        match &self.0 {
+            Ok(object) => object,
+            Err(invalid) => &invalid.salvaged,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Received {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Wire { metadata, spec, status } = Wire::deserialize(deserializer)?;
+        Ok(Self(parse(metadata, &spec, &status)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    metadata: WireMetadata,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    status: Value,
+}
+
+/// The fields of `metadata` that are read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    #[serde(default)]
+    finalizers: Option<Vec<String>>,
+    #[serde(default)]
+    annotations: Option<WireAnnotations>,
+}
+
+#[derive(Deserialize)]
+struct WireAnnotations {
+    #[serde(rename = "sdn.zenlayer.com/approve")]
+    approve: Option<String>,
+}
+
+fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<ZenlayerPort, Invalid> {
+    let (metadata, too_many) = kept(metadata);
+    let parsed = match too_many {
+        Some(complaint) => Err(("metadata", complaint)),
+        None => ZenlayerPortSpec::deserialize(spec).map_err(|error| ("spec", error.to_string())).and_then(
+            |spec| {
+                let status = Option::deserialize(status).map_err(|error| ("status", error.to_string()))?;
+                Ok((spec, status))
+            },
+        ),
+    };
+    match parsed {
+        Ok((spec, status)) => Ok(ZenlayerPort { metadata, spec, status }),
+        Err((part, error)) => {
+            let words = error.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+            let salvaged =
+                ZenlayerPort { metadata, spec: salvaged_spec(spec), status: Some(salvaged_status(status)) };
+            Err(Invalid { salvaged: Arc::new(salvaged), complaint: format!("{part}: {}", shortened(words)) })
+        }
+    }
+}
+
+/// The metadata that is kept, and what is wrong if that is not all that a write needs.
+fn kept(wire: WireMetadata) -> (ObjectMeta, Option<String>) {
+    let mut finalizers = wire.finalizers;
+    let number = finalizers.as_ref().map_or(0, Vec::len);
+    if let Some(finalizers) = finalizers.as_mut() {
+        finalizers.truncate(MOST_FINALIZERS);
+        finalizers.shrink_to_fit();
+    }
+    let consents = wire.annotations.and_then(|annotations| annotations.approve).map(bounded_consents);
+    let metadata = ObjectMeta {
+        name: wire.name,
+        namespace: wire.namespace,
+        uid: wire.uid,
+        resource_version: wire.resource_version,
+        generation: wire.generation,
+        creation_timestamp: wire.creation_timestamp,
+        deletion_timestamp: wire.deletion_timestamp,
+        finalizers,
+        annotations: consents.map(|consents| [(APPROVE_ANNOTATION.to_owned(), consents)].into()),
+        ..ObjectMeta::default()
+    };
+    let too_many = number > MOST_FINALIZERS;
+    (
+        metadata,
+        too_many
+            .then(|| format!("{number} finalizers are more than the {MOST_FINALIZERS} that are supported")),
+    )
+}
+
+/// Whole consents only: a part of one must not read as another.
+fn bounded_consents(mut consents: String) -> String {
+    if consents.len() > LONGEST_CONSENTS {
+        consents.truncate(consents.floor_char_boundary(LONGEST_CONSENTS));
+        consents.truncate(consents.rfind(',').unwrap_or(0));
+        consents.shrink_to_fit();
+    }
+    consents
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_COMPLAINT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn salvaged_spec(spec: &Value) -> ZenlayerPortSpec {
+    ZenlayerPortSpec {
+        port_id: PortId::new(spec.get("portId").and_then(Value::as_str).unwrap_or_default()),
+        deletion_policy: DeletionPolicy::Retain,
+        deletion_protection: true,
+        credentials_ref: salvaged_part(spec, "credentialsRef"),
+    }
+}
+
+fn salvaged_status(status: &Value) -> ZenlayerPortStatus {
+    let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
+    ZenlayerPortStatus {
+        observed_generation: salvaged_part(status, "observedGeneration"),
+        identity: salvaged_part(status, "identity"),
+        conditions: conditions.filter_map(|condition| Deserialize::deserialize(condition).ok()).collect(),
+        ..ZenlayerPortStatus::default()
+    }
+}
+
+fn salvaged_part<'a, T: Deserialize<'a>>(data: &'a Value, part: &str) -> Option<T> {
+    T::deserialize(data.get(part)?).ok()
+}
+
+impl Resource for Received {
+    type DynamicType = ();
+    type Scope = <ZenlayerPort as Resource>::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        ZenlayerPort::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        ZenlayerPort::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        ZenlayerPort::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        ZenlayerPort::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.object().metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(object) => &mut object.metadata,
+            Err(invalid) => &mut Arc::make_mut(&mut invalid.salvaged).metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn received(metadata: &Value, spec: &Value, status: &Value) -> Received {
+        let object = json!({ "metadata": metadata, "spec": spec, "status": status });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    fn named() -> Value {
+        json!({ "name": "edge", "namespace": "network", "uid": "1" })
+    }
+
+    fn invalid(spec: &Value, status: &Value) -> Invalid {
+        received(&named(), spec, status).0.expect_err("it cannot be parsed")
+    }
+
+    #[test]
+    fn of_metadata_only_what_the_operator_reads_is_kept() {
+        let fat = "x".repeat(1000);
+        let read = json!({
+            "name": "edge", "namespace": "network", "uid": "1", "resourceVersion": "7", "generation": 2,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
+            "finalizers": ["a/b"], "annotations": { "sdn.zenlayer.com/approve": "ApprovalRequired-12345678" },
+        });
+        let mut whole = read.clone();
+        whole["labels"] = json!({ "fat": fat });
+        whole["annotations"]["fat"] = json!(fat);
+        whole["generateName"] = json!(fat);
+        whole["ownerReferences"] = json!([{ "apiVersion": "v1", "kind": fat, "name": fat, "uid": fat }]);
+        whole["managedFields"] = json!([{ "manager": fat, "fieldsV1": { "f:spec": { "f:portId": {} } } }]);
+        whole["selfLink"] = json!(fat);
+        let spec = json!({ "portId": "port-1", "unknown": fat });
+        let object = received(&whole, &spec, &json!(null)).0.expect("it can be parsed");
+        assert_eq!(serde_json::to_value(&object.metadata).expect("JSON"), read);
+        assert!(!format!("{object:?}").contains(&fat), "something fat is kept of {object:?}");
+    }
+
+    #[test]
+    fn too_long_a_list_of_consents_keeps_whole_ones_only() {
+        let one = "ApprovalRequired-12345678";
+        let consents = vec![one; 1000].join(",");
+        let metadata = json!({ "name": "edge", "annotations": { APPROVE_ANNOTATION: consents } });
+        let object = received(&metadata, &json!({ "portId": "port-1" }), &json!(null)).0.expect("parsed");
+        let kept = &object.metadata.annotations.expect("annotations")[APPROVE_ANNOTATION];
+        assert!(kept.len() <= LONGEST_CONSENTS, "{} bytes", kept.len());
+        assert!(kept.split(',').all(|consent| consent == one), "{kept}");
+    }
+
+    #[test]
+    fn an_object_with_too_many_finalizers_is_held_as_invalid() {
+        let with = |number: usize| {
+            let finalizers: Vec<String> = (0..number).map(|at| format!("example.com/{at}")).collect();
+            let metadata = json!({ "name": "edge", "finalizers": finalizers });
+            received(&metadata, &json!({ "portId": "port-1" }), &json!(null)).0
+        };
+        assert!(with(MOST_FINALIZERS).is_ok());
+        let invalid = with(10_000).expect_err("too many");
+        assert_eq!(invalid.complaint, "metadata: 10000 finalizers are more than the 16 that are supported");
+        assert_eq!(invalid.salvaged.metadata.finalizers.as_ref().map(Vec::len), Some(MOST_FINALIZERS));
+    }
+
+    #[test]
+    fn an_object_is_parsed_with_or_without_a_status() {
+        let spec = json!({ "portId": "port-1", "deletionPolicy": "Terminate" });
+        for status in [json!(null), json!({ "observedGeneration": 3 })] {
+            let parsed = received(&named(), &spec, &status).0.expect("it can be parsed");
+            assert_eq!(parsed.spec.deletion_policy, DeletionPolicy::Terminate);
+            assert_eq!(
+                parsed.status.and_then(|status| status.observed_generation),
+                status["observedGeneration"].as_i64()
+            );
+        }
+    }
+
+    #[test]
+    fn the_complaint_names_the_part_and_what_is_wrong_with_it() {
+        let spec = json!({ "portId": "port-1" });
+        let unknown = invalid(&json!({ "portId": "port-1", "deletionPolicy": "Obliterate" }), &json!(null));
+        let complaint = unknown.complaint;
+        assert!(
+            complaint.starts_with("spec: unknown variant `Obliterate`, expected one of `Destroy`"),
+            "{complaint}"
+        );
+        assert!(invalid(&json!(null), &json!(null)).complaint.starts_with("spec: "), "no spec at all");
+        let complaint = invalid(&spec, &json!({ "release": { "uid": 7 } })).complaint;
+        assert!(complaint.starts_with("status: invalid type: integer `7`"), "{complaint}");
+    }
+
+    #[test]
+    fn the_complaint_is_one_short_line_whatever_it_quotes() {
+        let quoted = format!("a\n{}", "é".repeat(1000));
+        let spec = json!({ "portId": "port-1", "deletionPolicy": quoted });
+        let complaint = invalid(&spec, &json!(null)).complaint;
+        assert!(!complaint.contains('\n'), "{complaint}");
+        assert!(complaint.chars().count() < 320, "{} characters", complaint.chars().count());
+    }
+
+    #[test]
+    fn what_is_salvaged_claims_the_port_and_asks_for_nothing() {
+        let spec = json!({ "portId": "port-1", "deletionPolicy": "Obliterate", "credentialsRef": { "name": "zenlayer" } });
+        let condition = json!({ "type": "Ready", "status": "True", "reason": "Running", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+        let status = json!({
+            "identity": { "seenBy": ["abc"] }, "conditions": [condition, { "type": 1 }], "release": { "uid": 7 },
+        });
+        let salvaged = invalid(&spec, &status).salvaged;
+        assert_eq!(salvaged.spec.port_id, PortId::new("port-1"));
+        assert_eq!(salvaged.spec.deletion_policy, DeletionPolicy::Retain);
+        assert!(salvaged.spec.deletion_protection);
+        assert_eq!(
+            salvaged.spec.credentials_ref.as_ref().map(|secret| secret.name.as_str()),
+            Some("zenlayer")
+        );
+        let status = salvaged.status.as_ref().expect("a status");
+        assert_eq!(status.identity.as_ref().map(|identity| identity.seen_by.len()), Some(1));
+        assert_eq!(status.conditions.len(), 1, "what a condition cannot be is left out");
+    }
+}
