@@ -5,5 +5,6 @@ pub(in crate::controller) mod stage;
 
 mod calls;
 mod events;
+mod facts;
 mod secrets;
 mod watch;
