@@ -44,7 +44,7 @@ FROM ${RUNTIME} AS operator
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="zenlayer-port-operator" \
-      org.opencontainers.image.description="Releases Zenlayer SDN ports when their Kubernetes objects are deleted" \
+      org.opencontainers.image.description="Destroys Zenlayer SDN ports when their Kubernetes objects are deleted" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -21,7 +21,7 @@ use crate::server::{self, LogFormat};
 use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
 
-/// Releases Zenlayer SDN ports when their ZenlayerPort objects are deleted.
+/// Destroys a Zenlayer SDN port when its ZenlayerPort object is deleted.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 pub struct Cli {
@@ -37,9 +37,10 @@ pub enum Command {
     Run,
     /// Print the CustomResourceDefinition.
     Crd,
-    /// Fail, and name them, while ZenlayerPorts have the operator's finalizer (of --watch-namespaces, if given).
+    /// List the ZenlayerPorts that have the operator's finalizer; exit with an error if there are any. Looks in
+    /// --watch-namespaces, or in all namespaces.
     CheckUninstall {
-        /// The command that makes Helm take the release for installed again after a refusal.
+        /// The command that repairs the Helm release after a refusal.
         #[arg(long, hide = true, value_name = "COMMAND")]
         repair_command: Option<String>,
     },
@@ -47,88 +48,89 @@ pub enum Command {
 
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// Zenlayer's API.
+    /// URL of Zenlayer's API.
     #[arg(long, env, global = true, default_value = "https://console.zenlayer.com")]
     zenlayer_endpoint: String,
 
-    /// The HTTP proxy to Zenlayer, such as http://proxy.example.com:3128. Without it HTTPS_PROXY and NO_PROXY are used.
+    /// The HTTP proxy to Zenlayer, such as http://proxy.example.com:3128. Without it, HTTPS_PROXY and NO_PROXY are used.
     #[arg(long, env, global = true, hide_env_values = true, value_name = "URL")]
     zenlayer_proxy: Option<String>,
 
-    /// Version of Zenlayer's API (X-ZC-Version).
+    /// Version of Zenlayer's API, sent as X-ZC-Version.
     #[arg(long, env, global = true, default_value = "2023-08-30")]
     zenlayer_api_version: ApiVersion,
 
-    /// Requests per second to Zenlayer, for each credential.
+    /// The most requests per second to Zenlayer, for each key.
     #[arg(long, env, global = true, default_value = "10")]
     requests_per_second: Rate,
 
-    /// Allow plain HTTP to an endpoint beyond loopback.
+    /// Allow plain HTTP to an endpoint that is not localhost.
     #[arg(long, env, global = true, action = ArgAction::SetTrue)]
     allow_insecure_endpoint: bool,
 
-    /// The operator's own credentials: a directory with the files accessKeyId and accessKeyPassword, or token.
+    /// The operator's own key: a directory with the files accessKeyId and accessKeyPassword, or token.
     #[arg(long, env, global = true, requires = "credentials_namespaces")]
     credentials_dir: Option<PathBuf>,
 
-    /// The namespaces that the operator's own credentials serve, separated by commas.
+    /// The namespaces whose ZenlayerPorts may use the operator's own key, separated by commas.
     #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
     credentials_namespaces: Vec<String>,
 
-    /// Keep a copy of each Secret in use in the operator's own namespace, so that a Secret which is deleted together with
-    /// its namespace still releases the ports there.
+    /// Keep a copy of each Secret in use in the operator's own namespace. With the copy, the operator can destroy the ports
+    /// of a namespace that is deleted together with its Secrets.
     #[arg(long, env, global = true, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     credentials_keep_copies: bool,
 
-    /// The namespaces to watch, separated by commas; none: all.
+    /// The namespaces to watch, separated by commas. Empty: all.
     #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
 
-    /// How often a port is read whose release is under way, such as 10s.
+    /// How often to check the status of a port whose object is being deleted, such as 10s.
     #[arg(long, env, global = true, default_value = "10s", value_parser = interval)]
     poll_interval: Duration,
 
-    /// How often a port is read of which nothing is expected, such as 5m.
+    /// How often to check the status of every other port, such as 5m.
     #[arg(long, env, global = true, default_value = "5m", value_parser = interval)]
     resync_interval: Duration,
 
-    /// The time between the deletion of an object and the first call that changes its port, such as 10s.
+    /// How long to wait after the deletion of an object before the first call that changes its port, such as 10s.
     #[arg(long, env, global = true, default_value = "10s", value_parser = duration)]
     deletion_grace: Duration,
 
-    /// Hold deletions if more than this many begin within ten minutes under one credential, until a person approves
-    /// them; 0: never.
+    /// Pause the deletions of one key if more than this many begin within ten minutes, until a person approves them.
+    /// 0: never.
     #[arg(long, env, global = true, default_value = "20")]
     mass_deletion_threshold: u32,
 
-    /// Release no port before a person has approved it.
+    /// Change no port before a person has approved it.
     #[arg(long, env, global = true, action = ArgAction::SetTrue)]
     require_approval: bool,
 
-    /// Where /livez, /readyz and /metrics are served. [::] is IPv6 and IPv4.
+    /// The address that serves /livez, /readyz and /metrics. [::] is IPv6 and IPv4.
     #[arg(long, env, global = true, default_value = "[::]:8080")]
     listen: SocketAddr,
 
+    /// The format of the log.
     #[arg(long, env, global = true, value_enum, default_value = "json")]
     log_format: LogFormat,
 
-    /// A level (error, warn, info, debug, trace), or a list of target=level.
+    /// What to log: error, warn, info, debug or trace, or a list of module=level.
     #[arg(long, env, global = true, default_value = "info")]
     log_level: String,
 
-    /// Multiplies every duration that is fixed otherwise. For tests: works with a loopback endpoint only.
+    /// Multiplies every fixed duration. For tests; works only with an endpoint on localhost.
     #[arg(long, env, global = true, hide = true, default_value_t = 1.0)]
     time_scale: f64,
 
-    /// The Lease by which replicas agree on the one that works.
+    /// The Lease that decides which replica works.
     #[arg(long, env, global = true, hide = true, default_value = "zenlayer-port-operator")]
     lease_name: String,
 
-    /// The name of the Pod, shown in Events and in the Lease.
+    /// The name of the Pod, for Events and the Lease.
     #[arg(long, env, global = true, hide = true)]
     pod_name: Option<String>,
 
-    /// The namespace of the Pod, where the Lease and the copies of credentials are.
+    /// The namespace of the Pod, for the Lease and the copies of Secrets.
     #[arg(long, env, global = true, hide = true)]
     pod_namespace: Option<String>,
 }
@@ -243,7 +245,7 @@ impl Run {
             return Ok(timing);
         }
         if !endpoint.is_loopback() {
-            bail!("--time-scale is for tests and works with a loopback endpoint only");
+            bail!("--time-scale is for tests; it works only with an endpoint on localhost (loopback)");
         }
         ensure!((0.001..=1.0).contains(&self.time_scale), "--time-scale must be from 0.001 to 1");
         Ok(timing.scaled(self.time_scale))

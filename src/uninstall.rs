@@ -37,7 +37,7 @@ pub async fn check(
     if held.count > 0 {
         bail!("{held}{}", way_back(repair_command));
     }
-    println!("No ZenlayerPort has the finalizer {FINALIZER}: nothing is left behind.");
+    println!("No ZenlayerPort has the finalizer {FINALIZER}. You can uninstall the operator.");
     Ok(())
 }
 
@@ -55,7 +55,7 @@ impl Held {
             let list = match objects.list(&page).await {
                 // The kind itself is gone, and all its objects with it.
                 Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(()),
-                list => list.context("whether ZenlayerPorts are left could not be read")?,
+                list => list.context("cannot read whether ZenlayerPorts are left")?,
             };
             for object in &list.items {
                 self.add(object);
@@ -79,7 +79,7 @@ impl Held {
                 metadata.namespace.as_deref().unwrap_or_default(),
                 metadata.name.as_deref().unwrap_or_default(),
                 text(&object.data, "/spec/portId").unwrap_or("no portId"),
-                reason(&object.data).unwrap_or("not looked at yet"),
+                reason(&object.data).unwrap_or("not checked yet"),
             ));
         }
     }
@@ -89,7 +89,7 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "nobody but the operator takes off the finalizer {FINALIZER} of ZenlayerPorts. Still there: {}",
+            "Only the operator removes the finalizer {FINALIZER} from ZenlayerPorts. Objects that still have it: {}",
             self.count
         )?;
         for object in &self.first {
@@ -148,7 +148,7 @@ mod tests {
             held.add(&object(name, finalizers));
         }
         let text = held.to_string();
-        assert!(text.contains("Still there: 1\n"), "{text}");
+        assert!(text.contains("still have it: 1\n"), "{text}");
         assert_eq!(held.first, ["network/edge (port-1): Running"]);
     }
 
@@ -159,7 +159,7 @@ mod tests {
             held.add(&object(&format!("edge-{index}"), &[FINALIZER]));
         }
         let text = held.to_string();
-        assert!(text.contains("Still there: 25\n"), "{text}");
+        assert!(text.contains("still have it: 25\n"), "{text}");
         assert!(text.contains("edge-19 ") && !text.contains("edge-20 "), "{text}");
         assert!(text.contains("… and 5 more"), "{text}");
     }

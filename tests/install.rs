@@ -141,7 +141,7 @@ fn a_refused_uninstall_removes_nothing_and_the_printed_command_repairs_the_relea
 
         let (helm, check) = release.uninstall().await?;
         helm.expect_err("an object is left, and helm uninstall succeeds");
-        assert!(!check.status.success() && check.logs.contains("Still there: 1"), "{}", check.logs);
+        assert!(!check.status.success() && check.logs.contains("still have it: 1"), "{}", check.logs);
         assert!(release.has_deployment().await?, "the operator is removed");
         assert_eq!(release.policies().await?.lines().count(), 2, "the policy and its binding");
         assert_eq!(release.status().await?, "uninstalling");

@@ -22,7 +22,7 @@ use crate::port::PortId;
 /// Held by every `ZenlayerPort` until its port is proven gone, or left alone by its policy.
 pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
 
-/// A ZenlayerPort owns the end of life of one Zenlayer SDN port: deleting the object releases the port.
+/// A ZenlayerPort stands for one Zenlayer SDN port. When you delete the object, the operator destroys the port.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -35,7 +35,7 @@ pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
     category = "zenlayer",
     status = "ZenlayerPortStatus",
     derive = "PartialEq",
-    doc = "A ZenlayerPort owns the end of life of one Zenlayer SDN port: deleting the object releases the port.",
+    doc = "A ZenlayerPort stands for one Zenlayer SDN port. When you delete the object, the operator destroys the port.",
     printcolumn(
         name = "Port-ID",
         type_ = "string",
@@ -52,7 +52,7 @@ pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
         name = "Status",
         type_ = "string",
         json_path = ".status.port.status",
-        description = "Zenlayer's word for the port's state, as last seen"
+        description = "Zenlayer's status of the port, at the last status check"
     ),
     printcolumn(
         name = "Ready",
@@ -63,7 +63,7 @@ pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "What is being waited for, in one word"
+        description = "Why the port is in this state, or what the operator waits for"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Policy", type_ = "string", json_path = ".spec.deletionPolicy", priority = 1),
@@ -77,7 +77,7 @@ pub const FINALIZER: &str = "sdn.zenlayer.com/destroy-port";
     )
 )]
 pub struct ZenlayerPortSpec {
-    /// Zenlayer's id of the port that this object owns. It cannot be changed: create another object for another port.
+    /// Zenlayer's id of the port. You cannot change it: create another object for another port.
     #[x_kube(
         validation = Rule::new("self.matches('^[A-Za-z0-9_-]+$')")
             .message("portId is Zenlayer's id of a port: 1 to 64 letters, digits, '-' or '_'"),
@@ -86,33 +86,33 @@ pub struct ZenlayerPortSpec {
     )]
     pub port_id: PortId,
 
-    /// What deleting this object does to the port. May be changed at any time, also while the object is being deleted:
-    /// each decision uses the current value.
+    /// What happens to the port when you delete this object. You can change it at any time, also while the object is being
+    /// deleted. The operator always uses the current value.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
-    /// While true, nothing disruptive is ever called for this port, whatever else is said.
+    /// While this is true, the operator never terminates or destroys the port, whatever the policy says.
     #[serde(default)]
     pub deletion_protection: bool,
 
-    /// The Zenlayer credentials to use. Unset: the operator's own, which serve only the namespaces that the operator's
-    /// configuration lists.
+    /// The Secret with the Zenlayer key to use. Without it the operator uses its own key, if its configuration allows that
+    /// for this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_ref: Option<CredentialsRef>,
 }
 
-/// What deleting the object does to the port.
+/// What happens to the port when you delete the object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Release a port that lies in the recycle bin; while it does not, wait and say so.
+    /// Destroy the port if it is in the recycle bin. If it is running, change nothing and wait.
     #[default]
     Destroy,
-    /// Move the port to the recycle bin first, which stops its traffic, then release it.
+    /// Move the port to the recycle bin first, which stops its traffic. Then destroy it.
     TerminateAndDestroy,
-    /// Move the port to the recycle bin, which stops its traffic, and let go: Zenlayer releases it itself within 24 hours
-    /// to 2 days, and until then it can be restored.
+    /// Move the port to the recycle bin, which stops its traffic, and remove the finalizer. Zenlayer destroys the port 24
+    /// hours to 2 days later. Until then you can restore it in the Zenlayer console.
     Terminate,
-    /// Let go and leave the port as it is.
+    /// Remove the finalizer and leave the port as it is.
     Retain,
 }
 

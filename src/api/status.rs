@@ -8,34 +8,35 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
 
-/// What the operator knows of the port, and what it is doing about it.
+/// What the operator knows about the port, and what it is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ZenlayerPortStatus {
-    /// The `metadata.generation` that this status was made for.
+    /// The `metadata.generation` that this status belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The port as last seen at Zenlayer.
+    /// The port at the last status check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<ObservedPort>,
 
-    /// Which port this object saw first under its id, and who has seen it: proof that it is still the same port.
+    /// The port that Zenlayer first returned for this id, and the keys that it was returned for. It shows whether the id
+    /// still means the same port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PortIdentity>,
 
-    /// The record of this deletion, written before each call that changes the port.
+    /// The record of this deletion. The operator writes it before each call that changes the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
 
-    /// `Ready` is the summary. `Reconciling` is true where the operator or Zenlayer will move things on, `Stalled` where a
-    /// person must act.
+    /// `Ready` is the summary. `Reconciling` is true while the operator or Zenlayer works. `Stalled` is true when a person
+    /// must act.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// A port as Zenlayer's `DescribePorts` described it.
+/// A port, as Zenlayer's `DescribePorts` returned it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedPort {
@@ -48,7 +49,7 @@ pub struct ObservedPort {
     /// 1G, 10G or 40G.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub port_type: Option<String>,
-    /// The data centre that the port is in.
+    /// The data centre of the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_center: Option<String>,
     /// ACTIVE or DOWN.
@@ -60,7 +61,7 @@ pub struct ObservedPort {
     /// When Zenlayer created the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_time: Option<String>,
-    /// When the port expires, if it does.
+    /// When the subscription of the port ends, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_time: Option<String>,
 }
@@ -86,39 +87,39 @@ impl From<&PortInfo> for ObservedPort {
     }
 }
 
-/// Which port was seen first under the id, and by whom.
+/// The port that Zenlayer first returned for the id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PortIdentity {
-    /// The port's `createdTime` when it was first seen, in whatever state.
+    /// The `createdTime` of that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_time: Option<String>,
-    /// Fingerprints of the credentials that have seen the port: SHA-256 of the key id or token, shortened.
+    /// Fingerprints of the keys that Zenlayer returned the port for: the shortened SHA-256 of the key id or token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub seen_by: Vec<Fingerprint>,
 }
 
-/// The record of one deletion. All of it but `call` outlives the calls.
+/// The record of one deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
-    /// The uid of the object that this record belongs to; that of another uid is ignored.
+    /// The uid of the object that this record belongs to. The operator ignores a record with another uid.
     pub uid: String,
-    /// This deletion has seen the port in the recycle bin, or on its way there after its own TerminatePort. A restoration
-    /// sets it back.
+    /// During this deletion the port was in the recycle bin, or on its way there after our TerminatePort. If somebody restores
+    /// the port, this is false again.
     #[serde(default)]
     pub seen_recycled: bool,
-    /// How often this deletion has found the port running again after that, or after an accepted TerminatePort.
+    /// How often the port was running again after that, or after an accepted TerminatePort.
     #[serde(default)]
     pub restorations: i64,
-    /// This deletion was one of many at a time, and is held until a person approves it.
+    /// Too many objects were deleted at once. This one waits until a person approves.
     #[serde(default)]
     pub latched: bool,
-    /// Zenlayer has accepted a DestroyPort of this deletion.
+    /// Zenlayer accepted a DestroyPort call of this deletion.
     #[serde(default)]
     pub destroy_accepted: bool,
-    /// The newest call, recorded before it was sent.
+    /// The newest call. The operator writes it before it sends the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
 }
@@ -127,17 +128,17 @@ pub struct Release {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
-    /// The Zenlayer action that is called.
+    /// The Zenlayer action.
     pub action: CallAction,
     /// Counts the calls of this deletion, from 1.
     pub attempt: i64,
-    /// When the call was recorded; it is sent within 10 s of that, or not at all.
+    /// When the operator wrote this record. It sends the call within 10 s after that, or not at all.
     pub requested_time: Time,
-    /// The port's status that justified the call.
+    /// The status of the port before the call.
     pub port_status_before: String,
-    /// Fingerprint of the credential that signs the call.
+    /// Fingerprint of the key that is used for the call.
     pub credential: Fingerprint,
-    /// The port was seen to follow the call.
+    /// The call took effect: a status check showed it.
     #[serde(default)]
     pub landed: bool,
     /// Zenlayer accepted this TerminatePort, and ten minutes later the port was still running: it counts as a restoration.
@@ -163,39 +164,39 @@ impl CallAction {
     }
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CallOutcome {
-    /// It is about to be sent, or was sent by a process that did not live to hear the answer.
+    /// The operator is sending the call, or stopped before it got the answer.
     #[serde(rename_all = "camelCase")]
     Pending {},
-    /// Zenlayer accepted the call; the work itself is asynchronous.
+    /// Zenlayer accepted the call, and does the work later.
     #[serde(rename_all = "camelCase")]
     Accepted {
-        /// Zenlayer's id of the request, which its support asks for.
+        /// Zenlayer's id of the request. Give it to Zenlayer's support.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
-    /// Zenlayer refused the call: nothing was changed.
+    /// Zenlayer refused the call. Nothing changed.
     #[serde(rename_all = "camelCase")]
     Refused {
         /// Zenlayer's error code.
         code: String,
-        /// Zenlayer's id of the request, which its support asks for.
+        /// Zenlayer's id of the request. Give it to Zenlayer's support.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
     },
-    /// It never left the operator: nothing was changed.
+    /// The operator did not send the call. Nothing changed.
     #[serde(rename_all = "camelCase")]
     NotSent {
-        /// What kept it from being sent.
+        /// Why the operator did not send it.
         why: String,
     },
-    /// No answer that could be understood: it may or may not have been carried out.
+    /// There was no clear answer. Zenlayer may have carried out the call or not.
     #[serde(rename_all = "camelCase")]
     Unclear {
-        /// What came instead of an answer.
+        /// What came instead of a clear answer.
         why: String,
     },
 }

@@ -51,17 +51,25 @@ impl Default for Metrics {
         let released = Family::<ReasonLabel, Counter>::default();
         let (watch_errors, events_lost) = (Counter::default(), Counter::default());
         let invalid_objects = Gauge::default();
-        registry.register("reconciles", "Passes over an object, by result", reconciles.clone());
+        registry.register("reconciles", "Reconciles of an object, by result", reconciles.clone());
         registry.register(
             "zenlayer_changes",
-            "TerminatePort and DestroyPort calls, by what Zenlayer answered",
+            "TerminatePort and DestroyPort calls, by Zenlayer's answer",
             calls.clone(),
         );
-        registry.register("finalizers_removed", "Objects let go, by reason", released.clone());
-        registry.register("watch_errors", "Failures of the watch on ZenlayerPorts", watch_errors.clone());
+        registry.register(
+            "finalizers_removed",
+            "Finalizers that the operator removed, by reason",
+            released.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Times that the watch on ZenlayerPorts failed",
+            watch_errors.clone(),
+        );
         registry.register(
             "invalid_objects",
-            "ZenlayerPorts that cannot be parsed and are held as InvalidSpec",
+            "ZenlayerPorts that this version cannot parse (InvalidSpec)",
             invalid_objects.clone(),
         );
         registry.register("events_lost", "Kubernetes Events that could not be sent", events_lost.clone());
@@ -127,10 +135,14 @@ fn encode_mirror(text: &mut String, stats: &MirrorStats) -> std::fmt::Result {
     let mut registry = Registry::with_prefix("zenlayer_port_operator_mirror");
     let gauge = |figure: usize| ConstGauge::new(i64::try_from(figure).unwrap_or(i64::MAX));
     let counter = |figure: u64| prometheus_client::metrics::counter::ConstCounter::new(figure);
-    registry.register("accounts", "Credentials that ports are read with", gauge(stats.accounts));
-    registry.register("ports", "Ports that somebody waits for", gauge(stats.ports));
-    registry.register("reads", "Readings of up to 100 ports that were good", counter(stats.reads_ok));
-    registry.register("reads_failed", "Readings that were not", counter(stats.reads_failed));
+    registry.register("accounts", "Keys that the operator checks ports with", gauge(stats.accounts));
+    registry.register("ports", "Ports that the operator checks", gauge(stats.ports));
+    registry.register("reads", "Status checks of up to 100 ports that succeeded", counter(stats.reads_ok));
+    registry.register(
+        "reads_failed",
+        "Status checks of up to 100 ports that failed",
+        counter(stats.reads_failed),
+    );
     prometheus_client::encoding::text::encode_registry(text, &registry)
 }
 

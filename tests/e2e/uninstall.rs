@@ -38,13 +38,13 @@ fn the_check_names_what_is_left_and_passes_once_nothing_is() {
         world.until_alive("edge", "PortRecycled").await?;
         let refused = check(&world, None).await.expect_err("an object is left").to_string();
         let named = format!("{}/edge (port-1): PortRecycled", world.namespace);
-        for word in ["exit status: 1", "Still there: 1", &named, "Retain", "--no-hooks"] {
+        for word in ["exit status: 1", "still have it: 1", &named, "Retain", "--no-hooks"] {
             assert!(refused.contains(word), "{word:?} is missing: {refused}");
         }
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let passed = check(&world, None).await?;
-        assert!(passed.contains("nothing is left behind"), "{passed}");
+        assert!(passed.contains("You can uninstall the operator"), "{passed}");
         Ok(())
     });
 }
@@ -66,7 +66,7 @@ fn what_could_not_be_read_is_not_taken_for_nothing() {
     run(async {
         let world = given([]).start().await?;
         let refused = format!("{:#}", check(&world, Some("default")).await.expect_err("it has no rights"));
-        assert!(refused.contains("could not be read") && refused.contains("forbidden"), "{refused}");
+        assert!(refused.contains("cannot read") && refused.contains("forbidden"), "{refused}");
         Ok(())
     });
 }

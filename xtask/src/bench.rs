@@ -14,16 +14,16 @@ use crate::{cargo, commit, operator, root, stdout_of};
 
 /// Measure calls, latency, memory and processor time with up to 10,000 ports, and compare with the loops of other operators.
 ///
-/// Runs release builds of the operator and of a simulated Zenlayer against a real API server, on this machine alone, which
-/// should do nothing else meanwhile. Writes docs/benchmarks.md and its plots. Takes about 45 minutes on two cores, and what
-/// `demo` takes to build at first.
+/// Runs release builds of the operator and of a simulated Zenlayer against a real API server, on this machine only. The machine
+/// should do nothing else meanwhile. Writes docs/benchmarks.md and its plots. It takes about 45 minutes on two cores, and the
+/// first run builds what `demo` builds.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A smoke run of a few minutes: small numbers, counts are checked and no times; writes nothing.
+    /// A short run of a few minutes with small numbers. It checks counts but no times, and writes nothing.
     #[arg(long)]
     quick: bool,
 
-    /// Measure only this, and print it; may be given several times. docs/benchmarks.md is left as it is.
+    /// Measure only this, and print it. Can be given several times. Does not write docs/benchmarks.md.
     #[arg(long, conflicts_with = "quick", value_parser = PossibleValuesParser::new(Scenario::ALL.map(Scenario::as_str)))]
     scenario: Vec<String>,
 }

@@ -11,33 +11,33 @@ use jiff::SignedDuration;
 use crate::interrupt::Interrupt;
 use crate::{commit, operator, root};
 
-/// Spoil everything that can be spoilt, and see that no port is leaked, wrongly killed or destroyed twice.
+/// Cause every fault that can be caused, and check that no port is leaked, wrongly destroyed, or destroyed twice.
 ///
-/// Runs the operator's own process against a real API server and etcd and a simulated Zenlayer, on this machine alone. With
-/// all cases it writes docs/faults.md. Takes about 20 minutes on two cores, and what `demo` takes to build at first.
+/// Runs the operator's own process against a real API server and etcd and a simulated Zenlayer, on this machine only. A run of
+/// all cases writes docs/faults.md. It takes about 20 minutes on two cores, and the first run builds what `demo` builds.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Run only the cases whose names contain this; docs/faults.md is left as it is.
+    /// Run only the cases whose names contain this, and do not write docs/faults.md.
     #[arg(long)]
     case: Option<String>,
 
-    /// From which all chance comes; one of the clock if it is not given.
+    /// The seed of all random choices. Without it, the clock gives one.
     #[arg(long)]
     seed: Option<u64>,
 
-    /// How often each case is run, with a seed one higher each time.
+    /// How often to run each case. Each round adds one to the seed.
     #[arg(long, default_value_t = 1)]
     rounds: u64,
 
-    /// Cases at a time.
+    /// How many cases run at the same time.
     #[arg(long, default_value_t = 4)]
     jobs: usize,
 
-    /// Instead: mix faults of chance over 200 objects for so long, such as 30m.
+    /// Run random faults over 200 objects for this long instead, such as 30m.
     #[arg(long, value_parser = soak_time, conflicts_with_all = ["case", "rounds", "jobs"])]
     soak: Option<Duration>,
 
-    /// Name the cases and what they are to show, and run none.
+    /// List the cases and what each must show, and run none.
     #[arg(long)]
     list: bool,
 }

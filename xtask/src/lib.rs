@@ -10,7 +10,7 @@
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
 //! | [`bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
-//! | [`chart`], [`operator`], [`tool`], [`interrupt`] | the chart; the operator's binary; kubectl and helm; Ctrl-C |
+//! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 
 pub mod bench;
 pub mod chart;
@@ -23,6 +23,7 @@ pub mod mutants;
 pub mod operator;
 pub mod play;
 pub mod smoke;
+pub mod svg;
 pub mod tool;
 
 use std::env;

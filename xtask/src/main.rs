@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xtask::{bench, demo, faults, generate, model, mutants, smoke};
 
-/// What this repository can do besides building and testing.
+/// Tasks of this repository besides building and testing.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {

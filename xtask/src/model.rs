@@ -9,13 +9,13 @@ use tokio::process::Command;
 use crate::interrupt::Interrupt;
 use crate::{cargo, root};
 
-/// Check the decision on all of its inputs and under all schedules of faults, and print how many there were.
+/// Test the decision function with every possible input, explore the state model, and print how many states there were.
 ///
-/// `cargo test --test model` does the same within bounds that end in seconds. Takes about five minutes on two cores, and
-/// what a release build takes.
+/// `cargo test --test model` does the same with smaller bounds, in seconds. This takes about five minutes on two cores, and a
+/// release build before that.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Walk only the scenarios whose tests' names contain this, such as `faults` or `keys`.
+    /// Explore only the scenarios whose names contain this, such as `faults` or `keys`.
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
 }

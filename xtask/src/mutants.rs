@@ -25,13 +25,13 @@ const PACKAGE: &str = "zenlayer-port-operator";
 /// Longer than any suite takes, even on a busy machine: whoever is not done by then was led astray by the mutation.
 const LIMIT: Duration = Duration::from_mins(4);
 
-/// Make the decision or the shell around it wrong, in one way at a time, and see which tests notice.
+/// Put one mistake at a time into the decision, or into the code around it, and see which tests notice it.
 ///
-/// Works on a copy. With all mutants it writes docs/mutants.md. Takes up to a minute a mutant on two cores, and what all
-/// dependencies take to build at first.
+/// Works on a copy. A run of all mutants writes docs/mutants.md. It takes up to a minute for each mutant on two cores; the first
+/// run builds all dependencies.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Only the mutants whose names contain this; docs/mutants.md is left as it is.
+    /// Try only the mutants whose names contain this, and do not write docs/mutants.md.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }

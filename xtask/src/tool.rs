@@ -58,17 +58,8 @@ impl Tool {
 
     /// As [`Tool::run`], with `input` on its stdin.
     pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<String> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(self.context_args())
-            .args(args)
-            .envs(self.kubeconfig.iter().map(|path| ("KUBECONFIG", path)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C is for us, who clean up after it.
-            .process_group(0)
-            .kill_on_drop(true);
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
         let stdin = child.stdin.take();
         let feed = async {
@@ -94,8 +85,31 @@ impl Tool {
         Ok(())
     }
 
+    /// Runs it until `end`, then ends it, and returns its stdout. The error is that of `end`.
+    pub async fn run_until(&self, args: &[&str], end: impl Future<Output = Result<()>>) -> Result<String> {
+        let mut child = self.command(args).stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let ended = end.await;
+        child.start_kill()?;
+        let output = child.wait_with_output().await?;
+        ended?;
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     pub fn program(&self) -> &Path {
         &self.program
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(self.context_args())
+            .args(args)
+            .envs(self.kubeconfig.iter().map(|path| ("KUBECONFIG", path)))
+            .stdout(Stdio::piped())
+            // Ctrl-C is for us, who clean up after it.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
     }
 
     fn context_args(&self) -> Option<String> {
@@ -103,7 +117,8 @@ impl Tool {
         self.context.as_ref().map(|context| format!("{flag}={context}"))
     }
 
-    fn command_line(&self, args: &[&str]) -> String {
+    /// The command line, as one would type it.
+    pub fn command_line(&self, args: &[&str]) -> String {
         let context = self.context_args();
         let words =
             [self.binary.file_name()].into_iter().chain(context.as_deref()).chain(args.iter().copied());

@@ -16,16 +16,16 @@ use zenlayer_simulator::{
 
 /// Simulates the Zenlayer API for SDN ports, over plain HTTP.
 ///
-/// Ports terminate, are destroyed and vanish as the documentation says, in times of your choosing. Faults,
-/// more ports and the journal of what happened are at hand over HTTP, under /control/.
+/// Ports move to the recycle bin, are destroyed and disappear as Zenlayer's documentation says. You choose how long each step
+/// takes. Under /control/ you can add ports, cause faults, and read the journal of what happened.
 #[derive(Parser)]
 #[command(version, after_help = CONTROL_API)]
 struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free port.
     #[arg(long, env = "ZENLAYER_SIMULATOR_LISTEN", default_value = "127.0.0.1:8099")]
     listen: SocketAddr,
-    /// An access key, as ID:PASSWORD or ID:PASSWORD:ACCOUNT. May be given several times, or in the
-    /// environment separated by `;`.
+    /// An access key, as ID:PASSWORD or ID:PASSWORD:ACCOUNT. Can be given several times; in the environment, separated
+    /// by `;`.
     #[arg(
         long = "access-key",
         env = "ZENLAYER_SIMULATOR_ACCESS_KEYS",
@@ -34,20 +34,20 @@ struct Options {
         default_value = "demo:demo-password"
     )]
     access_keys: Vec<String>,
-    /// A personal access token, as TOKEN or TOKEN:ACCOUNT. May be given several times.
+    /// A personal access token, as TOKEN or TOKEN:ACCOUNT. Can be given several times.
     #[arg(long = "token", env = "ZENLAYER_SIMULATOR_TOKENS", hide_env_values = true, value_delimiter = ';')]
     tokens: Vec<String>,
-    /// A port, as ID=STATUS[,name=…][,type=…][,dc=…][,charge=PREPAID][,account=…]. May be given several times.
+    /// A port, as ID=STATUS[,name=…][,type=…][,dc=…][,charge=PREPAID][,account=…]. Can be given several times.
     // Kubernetes sets ZENLAYER_SIMULATOR_PORT to an address beside a Service of this name.
     #[arg(long = "port", env = "ZENLAYER_SIMULATOR_SEED", value_delimiter = ';', value_parser = port)]
     port: Vec<Port>,
-    /// So many more ports, as N or N=STATUS: port-00001 and on, running unless a status is given.
+    /// This many more ports, as N or N=STATUS. They are named port-00001 and so on, and are RUNNING if no status is given.
     #[arg(long, env = "ZENLAYER_SIMULATOR_SEED_MANY", value_parser = many_ports)]
     ports: Option<ManyPorts>,
     /// How long a port stays CREATING.
     #[arg(long, env = "ZENLAYER_SIMULATOR_CREATE_TIME", default_value = "5s", value_parser = duration)]
     create_time: Duration,
-    /// How long a port stays DELETING, on its way to the recycle bin.
+    /// How long a port stays DELETING, before it is in the recycle bin.
     #[arg(long, env = "ZENLAYER_SIMULATOR_TERMINATE_TIME", default_value = "5s", value_parser = duration)]
     terminate_time: Duration,
     /// How long a port stays RECOVERING.
@@ -56,10 +56,10 @@ struct Options {
     /// How long a port stays DESTROYING.
     #[arg(long, env = "ZENLAYER_SIMULATOR_DESTROY_TIME", default_value = "60s", value_parser = duration)]
     destroy_time: Duration,
-    /// How long a destroyed port is still listed.
+    /// How long a destroyed port stays in the list.
     #[arg(long, env = "ZENLAYER_SIMULATOR_DESTROYED_LISTED_FOR", default_value = "0s", value_parser = duration)]
     destroyed_listed_for: Duration,
-    /// Requests per second that each account may make; any number, if not given.
+    /// The requests per second that each account may make. Without it there is no limit.
     #[arg(long, env = "ZENLAYER_SIMULATOR_RATE_LIMIT", value_parser = rate)]
     rate_limit: Option<f64>,
 }

@@ -1,6 +1,9 @@
 //! `cargo xtask demo`: the operator at work on this machine, and nothing but this machine.
 
+mod picture;
 mod world;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -12,21 +15,25 @@ use crate::play::Stage;
 /// Where the play takes place; it is the only namespace of the cluster that anybody cares about.
 const NAMESPACE: &str = "demo";
 
-/// See the operator at work: a real Kubernetes control plane and a simulated Zenlayer on this machine's loopback.
+/// Watch the operator work, with a real Kubernetes control plane and a simulated Zenlayer on this machine only.
 ///
-/// Creates seven `ZenlayerPort` objects, deletes six of them with kubectl, shows what becomes of each, and checks it
-/// against the simulator's journal: fails if any port was called for that should not have been, or twice.
+/// Creates seven `ZenlayerPort` objects, deletes six of them with kubectl, shows what happens to each, and compares it with the
+/// simulator's journal. Fails if a call was sent for a wrong port, or a second time.
 ///
-/// What is missing is built first: the operator by cargo, and once for all, in about 7 minutes, the control plane
-/// from its Go modules (Go must be installed, or `KUBEBUILDER_ASSETS` be set). After that it takes about 40 s. No
-/// Zenlayer account, container runtime or cluster is needed or touched. Ctrl-C cleans up at any time.
+/// The first run builds what is missing: the operator with cargo, and the control plane from its Go modules, which takes about 7
+/// minutes (Go must be installed, or `KUBEBUILDER_ASSETS` must be set). Later runs take about 40 s. It needs no Zenlayer
+/// account, no container runtime and no cluster. Ctrl-C stops and removes everything.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Leave all running, to play with it, until Ctrl-C.
+    /// Leave everything running until Ctrl-C, so that you can try it.
     #[arg(long)]
     keep: bool,
 
-    /// Multiplies the operator's times (grace, intervals, proofs); 1 for the real ones, which take about 2 minutes.
+    /// Then delete one more object, and draw what the terminal shows as an SVG, for the README.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Multiplies all durations of the operator. With 1, the real ones, the demo takes about 2 minutes.
     #[arg(long, default_value_t = 0.2, value_parser = time_scale)]
     time_scale: f64,
 }
@@ -37,9 +44,13 @@ pub async fn run(options: Options) -> Result<()> {
     let stage = Stage { kubectl: world.kubectl(), namespace: NAMESPACE.to_owned() };
     let played = interrupt.unless(stage.play(async || world.journal())).await;
     match &played {
-        Ok(()) => println!("All came as it was asked."),
+        Ok(()) => println!("Everything happened as expected."),
         Err(error) if error.is::<Interrupted>() => return played,
         Err(_) => eprintln!("The operator's log:\n{}", world.operator_log()),
+    }
+    if let Some(file) = &options.svg {
+        world.seed_port_of_picture();
+        interrupt.unless(Box::pin(picture::draw(&world.kubectl(), file))).await?;
     }
     if options.keep {
         println!("\n{}", world.invitation());

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use test_cluster::{Binary, Cluster, RunningPod};
-use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Simulator};
+use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Port, Simulator};
 
-use super::NAMESPACE;
+use super::{NAMESPACE, picture};
 use crate::chart::{self, RELEASE};
 use crate::operator;
 use crate::play::{ACCESS_KEY, CASES, Case, Journal, TIMES};
@@ -60,6 +60,11 @@ impl World {
 
     pub(super) fn journal(&self) -> Result<Journal> {
         Ok(serde_json::from_value(serde_json::to_value(self.simulator.journal())?)?)
+    }
+
+    /// The port is live, and no object of the play has it.
+    pub(super) fn seed_port_of_picture(&self) {
+        self.simulator.seed(Port::new(picture::PORT_ID).name("sin1-edge").times(TIMES));
     }
 
     pub(super) fn operator_log(&self) -> String {

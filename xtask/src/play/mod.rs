@@ -181,7 +181,7 @@ fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
 }
 
 /// The words after `kubectl` of the command in a message.
-fn advised_command(message: &str) -> Result<Vec<String>> {
+pub fn advised_command(message: &str) -> Result<Vec<String>> {
     let (_, command) =
         message.split_once("kubectl ").with_context(|| format!("no command in {message:?}"))?;
     shell_words::split(command).with_context(|| format!("the command in {message:?}"))

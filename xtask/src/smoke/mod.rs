@@ -17,16 +17,16 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::play::{CASES, Stage, Wish};
 use crate::tool::Tool;
 
-/// Try the images and the chart in a cluster with nodes, against a simulated Zenlayer in a Pod.
+/// Try an image and the chart in a real cluster, with a simulated Zenlayer in a Pod.
 ///
 /// Makes a namespace under Pod Security "restricted", installs the chart in it, creates and deletes `ZenlayerPort`
-/// objects as `cargo xtask demo` does, but in real times (about 2 minutes), checks the simulator's journal, and
-/// removes all of it again, whatever came of it. On failure the operator's log is printed.
+/// objects as `cargo xtask demo` does, with the real durations (about 2 minutes), checks the simulator's journal, and removes
+/// everything again, also after a failure. On failure it prints the operator's log.
 ///
 /// Needs a cluster without a zenlayer-port-operator in it, and rights to create cluster-wide objects.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The operator's image, in a registry of the cluster or on its nodes already.
+    /// The operator's image. The nodes must have it or be able to pull it.
     #[arg(long, value_name = "REF")]
     image: Image,
 
@@ -69,7 +69,7 @@ pub async fn run(options: Options) -> Result<()> {
     match (tried, removed) {
         (Ok(()), removed) => {
             removed?;
-            println!("All came as it was asked.");
+            println!("Everything happened as expected.");
             Ok(())
         }
         (tried, removed) => {
