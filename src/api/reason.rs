@@ -196,7 +196,8 @@ reasons! {
         "The port is not listed; further readings make sure that it is gone.", "";
     AbsenceUnproven: False, Person, stalls after None, event WARNING,
         "The port is not listed, but these credentials never saw it, so their not seeing it proves nothing.",
-        "Give back credentials of the account that the port is in, or let go of the object: {retain}";
+        "Put a key into the Secret that has seen the port. Or, once you have checked in the Zenlayer console that the port is gone \
+         or may stay, remove the object and leave the port as it is: {retain}";
 
     PortDestroyed: False, Nobody, stalls after None, event NORMAL,
         "The port was destroyed by this deletion; the object goes.", "";

@@ -277,7 +277,8 @@ fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, r
         Proof::Unprovable => Verdict::wait(
             Reason::AbsenceUnproven,
             format!(
-                "Port {id} was seen before, but the present credentials never saw it, so its absence proves nothing."
+                "Port {id} was seen before, and the present credentials, which never saw it, do not list it. They may be of \
+                 another account, or limited to other ports, so this does not prove that the port is gone."
             ),
             Cadence::Slow,
         ),

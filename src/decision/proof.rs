@@ -1,11 +1,10 @@
 //! When not being listed proves that a port is gone (`docs/architecture.md`, proof).
 //!
-//! Another account's key also answers "no such port", and must never release anything: so an absence proves something
-//! only if whoever reports it has seen this very port, or nobody ever has.
+//! A key of another account also answers "no such port", and so does a key that Zenlayer limits to a resource group. So an
+//! absence proves something only if the key that reports it has seen this very port, or nobody ever has. Of a port that is known
+//! to be on its way out, another key of the same account may report the end.
 
 use std::time::Duration;
-
-use jiff::SignedDuration;
 
 use super::Input;
 use super::sighting::{Absences, Evidence};
@@ -20,7 +19,7 @@ pub(super) enum Proof {
     Gone(Reason),
     /// A good reading without the port, sent at this time or later, will prove it.
     NotYet { fresh_after: Monotonic },
-    /// The credential never saw the port: no number of its readings proves anything.
+    /// The credential never saw the port, and may not see it at all: no number of its readings proves anything.
     Unprovable,
 }
 
@@ -40,29 +39,45 @@ pub(super) fn of_absence(
     let Some(identity) = &status.identity else {
         return never_seen(input, absences);
     };
-    let by_a_witness = identity.seen_by.contains(&evidence.by)
-        || identity.seen_by.iter().any(|witness| input.context.same_account.contains(witness));
-    if by_a_witness { judge(&demand(input, status), absences) } else { Proof::Unprovable }
+    let saw_it = identity.seen_by.contains(&evidence.by);
+    let is_of_the_account = identity.seen_by.iter().any(|by| input.context.same_account.contains(by));
+    if saw_it || (is_of_the_account && is_leaving(status)) {
+        judge(&demand(input, status), absences)
+    } else {
+        Proof::Unprovable
+    }
+}
+
+/// Nothing brings the port back: Zenlayer accepted our DestroyPort, or it was last seen while it was destroyed, or after that.
+fn is_leaving(status: &ZenlayerPortStatus) -> bool {
+    let accepted = status.release.as_ref().is_some_and(|release| release.destroy_accepted);
+    accepted || matches!(last_seen(status), PortStatus::Destroying | PortStatus::Destroyed)
+}
+
+fn last_seen(status: &ZenlayerPortStatus) -> PortStatus {
+    status.port.as_ref().map(ObservedPort::port_status).unwrap_or_default()
 }
 
 fn never_seen(input: &Input<'_>, absences: Absences) -> Proof {
     let proof = &input.timing.proof;
-    let age = input
-        .object
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(SignedDuration::ZERO, |creation| input.now.wall.duration_since(creation.0));
-    let too_young = SignedDuration::try_from(proof.never_seen_object_age)
-        .unwrap_or(SignedDuration::MAX)
-        .saturating_sub(age);
+    let too_young = proof.never_seen_object_age.saturating_sub(age(input));
     match judge(&Demand { readings: 2, span: proof.never_seen, says: Reason::PortNeverFound }, absences) {
-        Proof::Gone(_) if too_young.is_positive() => {
-            let wait = too_young.unsigned_abs().min(proof.never_seen_object_age);
-            Proof::NotYet { fresh_after: input.now.monotonic + wait }
+        Proof::Gone(_) if !too_young.is_zero() => {
+            Proof::NotYet { fresh_after: input.now.monotonic + too_young }
         }
         verdict => verdict,
     }
+}
+
+/// How old the object is at least. Both of its times are the API server's, and what passed since is this process's: clocks that
+/// differ make it neither too old nor young for ever.
+fn age(input: &Input<'_>) -> Duration {
+    let metadata = &input.object.metadata;
+    let lived = metadata.creation_timestamp.as_ref().zip(metadata.deletion_timestamp.as_ref());
+    let lived = lived.map(|(creation, deletion)| deletion.0.duration_since(creation.0));
+    let lived = lived.and_then(|lived| Duration::try_from(lived).ok()).unwrap_or_default();
+    let known_since = input.context.deletion_known_since;
+    lived.saturating_add(known_since.map_or(Duration::ZERO, |since| input.now.monotonic.since(since)))
 }
 
 fn demand(input: &Input<'_>, status: &ZenlayerPortStatus) -> Demand {
@@ -70,8 +85,7 @@ fn demand(input: &Input<'_>, status: &ZenlayerPortStatus) -> Demand {
     let ours = status.release.as_ref().is_some_and(destroyed_by_us);
     let accepted = status.release.as_ref().is_some_and(|release| release.destroy_accepted);
     let says = if ours { Reason::PortDestroyed } else { Reason::PortGone };
-    let last_seen = status.port.as_ref().map(ObservedPort::port_status).unwrap_or_default();
-    match last_seen {
+    match last_seen(status) {
         _ if accepted => Demand { readings: 2, span: timing.destroyed, says },
         PortStatus::Destroying | PortStatus::Destroyed => {
             Demand { readings: 2, span: timing.destroyed, says }

@@ -25,19 +25,30 @@ fn a_port_never_seen_needs_two_readings_thirty_seconds_apart() {
     proven_by(&Scenario::deleting(Destroy), 2, 30, PortNeverFound);
 }
 
+/// Nobody ever saw the port, the object was made so long before its deletion, and this process has known that for so long.
+fn never_seen(lived: u64, deletion_known: u64) -> Scenario {
+    let it = Scenario::deleting(Destroy).deleted_ago(deletion_known).absent(2, 30);
+    it.with(|it| it.object.metadata.creation_timestamp = Some(time(HOUR + lived)))
+}
+
 #[test]
-fn a_port_never_seen_needs_an_object_a_minute_old_whatever_the_wall_clock_does() {
-    let aged = |age| {
-        Scenario::deleting(Destroy)
-            .with(|it| it.object.metadata.creation_timestamp = Some(time(age)))
-            .absent(2, 30)
-    };
-    aged(60).lets_go(PortNeverFound);
-    let plan = aged(59).waits(ConfirmingAbsence);
+fn a_port_never_seen_needs_an_object_a_minute_old() {
+    never_seen(20, 40).lets_go(PortNeverFound);
+    let plan = never_seen(20, 39).waits(ConfirmingAbsence);
     assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW + seconds(1)), "{plan:#?}");
-    let born_tomorrow = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(wall() + seconds(24 * HOUR));
-    aged(0).with(|it| it.object.metadata.creation_timestamp = Some(born_tomorrow)).waits(ConfirmingAbsence);
-    aged(0).with(|it| it.object.metadata.creation_timestamp = None).waits(ConfirmingAbsence);
+    let undated = |known| never_seen(0, known).with(|it| it.object.metadata.creation_timestamp = None);
+    undated(59).waits(ConfirmingAbsence);
+    undated(60).lets_go(PortNeverFound);
+}
+
+#[test]
+fn a_port_never_seen_is_given_up_however_far_the_clocks_differ() {
+    for hours in [-24, 24] {
+        let skewed = |it: Scenario| it.with(|it| it.now.wall += jiff::SignedDuration::from_hours(hours));
+        skewed(never_seen(0, 60)).lets_go(PortNeverFound);
+        skewed(never_seen(0, 59)).waits(ConfirmingAbsence);
+        skewed(never_seen(HOUR, 0)).lets_go(PortNeverFound);
+    }
 }
 
 #[test]
@@ -107,12 +118,38 @@ fn no_number_of_readings_by_a_key_that_never_saw_the_port_proves_anything() {
     }
 }
 
+/// The object is read with a key that never saw the port, but another port that a key has seen which saw this one.
+fn read_by_a_key_of_the_account(history: Scenario) -> Scenario {
+    read_by_another_key(history).with(|it| it.context.same_account = vec![key(KEY)])
+}
+
 #[test]
-fn a_key_of_the_same_account_by_another_objects_testimony_proves_as_well() {
-    let history = read_by_another_key(Scenario::deleting(Destroy).remembers(Destroying)).absent(2, 5);
-    let told_of = |witness: &str| history.clone().with(|it| it.context.same_account = vec![key(witness)]);
-    told_of(KEY).lets_go(PortGone);
-    told_of("00000000000000cc").waits(AbsenceUnproven);
+fn a_key_of_the_same_account_tells_the_end_of_a_port_that_was_on_its_way_out() {
+    for status in [Destroying, Destroyed] {
+        proven_by(
+            &read_by_a_key_of_the_account(Scenario::deleting(Destroy).remembers(status)),
+            2,
+            5,
+            PortGone,
+        );
+    }
+    for status in [Recycled, Running] {
+        let accepted = Scenario::deleting(Destroy).remembers(status).release(|it| it.destroy_accepted = true);
+        proven_by(&read_by_a_key_of_the_account(accepted), 2, 5, PortDestroyed);
+    }
+    let told_of_a_third = read_by_another_key(Scenario::deleting(Destroy).remembers(Destroying))
+        .with(|it| it.context.same_account = vec![key("00000000000000cc")]);
+    told_of_a_third.absent(2, 5).waits(AbsenceUnproven);
+}
+
+#[test]
+fn a_key_of_the_same_account_that_is_limited_to_other_ports_does_not_prove_that_a_living_port_is_gone() {
+    for status in [Creating, Running, Updating, Recovering, Recycled, Deleting, Unknown(String::new())] {
+        let history = Scenario::deleting(Destroy).remembers(status);
+        for history in [history.clone(), history.called(DestroyPort, unclear(), 5)] {
+            read_by_a_key_of_the_account(history).absent(9999, 24 * HOUR).waits(AbsenceUnproven);
+        }
+    }
 }
 
 #[test]

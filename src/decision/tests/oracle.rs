@@ -255,6 +255,16 @@ fn was_sent_to_destroy(call: &Call) -> bool {
     call.action == DestroyPort && !changed_nothing
 }
 
+fn is_a_minute_old(it: &Scenario) -> bool {
+    let metadata = &it.object.metadata;
+    let known = it.context.deletion_known_since.map_or(Duration::ZERO, elapsed);
+    let lived = match (&metadata.creation_timestamp, &metadata.deletion_timestamp) {
+        (Some(made), Some(deleted)) if deleted.0 > made.0 => deleted.0.duration_since(made.0).unsigned_abs(),
+        _ => Duration::ZERO,
+    };
+    lived + known >= seconds(60)
+}
+
 fn proven_absent(it: &Scenario) -> Option<Reason> {
     let evidence = it.evidence.as_ref()?;
     let absences = evidence.absences?;
@@ -262,14 +272,15 @@ fn proven_absent(it: &Scenario) -> Option<Reason> {
         |readings, span| absences.count >= readings && absences.last.since(absences.first) >= seconds(span);
     let status = it.object.status.as_ref();
     let Some(identity) = status.and_then(|status| status.identity.as_ref()) else {
-        let age = it.object.metadata.creation_timestamp.as_ref().map(|time| wall().duration_since(time.0));
-        let of_age = age.is_some_and(|age| age >= jiff::SignedDuration::from_secs(60));
-        return (of_age && proven(2, 30)).then_some(Reason::PortNeverFound);
+        return (is_a_minute_old(it) && proven(2, 30)).then_some(Reason::PortNeverFound);
     };
-    let witness = |key: &Fingerprint| *key == evidence.by || it.context.same_account.contains(key);
     let last_seen = status.and_then(|status| status.port.as_ref()).map_or("", |port| port.status.as_str());
+    let accepted = own_release(it).is_some_and(|release| release.destroy_accepted);
+    let leaving = accepted || ["DESTROYING", "DESTROYED"].contains(&last_seen);
+    let witness =
+        |key: &Fingerprint| *key == evidence.by || (leaving && it.context.same_account.contains(key));
     let enough = match last_seen {
-        _ if own_release(it).is_some_and(|release| release.destroy_accepted) => proven(2, 5),
+        _ if accepted => proven(2, 5),
         "DESTROYING" | "DESTROYED" => proven(2, 5),
         "RECYCLED" | "DELETING" => proven(3, 120),
         _ => proven(3, 600),

@@ -390,7 +390,12 @@ const SHORT: [Space; 2] = [
         finalizers: &[Finalizers::Ours, Finalizers::OursAndOthers],
         policy: &[Destroy, Terminate, Retain],
         age: &[Age::Seconds30, Age::Seconds31],
-        identity: &[Identity::Unknown, Identity::SeenByThisKey, Identity::SeenByAStranger],
+        identity: &[
+            Identity::Unknown,
+            Identity::SeenByThisKey,
+            Identity::SeenByASibling,
+            Identity::SeenByAStranger,
+        ],
         record: &[
             Record::None,
             Record::Of(DestroyPort, S::Accepted),

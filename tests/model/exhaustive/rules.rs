@@ -65,6 +65,9 @@ pub fn end(case: &Case) -> Option<Reason> {
             let proves = match (case.identity, last_seen) {
                 (Identity::Unknown, _) => return (run >= Run::TwiceIn30s).then_some(Reason::PortNeverFound),
                 (Identity::SeenByAStranger, _) => return None,
+                (Identity::SeenByASibling, LastSeen::Live | LastSeen::InBin) if !case.destroy_accepted => {
+                    return None;
+                }
                 _ if case.destroy_accepted => Run::TwiceIn5s,
                 (_, LastSeen::Leaving) => Run::TwiceIn5s,
                 (_, LastSeen::InBin) => Run::ThriceIn2min,

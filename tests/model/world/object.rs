@@ -53,6 +53,8 @@ pub enum Key {
     First,
     /// Another key of the same account.
     Second,
+    /// A third key of the same account, which is limited to other ports.
+    Limited,
     /// A key of another account, which sees no port of ours.
     Foreign,
     /// Nothing: the Secret was deleted, and the copy of the first key only reads.
@@ -92,17 +94,18 @@ impl Key {
         facts::fingerprint(match self {
             Self::First | Self::CopyOfFirst => "00000000000000aa",
             Self::Second => "00000000000000bb",
+            Self::Limited => "00000000000000cc",
             Self::Foreign => "00000000000000ff",
         })
     }
 
     fn of(fingerprint: &Fingerprint) -> Self {
-        let keys = [Self::First, Self::Second, Self::Foreign];
+        let keys = [Self::First, Self::Second, Self::Limited, Self::Foreign];
         keys.into_iter().find(|key| key.fingerprint() == *fingerprint).expect("a key of the model")
     }
 
     pub fn sees_the_port(self) -> bool {
-        self != Self::Foreign
+        !matches!(self, Self::Limited | Self::Foreign)
     }
 }
 

@@ -41,7 +41,10 @@ pub fn against_a_record(
         (one_of_many && !object.consents_to(Reason::MassDeletion), "a call for one of many"),
         (perhaps_restored, "a call for a restored port"),
         (owned_by_another(world, of, object), "a call for a port that another object keeps"),
-        (matches!(world.keys[of], Key::Foreign | Key::CopyOfFirst), "a call by a key that may not sign it"),
+        (
+            matches!(world.keys[of], Key::Limited | Key::Foreign | Key::CopyOfFirst),
+            "a call by a key that may not sign it",
+        ),
         (earlier.is_some_and(|call| attempt <= call.attempt), "an attempt that was counted before"),
     ];
     breaches.into_iter().find(|(breach, _)| *breach).map(|(_, name)| name)
@@ -87,10 +90,15 @@ pub fn against_letting_go(world: &World, of: Which, reason: Reason) -> Option<&'
         }
         Reason::PortNeverFound => {
             // Each object was made for the first port of its id.
-            let is_hidden = world.keys[of] == Key::Foreign || was(Cloud::Gone) || world.port.number != 0;
+            let is_hidden = !world.keys[of].sees_the_port() || was(Cloud::Gone) || world.port.number != 0;
             (owned.is_none() && is_hidden, "never found, though it is there")
         }
-        _ => (is_gone, "gone, though it is there"),
+        _ => {
+            // A key that does not see the port may tell the end of one that is on its way out, if Zenlayer keeps its word.
+            let accepted = object.release().is_some_and(|release| release.destroy_accepted);
+            let stands_in = world.keys[of] == Key::Limited && (was(Cloud::Destroying) || accepted);
+            (is_gone || stands_in, "gone, though it is there")
+        }
     };
     (!is_right).then_some(name)
 }

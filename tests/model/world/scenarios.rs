@@ -146,6 +146,7 @@ pub const KEYS: Scenario = Scenario {
     acts: &[
         Act::ReplaceKey(0, Key::First),
         Act::ReplaceKey(0, Key::Second),
+        Act::ReplaceKey(0, Key::Limited),
         Act::ReplaceKey(0, Key::Foreign),
         Act::ReplaceKey(0, Key::CopyOfFirst),
         Act::Destroy,

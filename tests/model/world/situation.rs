@@ -156,10 +156,18 @@ impl Situation {
         Context {
             credential: match self.key {
                 Key::CopyOfFirst => CredentialState::ReadOnly { fingerprint, why: String::new() },
-                Key::First | Key::Second | Key::Foreign => CredentialState::Usable(fingerprint),
+                Key::First | Key::Second | Key::Limited | Key::Foreign => {
+                    CredentialState::Usable(fingerprint)
+                }
             },
             claims: self.other.as_ref().map(|other| other.claim(1 - self.which)).into_iter().collect(),
-            same_account: seen_by_other.unwrap_or_default(),
+            same_account: match self.key {
+                // Objects of other ports tell that.
+                Key::Limited => [Key::First, Key::Second].map(Key::fingerprint).into(),
+                Key::First | Key::Second | Key::Foreign | Key::CopyOfFirst => {
+                    seen_by_other.unwrap_or_default()
+                }
+            },
             deletions_at_once: if self.too_many { 2 } else { 1 },
             crd: CrdState::Stays,
             attachments: Attachments::Unknown,

@@ -73,8 +73,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an absence by a key that never saw the port proves its end",
         file: PROOF,
-        search: "if by_a_witness { judge",
-        replacement: "if by_a_witness || true { judge",
+        search: "if saw_it || (is_of_the_account && is_leaving(status)) {",
+        replacement: "if saw_it || true {",
+    },
+    Mutant {
+        name: "an absence by any key of the account proves the end of a port that was not on its way out",
+        file: PROOF,
+        search: "(is_of_the_account && is_leaving(status))",
+        replacement: "is_of_the_account",
     },
     Mutant {
         name: "PortNeverFound of a port that was seen",
