@@ -101,6 +101,7 @@ impl Situation {
             },
             context: Context {
                 credential: CredentialState::Usable(key),
+                not_copied: None,
                 claims: Vec::new(),
                 same_account: Vec::new(),
                 deletions_at_once: 1,

@@ -38,7 +38,7 @@ pub enum Command {
     /// Print the CustomResourceDefinition.
     Crd,
     /// List the ZenlayerPorts that have the operator's finalizer; exit with an error if there are any. Looks in
-    /// --watch-namespaces, or in all namespaces.
+    /// --watch-namespaces, or in all namespaces. If there are none, delete the operator's copies of credentials.
     CheckUninstall {
         /// The command that repairs the Helm release after a refusal.
         #[arg(long, hide = true, value_name = "COMMAND")]
@@ -75,6 +75,10 @@ pub struct Run {
     /// The namespaces whose ZenlayerPorts may use the operator's own key, separated by commas.
     #[arg(long, env, global = true, value_delimiter = ',', value_name = "NAMESPACE")]
     credentials_namespaces: Vec<String>,
+
+    /// The Secret in the operator's own namespace that holds these files. No object may name it.
+    #[arg(long, env, global = true, value_name = "NAME")]
+    credentials_secret: Option<String>,
 
     /// Keep a copy of each Secret in use in the operator's own namespace. With the copy, the operator can destroy the ports
     /// of a namespace that is deleted together with its Secrets.
@@ -168,7 +172,12 @@ impl Run {
     }
 
     pub async fn check_uninstall(self, repair_command: Option<&str>) -> anyhow::Result<()> {
-        uninstall::check(&clients().await?.request, &self.watch_namespaces, repair_command).await
+        let client = clients().await?.request;
+        uninstall::check(&client, &self.watch_namespaces, repair_command).await?;
+        if self.credentials_keep_copies {
+            uninstall::delete_copies(&client, self.pod_namespace.as_deref()).await;
+        }
+        Ok(())
     }
 
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
@@ -202,7 +211,8 @@ impl Run {
         let own_credentials = match &self.credentials_dir {
             None => None,
             Some(directory) => {
-                Some(OwnCredentials::new(directory.clone(), self.credentials_namespaces.iter().cloned())?)
+                let namespaces = self.credentials_namespaces.iter().cloned();
+                Some(OwnCredentials::new(directory.clone(), namespaces, self.credentials_secret.clone())?)
             }
         };
         ensure!(

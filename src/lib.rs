@@ -16,7 +16,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`port`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`] | words that several modules share |
+//! | [`port`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`], [`kubernetes`] | words that several modules share |
 //! | [`api`] | the Kubernetes API: spec, status, reasons |
 //! | [`decision`] | pure: what to do about one object |
 //! | [`zenlayer`] | the client of Zenlayer's API |
@@ -34,6 +34,7 @@ pub mod clock;
 pub mod controller;
 pub mod decision;
 pub mod fingerprint;
+pub mod kubernetes;
 pub mod lease;
 pub mod manifest;
 pub mod mirror;

@@ -1,15 +1,20 @@
 //! Whether the operator may go: no ZenlayerPort has its finalizer any more, which nobody else takes off. The chart asks
-//! before `helm uninstall`.
+//! before `helm uninstall`. What the operator made itself goes then, too.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::{Context, bail};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client};
+use kube::{Api, Client, CustomResourceExt};
 use serde_json::Value;
 
 use crate::api::{FINALIZER, READY, ZenlayerPort};
+use crate::controller::delete_leftover_copies;
+use crate::kubernetes::says_not_found;
+
+const UNREAD: &str = "cannot read whether ZenlayerPorts are left";
 
 /// Objects that are read at a time.
 const PAGE: u32 = 500;
@@ -25,20 +30,87 @@ pub async fn check(
     namespaces: &[String],
     repair_command: Option<&str>,
 ) -> anyhow::Result<()> {
-    // Not as ZenlayerPorts: those that this version cannot parse count too.
-    let kind = ApiResource::erase::<ZenlayerPort>(&());
     let mut held = Held::default();
+    let mut add = |object: &DynamicObject| held.add(object);
     if namespaces.is_empty() {
-        held.add_all(&Api::all_with(client.clone(), &kind)).await?;
+        for_each(client, None, &mut add).await?;
     }
     for namespace in namespaces.iter().collect::<BTreeSet<_>>() {
-        held.add_all(&Api::namespaced_with(client.clone(), namespace, &kind)).await?;
+        for_each(client, Some(namespace), &mut add).await?;
     }
     if held.count > 0 {
         bail!("{held}{}", way_back(repair_command));
     }
     println!("No ZenlayerPort has the finalizer {FINALIZER}. You can uninstall the operator.");
     Ok(())
+}
+
+/// Deletes the copies of credentials in namespace `home`, but for those that an object with the finalizer needs: it may be in a
+/// namespace that this operator no longer watches. If that fails, it says what to do; nobody is to be kept from uninstalling.
+pub async fn delete_copies(client: &Client, home: Option<&str>) {
+    let used = async |namespace: &str| {
+        let mut secrets = BTreeSet::new();
+        for_each(client, Some(namespace), |object| {
+            if has_finalizer(object) {
+                secrets.extend(text(&object.data, "/spec/credentialsRef/name").map(str::to_owned));
+            }
+        })
+        .await?;
+        Ok(secrets)
+    };
+    match delete_leftover_copies(client, home, used).await {
+        Ok(0) => {}
+        Ok(deleted) => {
+            println!("Copies of credentials that no object needs any more are deleted: {deleted}.");
+        }
+        Err(error) => println!(
+            "Copies of credentials may be left: {error:#}\nTo delete them: kubectl delete secrets --namespace {} \
+             --selector app.kubernetes.io/component=credentials-copy",
+            home.unwrap_or(client.default_namespace()),
+        ),
+    }
+}
+
+/// Calls `look` with each object of `namespace` (none: of all). Not as ZenlayerPorts: those that this version cannot parse count,
+/// too.
+async fn for_each(
+    client: &Client,
+    namespace: Option<&str>,
+    mut look: impl FnMut(&DynamicObject),
+) -> anyhow::Result<()> {
+    let kind = ApiResource::erase::<ZenlayerPort>(&());
+    let objects = match namespace {
+        None => Api::<DynamicObject>::all_with(client.clone(), &kind),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+    };
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = match objects.list(&page).await {
+            // Without the kind there are no objects. But a proxy may also have answered.
+            Err(kube::Error::Api(answer)) if answer.code == 404 && kind_is_gone(client).await? => {
+                return Ok(());
+            }
+            list => list.context(UNREAD)?,
+        };
+        list.items.iter().for_each(&mut look);
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page.continue_token = Some(token),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn kind_is_gone(client: &Client) -> anyhow::Result<bool> {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    match definitions.get_metadata(ZenlayerPort::crd_name()).await {
+        Ok(_) => Ok(false),
+        Err(error) if says_not_found(&error) => Ok(true),
+        Err(error) => Err(error).context(UNREAD),
+    }
+}
+
+fn has_finalizer(object: &DynamicObject) -> bool {
+    object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
 /// The objects that have the finalizer.
@@ -49,27 +121,9 @@ struct Held {
 }
 
 impl Held {
-    async fn add_all(&mut self, objects: &Api<DynamicObject>) -> anyhow::Result<()> {
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let list = match objects.list(&page).await {
-                // The kind itself is gone, and all its objects with it.
-                Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(()),
-                list => list.context("cannot read whether ZenlayerPorts are left")?,
-            };
-            for object in &list.items {
-                self.add(object);
-            }
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page.continue_token = Some(token),
-                None => return Ok(()),
-            }
-        }
-    }
-
     fn add(&mut self, object: &DynamicObject) {
         let metadata = &object.metadata;
-        if !metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER) {
+        if !has_finalizer(object) {
             return;
         }
         self.count += 1;
@@ -126,7 +180,10 @@ fn reason(data: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::http::{StatusCode, Uri};
     use serde_json::json;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -150,6 +207,47 @@ mod tests {
         let text = held.to_string();
         assert!(text.contains("still have it: 1\n"), "{text}");
         assert_eq!(held.first, ["network/edge (port-1): Running"]);
+    }
+
+    /// An API server that answers each request so.
+    async fn api_server(answer: fn(&str) -> (StatusCode, String)) -> Client {
+        let answer = async move |uri: Uri| answer(uri.path());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        kube::Config::new(url.parse().expect("a URL")).try_into().expect("a client")
+    }
+
+    fn not_found() -> String {
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404 }).to_string()
+    }
+
+    #[tokio::test]
+    async fn without_the_kind_there_is_nothing_to_wait_for() {
+        let client = api_server(|path| {
+            let is_definition = path.contains("customresourcedefinitions");
+            (StatusCode::NOT_FOUND, if is_definition { not_found() } else { "404 page not found".to_owned() })
+        });
+        check(&client.await, &[], None).await.expect("no kind, no objects");
+    }
+
+    #[tokio::test]
+    async fn a_404_while_the_kind_is_there_or_nobody_knows_is_not_taken_for_no_objects() {
+        let there = |path: &str| {
+            if path.contains("customresourcedefinitions") {
+                (
+                    StatusCode::OK,
+                    r#"{ "kind": "PartialObjectMetadata", "metadata": { "name": "it" } }"#.to_owned(),
+                )
+            } else {
+                (StatusCode::NOT_FOUND, "404 page not found".to_owned())
+            }
+        };
+        let proxy = |_: &str| (StatusCode::NOT_FOUND, "<html>no such page</html>".to_owned());
+        for (answer, who) in [(there as fn(&str) -> _, "the kind is there"), (proxy, "a proxy")] {
+            let refused = check(&api_server(answer).await, &[], None).await.expect_err(who);
+            assert!(format!("{refused:#}").contains("cannot read"), "{who}: {refused:#}");
+        }
     }
 
     #[test]

@@ -124,6 +124,10 @@ reasons! {
     CredentialsUnavailable: Unknown, Person, stalls after None, event WARNING,
         "There are no usable credentials for this object.",
         "Create or correct the Secret; it is read again every minute.";
+    CredentialsNotCopied: False, Person, stalls after None, event WARNING,
+        "The operator cannot keep a copy of the object's Secret in its own namespace. Without it, the deletion of the object's \
+         namespace, which deletes the Secret first, leaves the port without credentials.",
+        "The operator tries again every minute. To do without copies, set credentials.keepCopies to false.";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer's API does not answer, or not in a way that can be trusted.", "";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
@@ -177,7 +181,8 @@ reasons! {
         "The operator runs with --require-approval: each release waits for a person's consent.",
         "To release the port: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
-        "Whether the CustomResourceDefinition is being deleted could not be read; nothing is called without knowing.", "";
+        "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, or \
+         whether the CustomResourceDefinition is being deleted.", "";
     InUse: False, Person, stalls after None, event WARNING,
         "Zenlayer refuses the call, and the port is in use.",
         "Delete what uses it at Zenlayer first; it is tried again by itself.";

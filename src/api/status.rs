@@ -102,6 +102,7 @@ pub struct PortIdentity {
 
 /// The record of one deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that outlives the calls")]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The uid of the object that this record belongs to. The operator ignores a record with another uid.
@@ -119,6 +120,10 @@ pub struct Release {
     /// Zenlayer accepted a DestroyPort call of this deletion.
     #[serde(default)]
     pub destroy_accepted: bool,
+    /// During this deletion there were credentials that could sign the calls. If the Secret is deleted later, the operator
+    /// continues with its copy.
+    #[serde(default)]
+    pub credentials_seen: bool,
     /// The newest call. The operator writes it before it sends the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,

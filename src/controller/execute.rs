@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::crash::CrashPoint;
 use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
-use crate::api::{CallAction, CallOutcome, EventType, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::{Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
+use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
+use crate::decision::{Action, Facts, Intent, Plan, Warrant, with_outcome};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -51,10 +51,7 @@ pub(super) async fn execute(
             }
             Ok(Done::Settled)
         }
-        Action::AddFinalizer => {
-            keep_copy(object, shared).await?;
-            add_finalizer(api, object).await
-        }
+        Action::AddFinalizer => add_finalizer(api, object).await,
         Action::LetGo(reason) => {
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
@@ -187,16 +184,6 @@ async fn write_status(
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => Ok(None),
         Err(error) => Err(kubernetes("update", "the object's status", error)),
     }
-}
-
-/// An object that owns a port must be able to release it, even if its Secret is deleted before it.
-async fn keep_copy(object: &ZenlayerPort, shared: &Shared) -> Result<(), PassError> {
-    let Err(why) = shared.credentials.keep_copy_for(object).await else { return Ok(()) };
-    // Not a condition: nothing is said in the status of an object that could vanish without a trace.
-    let reason = Reason::CredentialsUnavailable;
-    let event = Announcement { reason, event_type: EventType::Warning, message: why.clone() };
-    shared.events.send(object, &event).await;
-    Err(PassError::NoCopy(why))
 }
 
 async fn add_finalizer(api: &Api<ZenlayerPort>, object: &ZenlayerPort) -> Result<Done, PassError> {

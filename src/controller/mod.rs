@@ -31,5 +31,5 @@ mod tests;
 mod watch;
 
 pub use crash::CRASH_AT;
-pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError};
+pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError, delete_leftover_copies};
 pub use run::{Clients, Settings, run};

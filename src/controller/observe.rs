@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::credentials::{Assigned, Source};
+use super::credentials::{Assigned, Served, Source};
 use super::reference::reference;
 use super::shared::Shared;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
-use crate::decision::CredentialState;
 use crate::decision::sighting::{Cadence, Evidence, Presence, Unreadable, Want};
+use crate::decision::{CredentialState, Lack};
 use crate::mirror::Account;
 use crate::zenlayer::Client;
 
@@ -16,45 +16,59 @@ pub(super) struct Observed {
     /// What reads the port, and signs its calls if `credential` says so.
     pub(super) account: Option<Arc<Account<Client>>>,
     pub(super) credential: CredentialState,
+    /// Why the credentials are not kept as a copy.
+    pub(super) not_copied: Option<Lack>,
     pub(super) evidence: Option<Evidence>,
 }
 
 impl Observed {
-    pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
+    pub(super) async fn of(
+        object: &ZenlayerPort,
+        deletion_known_since: Option<Monotonic>,
+        shared: &Shared,
+    ) -> Self {
         let source = match shared.credentials.source(object) {
             Ok(source) => source,
-            Err(why) => return Self::nothing(object, why, shared),
+            Err(why) => return Self::nothing(object, Lack::Known(why), shared),
         };
-        let observed = Self::from(&source, object, shared).await;
+        let observed = Self::from(&source, object, deletion_known_since, shared).await;
         match (&observed.account, observed.rejected_at()) {
             (Some(account), Some(at)) => {
                 shared.credentials.rejected(&source, account, at).await;
-                Self::from(&source, object, shared).await
+                Self::from(&source, object, deletion_known_since, shared).await
             }
             _ => observed,
         }
     }
 
-    async fn from(source: &Source, object: &ZenlayerPort, shared: &Shared) -> Self {
-        match shared.credentials.serve(source, object).await {
+    async fn from(
+        source: &Source,
+        object: &ZenlayerPort,
+        deletion_known_since: Option<Monotonic>,
+        shared: &Shared,
+    ) -> Self {
+        let Served { assigned, not_copied } =
+            shared.credentials.serve(source, object, deletion_known_since).await;
+        let observed = match assigned {
             Assigned::Full(account) => Self::by(account, None, object, shared),
             Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, shared),
             Assigned::None(why) => Self::nothing(object, why, shared),
             Assigned::Rotation { old, new } => match probe(&new, object, shared) {
                 Probe::Unanswered => Self::read(old, None, object, shared),
-                Probe::Failed(why) => Self::read(old, Some(why), object, shared),
+                Probe::Failed(why) => Self::read(old, Some(Lack::Known(why)), object, shared),
                 Probe::Shown => {
                     shared.credentials.shown(source, &new, object).await;
                     Self::by(new, None, object, shared)
                 }
             },
-        }
+        };
+        Self { not_copied, ..observed }
     }
 
     /// No rotation is under way that concerns this object.
     fn by(
         account: Arc<Account<Client>>,
-        holds: Option<String>,
+        holds: Option<Lack>,
         object: &ZenlayerPort,
         shared: &Shared,
     ) -> Self {
@@ -64,7 +78,7 @@ impl Observed {
 
     fn read(
         account: Arc<Account<Client>>,
-        holds: Option<String>,
+        holds: Option<Lack>,
         object: &ZenlayerPort,
         shared: &Shared,
     ) -> Self {
@@ -74,12 +88,17 @@ impl Observed {
             Some(why) => CredentialState::ReadOnly { fingerprint, why },
         };
         let evidence = shared.mirror.observe(reference(object), &account, &object.spec.port_id);
-        Self { account: Some(account), credential, evidence: Some(evidence) }
+        Self { account: Some(account), credential, not_copied: None, evidence: Some(evidence) }
     }
 
-    fn nothing(object: &ZenlayerPort, why: String, shared: &Shared) -> Self {
+    fn nothing(object: &ZenlayerPort, why: Lack, shared: &Shared) -> Self {
         shared.probes.forget(&reference(object));
-        Self { account: None, credential: CredentialState::Unavailable(why), evidence: None }
+        Self {
+            account: None,
+            credential: CredentialState::Unavailable(why),
+            not_copied: None,
+            evidence: None,
+        }
     }
 
     /// When Zenlayer last answered 401, if it has answered nothing better since.

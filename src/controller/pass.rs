@@ -43,8 +43,6 @@ const SLOT_RECHECK: Duration = Duration::from_mins(1);
 pub(super) enum PassError {
     #[error("the Kubernetes API server refused {verb} of {what}: {source}")]
     Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
-    #[error("the finalizer is not added before the credential is kept as a copy: {0}")]
-    NoCopy(String),
     #[error("the object kept changing while it was looked at")]
     Contended,
     #[error("this replica leads no longer, so it calls nothing")]
@@ -59,7 +57,6 @@ impl PassError {
     pub(super) fn class(&self) -> &'static str {
         match self {
             Self::Kubernetes { .. } => "kubernetes",
-            Self::NoCopy(_) => "no_copy",
             Self::Contended => "contended",
             Self::NotLeading => "not_leading",
             Self::Deadline => "deadline",
@@ -168,11 +165,13 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
         let known = shared.memory.note(object, shared.clock.monotonic());
-        let Observed { account, credential, evidence } = Observed::of(object, shared).await;
+        let Observed { account, credential, not_copied, evidence } =
+            Observed::of(object, known.deletion, shared).await;
         let (claims, same_account) =
             shared.others(object, account.as_ref().map(|account| &account.fingerprint));
         let context = Context {
             credential,
+            not_copied,
             claims,
             same_account,
             deletions_at_once: account

@@ -341,10 +341,13 @@ async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         shared.attachments.prune().await;
         let users = shared.users_of_credentials();
-        let changed = shared.credentials.refresh(&users).await;
+        let snapshot = shared.credentials.snapshot(&users).await;
+        let changed = shared.credentials.refresh(&users, snapshot.as_ref()).await;
         if !changed.is_empty() {
             shared.wake_users_of(&changed);
         }
-        shared.credentials.drop_copies(&users, |source| shared.may_be_used(source)).await;
+        if let Some(snapshot) = snapshot {
+            shared.credentials.drop_copies(&snapshot, &users, |source| shared.may_be_used(source)).await;
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
-use super::{Attachments, CredentialState, Input, Plan, claims, gates, upkeep};
+use super::{Attachments, CredentialState, Input, Lack, Plan, claims, gates, upkeep};
 use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -46,8 +46,8 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
     // 3
     let signer = match &input.context.credential {
         CredentialState::Usable(fingerprint) => Ok(fingerprint),
-        CredentialState::ReadOnly { why, .. } => Err(why.as_str()),
-        CredentialState::Unavailable(why) => return upkeep::without_credentials(input, why),
+        CredentialState::ReadOnly { why, .. } => Err(why),
+        CredentialState::Unavailable(lack) => return upkeep::without_credentials(input, lack),
     };
     // 4
     let (evidence, reading) = match upkeep::current_reading(input) {
@@ -102,7 +102,7 @@ enum Place {
 fn in_place(
     input: &Input<'_>,
     status: &ZenlayerPortStatus,
-    signer: Result<&Fingerprint, &str>,
+    signer: Result<&Fingerprint, &Lack>,
     evidence: &Evidence,
     reading: &Reading,
     port: &PortInfo,
@@ -182,7 +182,7 @@ fn in_place(
         Ok(credential) if *credential == evidence.by => credential,
         // Who signs must have seen what it acts on.
         Ok(_) => return upkeep::unread(input, evidence),
-        Err(why) => return upkeep::without_signer(input, why),
+        Err(lack) => return upkeep::without_signer(input, lack),
     };
     let last_look = gates::grace_ends(input.context.deletion_known_since, input.timing, input.now.monotonic);
     if_fresh(input, evidence, reading, last_look, || {

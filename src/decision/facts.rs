@@ -1,8 +1,8 @@
 //! What is known of an object's port and of its deletion: what its status holds beside the conditions. Facts are only
 //! ever added to, so that they can be carried from one reconcile to the next whatever becomes of the plan.
 
-use super::Input;
 use super::sighting::{Presence, Reading};
+use super::{CredentialState, Input};
 use crate::api::{
     Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
     ZenlayerPortStatus,
@@ -87,6 +87,7 @@ fn newer_release(stored: Release, learnt: Release, adopted: bool) -> Release {
         restorations: of_port.restorations,
         latched: stored.latched || learnt.latched,
         destroy_accepted: learnt.destroy_accepted || (!adopted && stored.destroy_accepted),
+        credentials_seen: stored.credentials_seen || learnt.credentials_seen,
         call: newer_call(stored.call, learnt.call),
         uid: learnt.uid,
     }
@@ -136,10 +137,12 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
             release = Release {
                 uid: release.uid,
                 latched: release.latched,
+                credentials_seen: release.credentials_seen,
                 call: release.call,
                 ..Release::default()
             };
         }
+        release.credentials_seen |= matches!(input.context.credential, CredentialState::Usable(_));
         if let Some((_, good)) = reading {
             take_in_release(&mut release, input, &status, good);
         }

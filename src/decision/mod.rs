@@ -50,6 +50,8 @@ pub struct Input<'a> {
 #[derive(Clone, Debug)]
 pub struct Context {
     pub credential: CredentialState,
+    /// Why the object's credentials are not kept as a copy; none: they are, or no copy is needed.
+    pub not_copied: Option<Lack>,
     /// Other objects with the same `portId`.
     pub claims: Vec<Claim>,
     /// Fingerprints that are known to belong to one account with the object's credential: some object has been seen by
@@ -104,13 +106,38 @@ pub enum Attachments {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialState {
     Usable(Fingerprint),
-    /// It reads and proves as any other, but nothing is called by it: why, as a sentence to show.
+    /// It reads and proves as any other, but nothing is called by it.
     ReadOnly {
         fingerprint: Fingerprint,
-        why: String,
+        why: Lack,
     },
-    /// Why there is none: which Secret, and what is wrong with it.
-    Unavailable(String),
+    /// Why there is none.
+    Unavailable(Lack),
+}
+
+/// Why there are no credentials, or why they do not sign, or are not kept as a copy. Each reason is a sentence to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Which Secret, and what is wrong with it: a person must act.
+    Known(String),
+    /// The Kubernetes API server did not tell. It is asked again.
+    Unread(Setback),
+}
+
+impl From<&str> for Lack {
+    fn from(why: &str) -> Self {
+        Self::Known(why.to_owned())
+    }
+}
+
+/// What the operator could not do for a moment, and tries again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    pub why: String,
+    /// Since when it has failed.
+    pub since: Monotonic,
+    /// The time until it is tried again.
+    pub again_in: Duration,
 }
 
 /// What to do: write the status if it differs from the object's, do `action`, then look again when the mirror has what

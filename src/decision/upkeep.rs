@@ -1,32 +1,73 @@
 //! An object that lives: its status is kept true, and nothing is changed in the cloud. What a living object and one that
 //! is being deleted have in common stands here too.
 
+use std::time::Duration;
+
 use super::claims::{self, Claim};
 use super::facts::{Identity, identity, remember};
 use super::freshness;
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
 use super::status::{Verdict, conclude};
-use super::{Action, CredentialState, Input, Plan};
+use super::{Action, CredentialState, Input, Lack, Plan, Setback};
 use crate::api::{Reason, ZenlayerPortStatus};
 use crate::port::{PortInfo, PortStatus};
 
 pub(super) fn decide(input: &Input<'_>) -> Plan {
     if !input.object.has_finalizer() {
-        // Nothing may be said of an object that could vanish without a trace.
-        return Plan { action: Action::AddFinalizer, ..Plan::nothing(input.object) };
+        let Some(lack) = &input.context.not_copied else {
+            return Plan { action: Action::AddFinalizer, ..Plan::nothing(input.object) };
+        };
+        return conclude(input, input.object.status.clone().unwrap_or_default(), unprotected(input, lack));
     }
     let status = remember(input);
     let mut verdict = verdict(input, &status);
-    if let CredentialState::ReadOnly { why, .. } = &input.context.credential {
+    if let CredentialState::ReadOnly { why: Lack::Known(why), .. } = &input.context.credential {
         verdict.fact = format!("{} {why}", verdict.fact);
+    }
+    if let Some(lack) = &input.context.not_copied {
+        verdict = not_copied(input, verdict, lack);
     }
     conclude(input, status, verdict)
 }
 
+/// The finalizer is not added before the copy is there: without it, an object whose Secret goes first could not release its port.
+fn unprotected(input: &Input<'_>, lack: &Lack) -> Verdict {
+    let id = &input.object.spec.port_id;
+    let so = format!("If this object is deleted now, port {id} stays as it is.");
+    let verdict = match lack {
+        Lack::Known(why) => Verdict::wait(Reason::CredentialsNotCopied, format!("{why} {so}"), Cadence::Slow)
+            .deadline(input.timing.credentials_recheck),
+        Lack::Unread(setback) => unanswered(input, setback),
+    };
+    Verdict { want: None, ..verdict }
+}
+
+/// The port is looked after; only the deletion of its namespace could leave it without credentials. What else is wrong with it
+/// is told first.
+fn not_copied(input: &Input<'_>, verdict: Verdict, lack: &Lack) -> Verdict {
+    let why = match lack {
+        Lack::Known(why) => why,
+        Lack::Unread(setback) => {
+            let shown_at = setback.since + input.timing.quiet;
+            let hidden = shown_at.since(input.now.monotonic);
+            if !hidden.is_zero() {
+                return verdict.deadline(hidden);
+            }
+            &setback.why
+        }
+    };
+    let reason = match (verdict.reason, lack) {
+        (Reason::Running, Lack::Known(_)) => Reason::CredentialsNotCopied,
+        (reason, _) => reason,
+    };
+    Verdict { reason, fact: format!("{} {why}", verdict.fact), ..verdict }
+        .deadline(input.timing.credentials_recheck)
+}
+
 fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
     let id = &input.object.spec.port_id;
-    if let CredentialState::Unavailable(why) = &input.context.credential {
-        return without_credentials(input, why);
+    if let CredentialState::Unavailable(lack) = &input.context.credential {
+        return without_credentials(input, lack);
     }
     let (evidence, reading) = match current_reading(input) {
         Ok(current) => current,
@@ -156,18 +197,25 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
     Verdict::wait(reason, fact, Cadence::Release).fresh_after(input.now.monotonic)
 }
 
-pub(super) fn without_credentials(input: &Input<'_>, why: &str) -> Verdict {
-    Verdict {
-        want: None,
-        ..Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
-            .deadline(input.timing.credentials_recheck)
-    }
+pub(super) fn without_credentials(input: &Input<'_>, lack: &Lack) -> Verdict {
+    Verdict { want: None, ..without_signer(input, lack) }
 }
 
 /// The port is still read, and what it does shows; only calls are held.
-pub(super) fn without_signer(input: &Input<'_>, why: &str) -> Verdict {
-    Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
-        .deadline(input.timing.credentials_recheck)
+pub(super) fn without_signer(input: &Input<'_>, lack: &Lack) -> Verdict {
+    match lack {
+        Lack::Known(why) => Verdict::wait(Reason::CredentialsUnavailable, why, Cadence::Slow)
+            .deadline(input.timing.credentials_recheck),
+        Lack::Unread(setback) => unanswered(input, setback),
+    }
+}
+
+/// A failure of the API server that lasts a moment is no news.
+fn unanswered(input: &Input<'_>, setback: &Setback) -> Verdict {
+    let fact = format!("{} It is tried again by itself.", setback.why);
+    Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow)
+        .deadline(setback.again_in.max(Duration::from_millis(1)))
+        .show_after(setback.since + input.timing.quiet)
 }
 
 pub(super) fn identity_changed(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Verdict {

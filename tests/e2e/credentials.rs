@@ -4,9 +4,10 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::json;
+use zenlayer_port_operator::api::FINALIZER;
 use zenlayer_simulator::{Account, PortStatus, Rule, Simulator};
 
-use crate::world::{SECRET, World, given, ready, recycled, run, until};
+use crate::world::{SECRET, World, given, ready, recycled, run, running, spec, until};
 
 /// Ports that are merely held or in sight are read every second, and not every 30.
 const RESYNC: &str = "polling.resyncInterval=10s";
@@ -267,6 +268,103 @@ fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() 
     });
 }
 
+/// Waits until what the object says of itself holds this.
+async fn until_it_says(world: &World, name: &str, words: &str) -> Result<()> {
+    let saying = until("the message has these words", async || {
+        let said = ready(&world.objects().await?.get(name).await?);
+        Ok(said.filter(|(_, message)| message.contains(words)).map(drop))
+    });
+    saying.await.map_err(|error| error.context(format!("{name} was to say {words:?}\n{}", world.log())))
+}
+
+#[test]
+fn a_secret_that_is_deleted_together_with_its_object_does_not_stop_the_release_half_way() {
+    run(async {
+        let world = given([running("port-1"), recycled("port-2")]).value(RESYNC).start().await?;
+        world.own("edge", "port-1", "TerminateAndDestroy").await?;
+        // It stays, and tells when the operator knows that the Secret is gone.
+        world.own("other", "port-2", "Destroy").await?;
+        world.until_alive("edge", "Running").await?;
+        world.until_alive("other", "PortRecycled").await?;
+        world.simulator.set_frozen("port-1", true);
+        world.kubectl(&["delete", &format!("secret/{SECRET}"), "zenlayerport/edge", "--wait=false"]).await?;
+        world.until_reason("edge", "Terminating").await?;
+        until_it_says(&world, "other", "does not exist").await?;
+        let world = world.killed_and_restarted().await?;
+        world.simulator.set_frozen("port-1", false);
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        // For this one the Secret was gone long before.
+        world.delete("other").await?;
+        world.until_reason("other", "CredentialsUnavailable").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_finalizer_in_the_manifest_a_secret_made_later_and_another_secret_named_each_get_their_copy() {
+    run(async {
+        let world = given([recycled("port-1")]).without_secret().value(RESYNC).start().await?;
+        let mut manifest = world.manifest("edge", &spec("port-1", "Destroy"));
+        manifest["metadata"]["finalizers"] = json!([FINALIZER]);
+        world.cluster.apply(&manifest.to_string()).await?;
+        world.until_reason("edge", "CredentialsUnavailable").await?;
+        assert_eq!(copies(&world).await?, Vec::<String>::new());
+        world.put_secret("KEY", "PASSWORD").await?;
+        until_copies_are(&world, &["KEY"]).await?;
+
+        accept(&world.simulator, &["KEY", "NEXT"]);
+        let another = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "another", "namespace": world.namespace },
+            "stringData": { "accessKeyId": "NEXT", "accessKeyPassword": "PASSWORD" },
+        });
+        world.cluster.apply(&another.to_string()).await?;
+        let edit = r#"{"spec":{"credentialsRef":{"name":"another"}}}"#;
+        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", edit]).await?;
+        until_copies_are(&world, &["NEXT"]).await?;
+        // One that somebody deletes is made again.
+        let component = "--selector=app.kubernetes.io/component=credentials-copy";
+        world.cluster.kubectl(&["delete", "secrets", "--namespace", world.release(), component]).await?;
+        until_copies_are(&world, &["NEXT"]).await
+    });
+}
+
+#[test]
+fn a_copy_that_a_quota_forbids_is_told_by_the_object_before_it_has_the_finalizer() {
+    run(async {
+        let world = given([running("port-1")]).without_secret().start().await?;
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few", "namespace": world.release() },
+            "spec": { "hard": { "count/secrets": "0" } },
+        });
+        world.cluster.apply(&quota.to_string()).await?;
+        until("the quota is counted", async || {
+            let used = [
+                "get",
+                "resourcequota",
+                "few",
+                "--namespace",
+                world.release(),
+                "-o",
+                "jsonpath={.status.used}",
+            ];
+            Ok(world.cluster.kubectl(&used).await?.contains("count/secrets").then_some(()))
+        })
+        .await?;
+        world.put_secret("KEY", "PASSWORD").await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        let message = world.until_reason("edge", "CredentialsNotCopied").await?;
+        assert!(message.contains("exceeded quota: few") && message.contains("Raise that quota"), "{message}");
+        let edge = world.objects().await?.get("edge").await?;
+        assert_eq!(edge.metadata.finalizers, None, "{}", world.log());
+        world.cluster.kubectl(&["delete", "resourcequota", "few", "--namespace", world.release()]).await?;
+        world.until_alive("edge", "Running").await?;
+        assert_eq!(copies(&world).await?, ["KEY"]);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
     run(async {
@@ -275,13 +373,11 @@ fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
         let home = ["--namespace", world.release()];
         world.cluster.kubectl(&[&["delete", "rolebinding", &binding], &home[..]].concat()).await?;
         world.own("one", "port-1", "Destroy").await?;
-        until("an Event says what is missing", async || {
-            let events =
-                world.kubectl(&["get", "events", "-o", "jsonpath={.items[*].note}{.items[*].message}"]);
-            Ok(events.await?.contains("credentials.keepCopies").then_some(()))
-        })
-        .await
-        .map_err(|error| error.context(world.log()))?;
+        let message = world.until_reason("one", "CredentialsNotCopied").await?;
+        assert!(
+            message.contains("cannot get resource") && message.contains("Grant the operator"),
+            "{message}"
+        );
         let one = world.objects().await?.get("one").await?;
         assert_eq!((one.metadata.finalizers, copies(&world).await?), (None, vec![]), "{}", world.log());
 

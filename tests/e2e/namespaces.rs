@@ -3,6 +3,7 @@
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::world::{SECRET, World, given, recycled, run, until};
@@ -47,6 +48,45 @@ fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
         delete_namespace(&world).await?;
         until_namespace_is_gone(&world).await?;
         world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_too() {
+    run(async {
+        let world = given([recycled("port-1"), recycled("port-2")])
+            .value("polling.resyncInterval=10s")
+            .start()
+            .await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        delete_namespace(&world).await?;
+        until_namespace_is_gone(&world).await?;
+
+        world.cluster.kubectl(&["create", "namespace", &world.namespace]).await?;
+        // The chart's Role went with the namespace.
+        let account = format!("--serviceaccount={}:{}", world.release(), world.deployment());
+        world.kubectl(&["create", "role", "again", "--verb=get", "--resource=secrets"]).await?;
+        world.kubectl(&["create", "rolebinding", "again", "--role=again", &account]).await?;
+        world.put_secret("KEY", "PASSWORD").await?;
+        world.own("edge", "port-2", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
+        let uid = namespaces.get(&world.namespace).await?.metadata.uid;
+        until("the copy is of the new namespace", async || {
+            let home = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
+            let labelled = ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
+            let made_for = home.list(&labelled).await?.items.into_iter().filter_map(|copy| {
+                copy.metadata.annotations?.remove("sdn.zenlayer.com/copy-of-namespace-uid")
+            });
+            Ok((made_for.collect::<Vec<_>>() == uid.iter().cloned().collect::<Vec<_>>()).then_some(()))
+        })
+        .await
+        .map_err(|error| error.context(world.log()))?;
+        delete_namespace(&world).await?;
+        until_namespace_is_gone(&world).await?;
+        world.assert_only_destroyed(&["port-1", "port-2"]);
         Ok(())
     });
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use crate::world::{World, given, recycled, run, spec, until};
+use crate::world::{SECRET, World, given, recycled, run, spec, until};
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
@@ -45,6 +45,47 @@ fn the_check_names_what_is_left_and_passes_once_nothing_is() {
         world.until_gone("edge").await?;
         let passed = check(&world, None).await?;
         assert!(passed.contains("You can uninstall the operator"), "{passed}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Retain").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        // The operator itself deletes them within a minute.
+        world.operator().kill()?;
+        let bare = r#"{"metadata":{"finalizers":null}}"#;
+        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", bare]).await?;
+        world.delete("edge").await?;
+        world.until_gone("edge").await?;
+        // An object in a namespace that this operator no longer watches still needs its copy.
+        let elsewhere = world.cluster.create_namespace("elsewhere").await?;
+        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
+        object["metadata"]["namespace"] = json!(elsewhere);
+        object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
+        world.cluster.apply(&object.to_string()).await?;
+        let copy = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "needed", "namespace": world.release(),
+                "labels": {
+                    "app.kubernetes.io/managed-by": "zenlayer-port-operator",
+                    "app.kubernetes.io/component": "credentials-copy",
+                },
+                "annotations": {
+                    "sdn.zenlayer.com/copy-of-namespace": elsewhere, "sdn.zenlayer.com/copy-of-secret": SECRET,
+                },
+            },
+        });
+        world.cluster.apply(&copy.to_string()).await?;
+        let passed = check(&world, None).await?;
+        assert!(passed.contains("are deleted: 1."), "{passed}");
+        let component = "--selector=app.kubernetes.io/component=credentials-copy";
+        let left = ["get", "secrets", "--namespace", world.release(), component, "--output=name"];
+        assert_eq!(world.cluster.kubectl(&left).await?.trim(), "secret/needed");
         Ok(())
     });
 }

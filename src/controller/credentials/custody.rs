@@ -10,17 +10,27 @@
 //! | a new one, which was shown the port | the new one | the new one |
 //! | a new one, which was answered without the port, or not well | the proved one | nobody |
 //! | a new one, and Zenlayer answers 401 to the proved one | the new one | the new one |
-//! | nothing that is a credential, or nobody could tell since the start | the proved one, if it saw the port | nobody |
+//! | nothing that is a credential | the last one that served the object, if it saw the port | nobody |
+//! | nobody could tell since the start: the API server does not answer | the same | nobody, for now |
 //! | nothing: the Secret is gone, its namespace is being deleted | the copy | the copy |
-//! | nothing: the Secret is gone, its namespace stays | the copy | nobody |
+//! | nothing: the Secret is gone; it was there when the object's deletion began, or less than a minute before | the copy | the copy |
+//! | nothing: the Secret is gone, and was before that; or the object is not deleted | the copy | nobody |
+//! | nobody may read the Secret, and its namespace is being deleted | the copy | the copy |
+//! | nobody may read the Secret, and its namespace stays | the copy | nobody |
+//! | the Secret is gone, or may not be read, and the namespace is another than the copy was made for | nobody | nobody |
 //!
-//! So a person who takes a credential away, or puts another account's in its place, stops what changes ports and not what
-//! watches them. Once each port that the proved credential saw was shown to the new one, that is the proved one.
+//! So a person who takes a credential away before the object is deleted, or puts another account's in its place, stops what
+//! changes ports and not what watches them. A Secret that goes together with its object, or after it, stops nothing. Once each
+//! port that the proved credential saw was shown to the new one, that is the proved one. Until then the copy holds both, and
+//! serves each object by the one that served it last.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::copies::Copy;
 use super::parts::Parts;
+use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::Account;
 
@@ -31,35 +41,48 @@ pub(super) struct Held<R> {
     pub(super) parts: Parts,
 }
 
+impl<R> Clone for Held<R> {
+    fn clone(&self) -> Self {
+        Self { account: Arc::clone(&self.account), parts: self.parts.clone() }
+    }
+}
+
 /// What a source held when it was last read; where that is no credential, why, as a sentence.
 #[derive(Debug)]
 pub(super) enum Found<R> {
     Credential(Held<R>),
     /// It is there, and holds none.
     Unusable(String),
-    /// The Secret is gone, or the right to read it is: a namespace that is being deleted loses both.
+    /// The Secret is gone.
     Gone(String),
+    /// The operator may not read it. A namespace that is being deleted loses its Roles, too.
+    Forbidden(String),
     /// It could not be read.
     Unknown(String),
 }
 
-/// A credential that has shown what it should, or was there first.
+/// The credentials of a source that do not need it any more.
 #[derive(Debug)]
-pub(super) struct Proved<R> {
-    pub(super) held: Held<R>,
-    /// `metadata.uid` of the source's namespace, as far as known: another namespace of the same name has no part in it.
+pub(super) struct Kept<R> {
+    /// The one that has shown what it should, or was there first.
+    pub(super) proved: Held<R>,
+    /// The one that the source held after it, as far as it has not taken over for all objects.
+    pub(super) next: Option<Held<R>>,
+    /// `metadata.uid` of the source's namespace, as far as known: another namespace of the same name has no part in them.
     pub(super) namespace: Option<String>,
-    /// It is kept as a copy.
-    pub(super) copied: bool,
 }
 
 /// An object, as far as it matters here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::controller) struct User {
     /// `metadata.uid`.
     pub(in crate::controller) uid: String,
     /// `status.identity.seenBy`.
     pub(in crate::controller) seen_by: Vec<Fingerprint>,
+    /// Since when this process has known that the object is being deleted.
+    pub(in crate::controller) deletion_known_since: Option<Monotonic>,
+    /// `status.release.credentialsSeen`.
+    pub(in crate::controller) credentials_seen: bool,
 }
 
 /// What a source has for one object.
@@ -79,7 +102,11 @@ pub(super) enum Service<R> {
         account: Arc<Account<R>>,
         namespace: Option<String>,
         why: String,
+        /// It signs in a namespace that stays, too: the Secret went with the object, or after it.
+        signs: bool,
     },
+    /// The source has not been read yet; what is left of it reads, if there is anything. Why, as a sentence.
+    Unread(Option<Arc<Account<R>>>, String),
     None(String),
 }
 
@@ -87,7 +114,9 @@ pub(super) enum Service<R> {
 #[derive(Debug)]
 pub(super) struct Custody<R> {
     found: Found<R>,
-    proved: Option<Proved<R>>,
+    kept: Option<Kept<R>>,
+    /// When the source was last seen to hold a credential.
+    held_at: Option<Monotonic>,
     /// The uids of objects whose ports the source's new credential was shown.
     shown: HashSet<String>,
     /// Not reported yet: the source holds something else than before.
@@ -96,70 +125,130 @@ pub(super) struct Custody<R> {
 
 impl<R> Custody<R> {
     /// Takes over a copy that was kept, if there is one.
-    pub(super) fn new(proved: Option<Proved<R>>) -> Self {
+    pub(super) fn new(kept: Option<Kept<R>>) -> Self {
         let found = Found::Unknown("It has not been read yet.".to_owned());
-        Self { found, proved, shown: HashSet::new(), news: false }
+        Self { found, kept, held_at: None, shown: HashSet::new(), news: false }
     }
 
-    /// Takes in what was read. What could not be read is what it was.
-    pub(super) fn take_in(&mut self, found: Found<R>) {
-        if let (Found::Unknown(_), Found::Credential(_) | Found::Unusable(_) | Found::Gone(_)) =
-            (&found, &self.found)
+    /// Takes in what was read at that time. What could not be read is what it was.
+    pub(super) fn take_in(&mut self, found: Found<R>, at: Monotonic) {
+        if let (
+            Found::Unknown(_),
+            Found::Credential(_) | Found::Unusable(_) | Found::Gone(_) | Found::Forbidden(_),
+        ) = (&found, &self.found)
         {
             return;
+        }
+        if matches!(found, Found::Credential(_)) {
+            self.held_at = Some(at);
         }
         let changed = !same(&self.found, &found);
         self.news |= changed;
         if changed {
             self.shown.clear();
         }
+        let replaced = self.candidate().cloned();
         self.found = found;
-        if self.proved.is_none() {
+        if self.kept.is_none() {
             self.promote();
+        }
+        if let Some(kept) = &mut self.kept {
+            match &self.found {
+                Found::Credential(new) => {
+                    kept.next = (new.account.key != kept.proved.account.key).then(|| new.clone());
+                }
+                Found::Unusable(_) | Found::Gone(_) | Found::Forbidden(_) | Found::Unknown(_) => {
+                    kept.next = replaced.or(kept.next.take());
+                }
+            }
         }
     }
 
     /// Without copies, a source that is gone is gone for good.
     pub(super) fn forget_if_gone(&mut self) {
-        if let Found::Gone(_) = self.found {
-            self.proved = None;
+        if let Found::Gone(_) | Found::Forbidden(_) = self.found {
+            self.kept = None;
         }
     }
 
-    pub(super) fn serve(&self, user: &User) -> Service<R> {
-        let Some(proved) = &self.proved else {
+    /// The namespace of the source has this uid: what was kept for an earlier one of the same name is nothing to it, but for a
+    /// credential that is in its own Secret, too.
+    pub(super) fn bind(&mut self, uid: &str) {
+        let Some(kept) = &mut self.kept else { return };
+        if !matches!(self.found, Found::Credential(_)) || kept.namespace.as_deref() == Some(uid) {
+            return;
+        }
+        let is_of_another = kept.namespace.is_some();
+        kept.namespace = Some(uid.to_owned());
+        if is_of_another {
+            self.promote();
+        }
+    }
+
+    /// What the copy of the source must hold; none while the source does not show it, as the namespace may be another by now.
+    pub(super) fn to_keep(&self) -> Option<Copy> {
+        let kept = self.kept.as_ref().filter(|_| matches!(self.found, Found::Credential(_)))?;
+        Some(Copy {
+            proved: kept.proved.parts.clone(),
+            next: kept.next.as_ref().map(|next| next.parts.clone()),
+            namespace: kept.namespace.clone(),
+        })
+    }
+
+    /// A source that is gone was there when the object's deletion began if it was seen at most `together` before.
+    pub(super) fn serve(&self, user: &User, together: Duration) -> Service<R> {
+        let Some(kept) = &self.kept else {
             return match &self.found {
                 Found::Credential(held) => Service::Full(Arc::clone(&held.account)),
-                Found::Unusable(why) | Found::Gone(why) | Found::Unknown(why) => Service::None(why.clone()),
+                Found::Unknown(why) => Service::Unread(None, why.clone()),
+                Found::Unusable(why) | Found::Gone(why) | Found::Forbidden(why) => Service::None(why.clone()),
             };
         };
-        let old = Arc::clone(&proved.held.account);
+        let left = Arc::clone(kept.serves(user));
+        let has_seen = user.seen_by.contains(&left.fingerprint);
         match (&self.found, self.candidate()) {
-            (_, Some(new)) if self.waits(user) => Service::Rotation { old, new: Arc::clone(new) },
-            (_, Some(new)) => Service::Full(Arc::clone(new)),
-            (Found::Credential(_), None) => Service::Full(old),
-            (Found::Unusable(why) | Found::Unknown(why), None) if user.seen_by.contains(&old.fingerprint) => {
-                Service::ReadOnly(old, why.clone())
+            (_, Some(new)) if self.waits(user) => {
+                Service::Rotation { old: Arc::clone(&kept.proved.account), new: Arc::clone(&new.account) }
             }
-            (Found::Unusable(why) | Found::Unknown(why), None) => Service::None(why.clone()),
-            (Found::Gone(why), None) => {
-                Service::Copy { account: old, namespace: proved.namespace.clone(), why: why.clone() }
-            }
+            (Found::Credential(held), _) => Service::Full(Arc::clone(&held.account)),
+            (Found::Unusable(why), _) if has_seen => Service::ReadOnly(left, why.clone()),
+            (Found::Unusable(why), _) => Service::None(why.clone()),
+            (Found::Unknown(why), _) => Service::Unread(has_seen.then_some(left), why.clone()),
+            (Found::Gone(why) | Found::Forbidden(why), _) => Service::Copy {
+                account: left,
+                namespace: kept.namespace.clone(),
+                why: why.clone(),
+                signs: matches!(self.found, Found::Gone(_)) && self.went_with(user, together),
+            },
         }
+    }
+
+    /// The source was there when the object's deletion began, or shortly before.
+    fn went_with(&self, user: &User, together: Duration) -> bool {
+        let shortly_before = self
+            .held_at
+            .zip(user.deletion_known_since)
+            .is_some_and(|(held_at, known)| known <= held_at + together);
+        user.credentials_seen || shortly_before
     }
 
     /// The new credential was shown the port of this object.
     pub(super) fn shown(&mut self, new: &Account<R>, user: &User) {
-        if self.candidate().is_some_and(|candidate| candidate.key == new.key) {
+        if self.candidate().is_some_and(|candidate| candidate.account.key == new.key) {
             self.shown.insert(user.uid.clone());
         }
     }
 
-    /// Zenlayer answers 401 to this credential. If it is the proved one and there is another, that takes its place.
+    /// Zenlayer answers 401 to this credential. If there is another, that takes its place.
     pub(super) fn rejected(&mut self, account: &Account<R>) {
-        let proved = self.proved.as_ref().map(|proved| proved.held.account.key);
-        if proved == Some(account.key) && self.candidate().is_some() {
-            self.promote();
+        let Some(kept) = &mut self.kept else { return };
+        if kept.proved.account.key == account.key {
+            if let Some(next) = kept.next.take() {
+                kept.proved = next;
+                self.shown.clear();
+            }
+        } else if !matches!(self.found, Found::Credential(_)) {
+            kept.next.take_if(|next| next.account.key == account.key);
         }
     }
 
@@ -171,11 +260,8 @@ impl<R> Custody<R> {
         }
     }
 
-    /// The proved credential, if it is still to be kept as a copy. Once the Secret is gone it is too late: the namespace may
-    /// be another by now.
-    pub(super) fn uncopied(&mut self) -> Option<&mut Proved<R>> {
-        let gone = matches!(self.found, Found::Gone(_));
-        self.proved.as_mut().filter(|proved| !proved.copied && !gone)
+    pub(super) fn mark_news(&mut self) {
+        self.news = true;
     }
 
     /// Whether there is news, the first time after it came.
@@ -184,27 +270,34 @@ impl<R> Custody<R> {
     }
 
     /// What the source holds instead of the proved credential.
-    fn candidate(&self) -> Option<&Arc<Account<R>>> {
-        match (&self.found, &self.proved) {
-            (Found::Credential(new), Some(proved)) if new.account.key != proved.held.account.key => {
-                Some(&new.account)
-            }
+    fn candidate(&self) -> Option<&Held<R>> {
+        match (&self.found, &self.kept) {
+            (Found::Credential(new), Some(kept)) if new.account.key != kept.proved.account.key => Some(new),
             _ => None,
         }
     }
 
     /// The proved credential saw the port of this object, and the new one was not shown it yet.
     fn waits(&self, user: &User) -> bool {
-        let saw = |proved: &Proved<R>| user.seen_by.contains(&proved.held.account.fingerprint);
-        self.proved.as_ref().is_some_and(saw) && !self.shown.contains(&user.uid)
+        let saw = |kept: &Kept<R>| user.seen_by.contains(&kept.proved.account.fingerprint);
+        self.kept.as_ref().is_some_and(saw) && !self.shown.contains(&user.uid)
     }
 
     fn promote(&mut self) {
         if let Found::Credential(new) = &self.found {
-            let held = Held { account: Arc::clone(&new.account), parts: new.parts.clone() };
-            self.proved = Some(Proved { held, namespace: None, copied: false });
+            let namespace = self.kept.take().and_then(|kept| kept.namespace);
+            self.kept = Some(Kept { proved: new.clone(), next: None, namespace });
             self.shown.clear();
         }
+    }
+}
+
+impl<R> Kept<R> {
+    /// What served the object last, as far as its status tells.
+    fn serves(&self, user: &User) -> &Arc<Account<R>> {
+        let saw = |held: &&Held<R>| user.seen_by.contains(&held.account.fingerprint);
+        let next = self.next.as_ref().filter(|next| saw(next) || !saw(&&self.proved));
+        &next.unwrap_or(&self.proved).account
     }
 }
 
@@ -213,150 +306,11 @@ fn same<R>(before: &Found<R>, now: &Found<R>) -> bool {
         (Found::Credential(before), Found::Credential(now)) => before.account.key == now.account.key,
         (Found::Unusable(before), Found::Unusable(now))
         | (Found::Gone(before), Found::Gone(now))
+        | (Found::Forbidden(before), Found::Forbidden(now))
         | (Found::Unknown(before), Found::Unknown(now)) => before == now,
         _ => false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mirror::AccountKey;
-
-    /// `K1` is the key id K with the password 1.
-    fn found(credential: &str) -> Found<()> {
-        match credential {
-            "gone" => Found::Gone("gone".to_owned()),
-            "unusable" => Found::Unusable("unusable".to_owned()),
-            "unknown" => Found::Unknown("unknown".to_owned()),
-            _ => Found::Credential(held(credential)),
-        }
-    }
-
-    fn held(credential: &str) -> Held<()> {
-        let mut key = [0; 32];
-        key[..2].copy_from_slice(credential.as_bytes());
-        let account = Account {
-            key: AccountKey::new(key),
-            fingerprint: Fingerprint::new(&credential[..1]),
-            reader: Arc::new(()),
-        };
-        Held { account: Arc::new(account), parts: Parts::default() }
-    }
-
-    fn user(uid: &str, seen_by: &[&str]) -> User {
-        User { uid: uid.to_owned(), seen_by: seen_by.iter().map(|by| Fingerprint::new(*by)).collect() }
-    }
-
-    fn holding(found_in_turn: &[&str]) -> Custody<()> {
-        let mut custody = Custody::new(None);
-        for one in found_in_turn {
-            custody.take_in(found(one));
-        }
-        custody
-    }
-
-    fn is(account: &Account<()>, credential: &str) -> bool {
-        account.key == held(credential).account.key
-    }
-
-    #[track_caller]
-    fn assert_serves(custody: &Custody<()>, user: &User, expected: &str) {
-        let name = |account: &Account<()>| {
-            ["A1", "A2", "B1", "C1"].into_iter().find(|credential| is(account, credential)).expect("known")
-        };
-        let actual = match custody.serve(user) {
-            Service::Full(account) => format!("{} signs", name(&account)),
-            Service::ReadOnly(account, why) => format!("{} reads, {why}", name(&account)),
-            Service::Rotation { old, new } => format!("{} until {}", name(&old), name(&new)),
-            Service::Copy { account, why, .. } => format!("copy of {}, {why}", name(&account)),
-            Service::None(why) => why,
-        };
-        assert_eq!(actual, expected, "{custody:#?}");
-    }
-
-    #[test]
-    fn the_first_credential_is_taken_as_it_is() {
-        let mut custody = holding(&["gone"]);
-        assert_serves(&custody, &user("1", &[]), "gone");
-        custody.take_in(found("A1"));
-        assert_serves(&custody, &user("1", &[]), "A1 signs");
-        assert!(custody.take_news() && !custody.take_news(), "news is told once");
-    }
-
-    #[test]
-    fn a_new_credential_serves_each_object_whose_port_it_was_shown_and_takes_over_with_the_last() {
-        let mut custody = holding(&["A1", "B1"]);
-        let (first, second, fresh) = (user("1", &["A"]), user("2", &["A"]), user("3", &[]));
-        assert_serves(&custody, &first, "A1 until B1");
-        assert_serves(&custody, &fresh, "B1 signs");
-        custody.shown(&held("B1").account, &first);
-        assert_serves(&custody, &first, "B1 signs");
-        custody.settle(&[first.clone(), second.clone(), fresh]);
-        assert_serves(&custody, &second, "A1 until B1");
-        custody.settle(std::slice::from_ref(&first));
-        assert_serves(&custody, &second, "B1 signs");
-        assert!(
-            custody.uncopied().is_some_and(|proved| is(&proved.held.account, "B1")),
-            "it is to be copied"
-        );
-    }
-
-    #[test]
-    fn a_new_password_of_the_same_key_id_has_to_prove_itself_too() {
-        let mut custody = holding(&["A1", "A2"]);
-        let object = user("1", &["A"]);
-        assert_serves(&custody, &object, "A1 until A2");
-        custody.shown(&held("A2").account, &object);
-        assert_serves(&custody, &object, "A2 signs");
-    }
-
-    #[test]
-    fn what_one_credential_was_shown_is_nothing_to_the_next() {
-        let mut custody = holding(&["A1", "B1"]);
-        let object = user("1", &["A"]);
-        custody.take_in(found("C1"));
-        custody.shown(&held("B1").account, &object);
-        assert_serves(&custody, &object, "A1 until C1");
-    }
-
-    #[test]
-    fn the_former_credential_put_back_serves_at_once() {
-        assert_serves(&holding(&["A1", "B1", "A1"]), &user("1", &["A"]), "A1 signs");
-    }
-
-    #[test]
-    fn a_rejected_credential_gives_way_to_a_new_one_and_only_that() {
-        let object = user("1", &["A"]);
-        let mut custody = holding(&["A1", "B1"]);
-        custody.rejected(&held("C1").account);
-        assert_serves(&custody, &object, "A1 until B1");
-        custody.rejected(&held("A1").account);
-        assert_serves(&custody, &object, "B1 signs");
-        custody.rejected(&held("B1").account);
-        assert_serves(&custody, &object, "B1 signs");
-    }
-
-    #[test]
-    fn a_source_without_a_credential_reads_on_for_the_objects_that_the_former_one_saw() {
-        let (theirs, of_another) = (user("1", &["A"]), user("2", &[]));
-        assert_serves(&holding(&["A1", "unusable"]), &theirs, "A1 reads, unusable");
-        assert_serves(&holding(&["A1", "unusable"]), &of_another, "unusable");
-        assert_serves(&holding(&["A1", "gone"]), &theirs, "copy of A1, gone");
-        assert_serves(&holding(&["A1", "gone"]), &of_another, "copy of A1, gone");
-        let mut custody = holding(&["A1", "gone"]);
-        custody.forget_if_gone();
-        assert_serves(&custody, &user("1", &["A"]), "gone");
-    }
-
-    #[test]
-    fn what_could_not_be_read_is_what_it_was() {
-        assert_serves(&holding(&["A1", "unknown"]), &user("1", &["A"]), "A1 signs");
-        assert_serves(&holding(&["A1", "gone", "unknown"]), &user("1", &["A"]), "copy of A1, gone");
-        let copy = Proved { held: held("A1"), namespace: None, copied: true };
-        let mut custody = Custody::new(Some(copy));
-        custody.take_in(found("unknown"));
-        assert_serves(&custody, &user("1", &["A"]), "A1 reads, unknown");
-        assert_serves(&custody, &user("2", &[]), "unknown");
-    }
-}
+mod tests;

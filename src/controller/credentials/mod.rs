@@ -12,8 +12,12 @@
 
 mod copies;
 mod custody;
+mod keeping;
+mod leftovers;
 mod namespaces;
 mod parts;
+mod reading;
+mod setbacks;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -21,21 +25,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, future, stream};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use tokio::sync::Mutex;
 
-use self::copies::{Copies, Copy};
-use self::custody::{Custody, Found, Held, Proved, Service};
+use self::copies::{Copies, Copy, PREFIX};
+use self::custody::{Custody, Service};
+use self::keeping::Snapshot;
 use self::namespaces::{NamespaceState, Namespaces};
-use self::parts::Parts;
+use self::setbacks::{Failure, Setbacks};
 use super::accounts::Accounts;
 use crate::api::ZenlayerPort;
 use crate::clock::{Clock, Monotonic};
+use crate::decision::Lack;
 use crate::mirror::Account;
 use crate::zenlayer::Client;
 
 pub(super) use self::custody::User;
+pub use self::leftovers::delete_leftover_copies;
 
 /// Sources that are read again at a time: one that hangs holds up few others.
 const REFRESHED_AT_ONCE: usize = 8;
@@ -45,6 +50,8 @@ const REFRESHED_AT_ONCE: usize = 8;
 pub struct OwnCredentials {
     directory: PathBuf,
     namespaces: BTreeSet<String>,
+    /// The Secret in the operator's namespace that the files come from, if that is known.
+    secret: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +62,14 @@ impl OwnCredentials {
     pub fn new(
         directory: PathBuf,
         namespaces: impl IntoIterator<Item = String>,
+        secret: Option<String>,
     ) -> Result<Self, OwnCredentialsError> {
         let namespaces: BTreeSet<String> = namespaces.into_iter().collect();
-        if namespaces.is_empty() { Err(OwnCredentialsError) } else { Ok(Self { directory, namespaces }) }
+        if namespaces.is_empty() {
+            Err(OwnCredentialsError)
+        } else {
+            Ok(Self { directory, namespaces, secret })
+        }
     }
 }
 
@@ -76,28 +88,46 @@ pub(super) enum Source {
 }
 
 /// What serves one object now.
-pub(super) enum Assigned {
+pub(super) enum Assigned<R = Client> {
     /// It reads and signs.
-    Full(Arc<Account<Client>>),
+    Full(Arc<Account<R>>),
     /// It reads; why nobody signs.
-    ReadOnly(Arc<Account<Client>>, String),
+    ReadOnly(Arc<Account<R>>, Lack),
     /// `old` goes on until `new` has been answered about the object's port.
-    Rotation { old: Arc<Account<Client>>, new: Arc<Account<Client>> },
+    Rotation { old: Arc<Account<R>>, new: Arc<Account<R>> },
     /// Why there is none.
-    None(String),
+    None(Lack),
 }
 
-/// A source's credentials, and when they were last read. None before the copy was looked for.
-type Slot = Arc<Mutex<Option<Cached>>>;
+/// What a source has for one object.
+pub(super) struct Served {
+    pub(super) assigned: Assigned,
+    /// Why its credentials are not kept as a copy; none: they are, or none is needed.
+    pub(super) not_copied: Option<Lack>,
+}
 
+/// A source's credentials.
+type Slot = Arc<Mutex<Cached>>;
+
+#[derive(Default)]
 struct Cached {
-    custody: Custody<Client>,
+    /// None before the copy was looked for.
+    custody: Option<Custody<Client>>,
+    /// When the source was last read.
     read: Option<Monotonic>,
+    reading: Setbacks,
+    /// What the copy holds, as far as is known.
+    copy: Option<Copy>,
+    keeping: Setbacks,
+    /// Reading the namespace of a Secret that is gone.
+    looking: Setbacks,
 }
 
 pub(super) struct Credentials {
     kubernetes: kube::Client,
     own: Option<OwnCredentials>,
+    /// The operator's own namespace.
+    home: String,
     accounts: Accounts,
     copies: Option<Copies>,
     namespaces: Namespaces,
@@ -116,25 +146,37 @@ impl Credentials {
         clock: Clock,
         valid_for: Duration,
     ) -> Self {
+        let home = own_namespace.unwrap_or(kubernetes.default_namespace()).to_owned();
         let copies = match copies {
-            CredentialCopies::Keep => Some(Copies::new(kubernetes.clone(), own_namespace)),
+            CredentialCopies::Keep => Some(Copies::new(kubernetes.clone(), &home)),
             CredentialCopies::None => None,
         };
         let namespaces = Namespaces::new(kubernetes.clone());
-        Self { kubernetes, own, accounts, copies, namespaces, clock, valid_for, slots: Mutex::default() }
+        Self {
+            kubernetes,
+            own,
+            home,
+            accounts,
+            copies,
+            namespaces,
+            clock,
+            valid_for,
+            slots: Mutex::default(),
+        }
     }
 
     /// The source of an object's credentials, or why it has none.
     pub(super) fn source(&self, object: &ZenlayerPort) -> Result<Source, String> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         match (&object.spec.credentials_ref, &self.own) {
-            (Some(secret), _) if secret.is_well_formed() => {
-                Ok(Source::Secret { namespace, name: secret.name.clone() })
-            }
-            (Some(secret), _) => Err(format!(
+            (Some(secret), _) if !secret.is_well_formed() => Err(format!(
                 "spec.credentialsRef.name is {:?}, which cannot be the name of a Secret.",
                 secret.name
             )),
+            (Some(secret), own) => match reserved(&namespace, &secret.name, &self.home, own.as_ref()) {
+                Some(why) => Err(why),
+                None => Ok(Source::Secret { namespace, name: secret.name.clone() }),
+            },
             (None, Some(own)) if own.namespaces.contains(&namespace) => Ok(Source::Own),
             (None, Some(_)) => Err(format!(
                 "The operator's own credentials do not serve namespace {namespace} (--credentials-namespaces), and \
@@ -148,96 +190,105 @@ impl Credentials {
     }
 
     /// What the source has for this object now.
-    pub(super) async fn serve(&self, source: &Source, object: &ZenlayerPort) -> Assigned {
+    pub(super) async fn serve(
+        &self,
+        source: &Source,
+        object: &ZenlayerPort,
+        deletion_known_since: Option<Monotonic>,
+    ) -> Served {
+        let user = User { deletion_known_since, ..User::of(object) };
         let slot = self.slot(source).await;
-        let service = match self.current(source, &mut *slot.lock().await, None).await {
-            Ok(custody) => custody.serve(&User::of(object)),
-            Err(why) => Service::None(why),
-        };
-        match service {
-            Service::Full(account) => Assigned::Full(account),
-            Service::ReadOnly(account, why) => Assigned::ReadOnly(account, why),
-            Service::Rotation { old, new } => Assigned::Rotation { old, new },
-            Service::Copy { account, namespace, why } => {
-                let name = object.metadata.namespace.as_deref().unwrap_or_default();
-                by_copy(account, namespace.as_deref(), &why, self.namespaces.look(name).await)
-            }
-            Service::None(why) => Assigned::None(why),
+        let mut cached = slot.lock().await;
+        if let Err(lack) = self.read_if_due(source, &mut cached, None).await {
+            return Served { assigned: Assigned::None(lack.clone()), not_copied: Some(lack) };
         }
+        self.keep(source, &mut cached, None).await;
+        let not_copied = cached.keeping.lack(self.clock.monotonic(), self.valid_for);
+        let Some(custody) = &cached.custody else {
+            return Served { assigned: Assigned::None(Lack::Known("There is none.".to_owned())), not_copied };
+        };
+        let assigned = match custody.serve(&user, self.valid_for) {
+            Service::Full(account) => Assigned::Full(account),
+            Service::ReadOnly(account, why) => Assigned::ReadOnly(account, Lack::Known(why)),
+            Service::Rotation { old, new } => Assigned::Rotation { old, new },
+            Service::Unread(account, why) => {
+                let lack = match source {
+                    Source::Secret { .. } => cached.reading.lack(self.clock.monotonic(), self.valid_for),
+                    Source::Own => None,
+                };
+                let lack = lack.unwrap_or(Lack::Known(why));
+                account.map_or(Assigned::None(lack.clone()), |account| Assigned::ReadOnly(account, lack))
+            }
+            Service::Copy { account, namespace, why, signs } => {
+                drop(cached);
+                let name = object.metadata.namespace.as_deref().unwrap_or_default();
+                let state = self.namespaces.look(name).await;
+                let unread = self.note_look(&slot, &state).await;
+                by_copy(account, namespace.as_deref(), why, signs, &state, unread)
+            }
+            Service::None(why) => Assigned::None(Lack::Known(why)),
+        };
+        Served { assigned, not_copied }
+    }
+
+    /// Remembers whether the namespace of a Secret that is gone could be read; if not, returns what to say.
+    async fn note_look(&self, slot: &Slot, state: &NamespaceState) -> Option<Lack> {
+        let now = self.clock.monotonic();
+        let looking = &mut slot.lock().await.looking;
+        match state {
+            NamespaceState::Unknown(cause) => looking.failed(
+                Failure::Unanswered(format!(
+                    "Whether the namespace is being deleted could not be read: {cause}."
+                )),
+                now,
+            ),
+            NamespaceState::There { .. } | NamespaceState::NotGranted => drop(looking.end()),
+        }
+        looking.lack(now, self.valid_for)
     }
 
     /// Zenlayer has answered 401 to `account`: perhaps the source holds a better one by now.
     pub(super) async fn rejected(&self, source: &Source, account: &Account<Client>, at: Monotonic) {
         let slot = self.slot(source).await;
-        let mut slot = slot.lock().await;
-        if let Ok(custody) = self.current(source, &mut slot, Some(at)).await {
+        let mut cached = slot.lock().await;
+        if self.read_if_due(source, &mut cached, Some(at)).await.is_ok()
+            && let Some(custody) = &mut cached.custody
+        {
             custody.rejected(account);
-            self.keep_or_warn(source, custody).await;
+            self.keep(source, &mut cached, None).await;
         }
     }
 
     /// The source's new credential was shown the port of `object`.
     pub(super) async fn shown(&self, source: &Source, new: &Account<Client>, object: &ZenlayerPort) {
         let slot = self.slot(source).await;
-        if let Some(cached) = slot.lock().await.as_mut() {
-            cached.custody.shown(new, &User::of(object));
+        if let Some(custody) = &mut slot.lock().await.custody {
+            custody.shown(new, &User::of(object));
         }
     }
 
-    /// Sees to it that the credential in use by `object` is kept as a copy, if copies are kept.
-    pub(super) async fn keep_copy_for(&self, object: &ZenlayerPort) -> Result<(), String> {
-        let Ok(source) = self.source(object) else { return Ok(()) };
-        let slot = self.slot(&source).await;
-        let mut slot = slot.lock().await;
-        let custody = self.current(&source, &mut slot, None).await?;
-        self.keep(&source, custody).await
-    }
-
-    /// Reads all sources again that are in use and known, forgets the others, lets new credentials take over that have
-    /// proved themselves, and returns those that hold something new.
-    pub(super) async fn refresh(&self, users: &HashMap<Source, Vec<User>>) -> HashSet<Source> {
-        let known: Vec<(Source, Slot)> = {
-            let mut slots = self.slots.lock().await;
-            slots.retain(|source, _| users.contains_key(source));
-            slots.iter().map(|(source, slot)| (source.clone(), Arc::clone(slot))).collect()
-        };
-        let refreshed = stream::iter(known).map(async |(source, slot)| {
-            let mut slot = slot.lock().await;
-            let custody = self.current(&source, &mut slot, Some(self.clock.monotonic())).await.ok()?;
-            custody.settle(users.get(&source).map(Vec::as_slice).unwrap_or_default());
-            self.keep_or_warn(&source, custody).await;
-            custody.take_news().then_some(source)
-        });
-        refreshed.buffer_unordered(REFRESHED_AT_ONCE).filter_map(future::ready).collect().await
-    }
-
-    /// Deletes the copies of what is in use neither by `users` nor, by now, by anybody else.
-    pub(super) async fn drop_copies(
+    /// Reads all sources again that are in use, forgets the others, lets new credentials take over that have proved
+    /// themselves, compares the copies with them, and returns the sources of which there is news.
+    pub(super) async fn refresh(
         &self,
         users: &HashMap<Source, Vec<User>>,
-        may_be_used: impl Fn(&Source) -> bool,
-    ) {
-        let Some(copies) = &self.copies else { return };
-        let kept = copies.list().await.unwrap_or_else(|why| {
-            tracing::warn!(why, "copies that are no longer needed stay for now");
-            Vec::new()
+        snapshot: Option<&Snapshot>,
+    ) -> HashSet<Source> {
+        let in_use: Vec<(Source, Slot)> = {
+            let mut slots = self.slots.lock().await;
+            slots.retain(|source, _| users.contains_key(source));
+            let slot =
+                |source: &Source| (source.clone(), Arc::clone(slots.entry(source.clone()).or_default()));
+            users.keys().map(slot).collect()
+        };
+        let refreshed = stream::iter(in_use).map(async |(source, slot)| {
+            let mut cached = slot.lock().await;
+            self.read_if_due(&source, &mut cached, Some(self.clock.monotonic())).await.ok()?;
+            cached.custody.as_mut()?.settle(users.get(&source).map(Vec::as_slice).unwrap_or_default());
+            self.keep(&source, &mut cached, snapshot).await;
+            cached.custody.as_mut()?.take_news().then_some(source)
         });
-        for source in kept.into_iter().filter(|source| !users.contains_key(source)) {
-            let Source::Secret { namespace, name } = &source else { continue };
-            let slot = self.slot(&source).await;
-            let mut slot = slot.lock().await;
-            // A pass that held the slot before has an object, and may rely on the copy; one that comes later makes it anew.
-            if may_be_used(&source) {
-                continue;
-            }
-            *slot = None;
-            match copies.delete(namespace, name).await {
-                Ok(()) => {
-                    tracing::info!(?source, "no object uses this Secret any more: its copy is deleted");
-                }
-                Err(why) => tracing::warn!(?source, why, "a copy that is no longer needed stays for now"),
-            }
-        }
+        refreshed.buffer_unordered(REFRESHED_AT_ONCE).filter_map(future::ready).collect().await
     }
 
     /// Tells the log which rights are missing, before they are missed.
@@ -250,116 +301,6 @@ impl Credentials {
     async fn slot(&self, source: &Source) -> Slot {
         Arc::clone(self.slots.lock().await.entry(source.clone()).or_default())
     }
-
-    /// The source's credentials: as last read, if that was not before `not_before` and less than a minute ago. One read
-    /// serves all who wait for the slot.
-    async fn current<'a>(
-        &self,
-        source: &Source,
-        slot: &'a mut Option<Cached>,
-        not_before: Option<Monotonic>,
-    ) -> Result<&'a mut Custody<Client>, String> {
-        let copy = match slot {
-            Some(_) => None,
-            None => self.copy_of(source).await?,
-        };
-        let cached = slot.get_or_insert_with(|| Cached { custody: Custody::new(copy), read: None });
-        let now = self.clock.monotonic();
-        let due = cached.read.is_none_or(|read| {
-            now.since(read) >= self.valid_for || not_before.is_some_and(|not_before| read < not_before)
-        });
-        if due {
-            let found = self.read(source).await;
-            if let Found::Unknown(why) = &found {
-                tracing::warn!(
-                    ?source,
-                    why,
-                    "credentials could not be read; those that are known stay in use"
-                );
-            }
-            cached.custody.take_in(found);
-            if self.copies.is_none() {
-                cached.custody.forget_if_gone();
-            }
-            cached.read = Some(now);
-        }
-        Ok(&mut cached.custody)
-    }
-
-    async fn copy_of(&self, source: &Source) -> Result<Option<Proved<Client>>, String> {
-        let (Some(copies), Source::Secret { namespace, name }) = (&self.copies, source) else {
-            return Ok(None);
-        };
-        let Some(Copy { parts, namespace: uid }) = copies.get(namespace, name).await? else {
-            return Ok(None);
-        };
-        Ok(match self.parse("Its copy", parts) {
-            Found::Credential(held) => Some(Proved { held, namespace: uid, copied: true }),
-            // Somebody spoilt it: it is written anew.
-            Found::Unusable(_) | Found::Gone(_) | Found::Unknown(_) => None,
-        })
-    }
-
-    async fn keep_or_warn(&self, source: &Source, custody: &mut Custody<Client>) {
-        if let Err(why) = self.keep(source, custody).await {
-            tracing::warn!(?source, why, "a credential in use is not kept as a copy yet; it is tried again");
-        }
-    }
-
-    async fn keep(&self, source: &Source, custody: &mut Custody<Client>) -> Result<(), String> {
-        let (Some(copies), Source::Secret { namespace, name }) = (&self.copies, source) else {
-            return Ok(());
-        };
-        let Some(proved) = custody.uncopied() else { return Ok(()) };
-        proved.namespace = match self.namespaces.look(namespace).await {
-            NamespaceState::There { uid, .. } => uid,
-            NamespaceState::NotGranted => None,
-            NamespaceState::Unknown(why) => {
-                return Err(format!(
-                    "The copy of Secret {namespace}/{name} is not made, for its namespace could not be read: {why}."
-                ));
-            }
-        };
-        let copy = Copy { parts: proved.held.parts.clone(), namespace: proved.namespace.clone() };
-        copies.put(namespace, name, &copy).await?;
-        proved.copied = true;
-        Ok(())
-    }
-
-    async fn read(&self, source: &Source) -> Found<Client> {
-        match source {
-            Source::Secret { namespace, name } => {
-                let secrets: Api<Secret> = Api::namespaced(self.kubernetes.clone(), namespace);
-                let place = format!("Secret {namespace}/{name}");
-                match secrets.get_opt(name).await {
-                    Ok(Some(secret)) => {
-                        self.parse(&place, Parts::of_secret(&secret.data.unwrap_or_default()))
-                    }
-                    Ok(None) => Found::Gone(format!("{place} does not exist.")),
-                    Err(kube::Error::Api(answer)) if answer.is_forbidden() => Found::Gone(format!(
-                        "The operator may not read {place}: its RBAC lacks `get` on secrets there."
-                    )),
-                    Err(error) => Found::Unknown(format!("{place} could not be read: {}.", brief(&error))),
-                }
-            }
-            Source::Own => {
-                let Some(own) = &self.own else { return Found::Unusable("There are none.".to_owned()) };
-                match Parts::of_directory(&own.directory).await {
-                    Ok(parts) => self.parse("The operator's credentials directory", parts),
-                    Err(error) => {
-                        Found::Unknown(format!("The operator's own credentials could not be read: {error}."))
-                    }
-                }
-            }
-        }
-    }
-
-    fn parse(&self, place: &str, parts: Parts) -> Found<Client> {
-        match parts.credential() {
-            Ok(credential) => Found::Credential(Held { account: self.accounts.of(credential), parts }),
-            Err(error) => Found::Unusable(format!("{place} holds no usable credential: {error}.")),
-        }
-    }
 }
 
 impl User {
@@ -368,40 +309,103 @@ impl User {
         Self {
             uid: object.metadata.uid.clone().unwrap_or_default(),
             seen_by: identity.map(|identity| identity.seen_by.clone()).unwrap_or_default(),
+            deletion_known_since: None,
+            credentials_seen: object.release().is_some_and(|release| release.credentials_seen),
         }
     }
 }
 
-/// What the API server says; its whole answer is too long to be shown.
-fn brief(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(answer) => answer.message.clone(),
-        other => other.to_string(),
+/// Why no object may name this Secret. Only the operator's own namespace has such Secrets: elsewhere names are free.
+fn reserved(namespace: &str, name: &str, home: &str, own: Option<&OwnCredentials>) -> Option<String> {
+    if namespace != home {
+        return None;
+    }
+    if own.and_then(|own| own.secret.as_deref()) == Some(name) {
+        return Some(format!(
+            "Secret {name} holds the operator's own credentials, and no object may name it. They serve the namespaces that \
+             credentials.namespaces lists: add {namespace} there, and leave spec.credentialsRef out."
+        ));
+    }
+    name.starts_with(PREFIX).then(|| {
+        format!(
+            "In namespace {namespace} the operator keeps copies of Secrets, whose names begin with {PREFIX}, and no object may \
+             name one of those. Name the Secret {name} otherwise."
+        )
+    })
+}
+
+/// What the copy of a Secret that is gone may do: a person who deletes a Secret puts on a brake, and a namespace or an object
+/// that is being deleted takes its Secret along.
+fn by_copy<R>(
+    account: Arc<Account<R>>,
+    made_for: Option<&str>,
+    why: String,
+    signs: bool,
+    namespace: &NamespaceState,
+    unread: Option<Lack>,
+) -> Assigned<R> {
+    match namespace {
+        NamespaceState::There { uid, .. } if uid.as_deref() != made_for => Assigned::None(Lack::Known(why)),
+        NamespaceState::There { terminating: true, .. } => Assigned::Full(account),
+        NamespaceState::There { .. } | NamespaceState::NotGranted if signs => Assigned::Full(account),
+        NamespaceState::There { .. } | NamespaceState::NotGranted => Assigned::ReadOnly(
+            account,
+            Lack::Known(format!(
+                "{why} The port is read with a copy of it, but nothing is called until it is there again."
+            )),
+        ),
+        NamespaceState::Unknown(_) => Assigned::ReadOnly(account, unread.unwrap_or(Lack::Known(why))),
     }
 }
 
-/// What the copy of a Secret that is gone may do: a person who deletes a Secret puts on a brake, and a namespace that is
-/// being deleted takes its Secrets along.
-fn by_copy(
-    account: Arc<Account<Client>>,
-    made_for: Option<&str>,
-    why: &str,
-    namespace: NamespaceState,
-) -> Assigned {
-    match namespace {
-        NamespaceState::There { uid, .. } if uid.as_deref() != made_for => Assigned::None(why.to_owned()),
-        NamespaceState::There { terminating: true, .. } => Assigned::Full(account),
-        NamespaceState::There { terminating: false, .. } | NamespaceState::NotGranted => Assigned::ReadOnly(
-            account,
-            format!(
-                "{why} The port is read with a copy of it, but nothing is called until it is there again."
-            ),
-        ),
-        NamespaceState::Unknown(cause) => Assigned::ReadOnly(
-            account,
-            format!(
-                "{why} Nothing is called before it is known whether its namespace is being deleted: {cause}."
-            ),
-        ),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operator_keeps_for_itself_no_object_may_name_and_elsewhere_names_are_free() {
+        let own =
+            OwnCredentials::new(PathBuf::new(), ["team-a".to_owned()], Some("own".to_owned())).expect("own");
+        let why =
+            |namespace, name| reserved(namespace, name, "zenlayer-system", Some(&own)).unwrap_or_default();
+        let copy = "zenlayer-credentials-0959b49ac3233acf5eb5b449650536e1";
+        assert!(why("zenlayer-system", copy).contains("Name the Secret"), "{}", why("zenlayer-system", copy));
+        assert!(why("zenlayer-system", "own").contains("credentials.namespaces"));
+        for (namespace, name) in
+            [("team-a", copy), ("team-a", "own"), ("zenlayer-system", "zenlayer-credentials")]
+        {
+            assert_eq!(why(namespace, name), "", "{namespace}/{name}");
+        }
+    }
+
+    fn by_copy_of(made_for: Option<&str>, signs: bool, namespace: &NamespaceState) -> &'static str {
+        let account = Account {
+            key: crate::mirror::AccountKey::new([0; 32]),
+            fingerprint: crate::fingerprint::Fingerprint::new("A"),
+            reader: Arc::new(()),
+        };
+        match by_copy(Arc::new(account), made_for, "Gone.".to_owned(), signs, namespace, None) {
+            Assigned::Full(_) => "signs",
+            Assigned::ReadOnly(..) => "reads",
+            Assigned::Rotation { .. } => "rotates",
+            Assigned::None(_) => "nobody",
+        }
+    }
+
+    #[test]
+    fn a_copy_signs_while_its_namespace_goes_or_for_an_object_that_its_secret_went_with() {
+        let there = |uid: &str, terminating| NamespaceState::There { uid: Some(uid.to_owned()), terminating };
+        let unknown = NamespaceState::Unknown("a timeout".to_owned());
+        for (namespace, went_before, went_with) in [
+            (there("uid-1", true), "signs", "signs"),
+            (there("uid-1", false), "reads", "signs"),
+            (there("uid-2", true), "nobody", "nobody"),
+            (there("uid-2", false), "nobody", "nobody"),
+            (NamespaceState::NotGranted, "reads", "signs"),
+            (unknown, "reads", "reads"),
+        ] {
+            assert_eq!(by_copy_of(Some("uid-1"), false, &namespace), went_before, "{namespace:?}");
+            assert_eq!(by_copy_of(Some("uid-1"), true, &namespace), went_with, "{namespace:?}");
+        }
     }
 }

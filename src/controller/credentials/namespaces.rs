@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
-use super::brief;
+use super::setbacks::brief;
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]

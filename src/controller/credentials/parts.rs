@@ -14,12 +14,26 @@ const ACCESS_KEY_PASSWORD: &str = "accessKeyPassword";
 const TOKEN: &str = "token";
 const KEYS: [&str; 3] = [ACCESS_KEY_ID, ACCESS_KEY_PASSWORD, TOKEN];
 
+/// Where a copy holds two credentials, the keys of the second begin so.
+const NEXT: &str = "next.";
+
 /// A credential is a few dozen characters; what is longer is not one.
 const LONGEST: usize = 4096;
 
 /// As they were read, so that they can be written again. `Debug` shows the keys alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts(BTreeMap<&'static str, SecretString>);
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        fn exposed(parts: &Parts) -> impl Iterator<Item = (&str, &str)> {
+            parts.0.iter().map(|(key, value)| (*key, value.expose_secret()))
+        }
+        exposed(self).eq(exposed(other))
+    }
+}
+
+impl Eq for Parts {}
 
 /// Why parts are no credential.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +49,25 @@ pub(super) enum PartsError {
 impl Parts {
     /// Those of a Secret's `data`; its other keys are left alone.
     pub(super) fn of_secret(data: &BTreeMap<String, ByteString>) -> Self {
+        Self::of_keys(data, "")
+    }
+
+    /// Those of the second credential of a copy.
+    pub(super) fn next_of_secret(data: &BTreeMap<String, ByteString>) -> Self {
+        Self::of_keys(data, NEXT)
+    }
+
+    fn of_keys(data: &BTreeMap<String, ByteString>, prefix: &str) -> Self {
         let part = |key| {
-            let value = data.get(key)?;
+            let value = data.get(&format!("{prefix}{key}"))?;
             Some((key, SecretString::from(String::from_utf8_lossy(&value.0).into_owned())))
         };
         Self(KEYS.into_iter().filter_map(part).collect())
+    }
+
+    #[cfg(test)]
+    pub(super) fn token(token: &str) -> Self {
+        Self([(TOKEN, SecretString::from(token))].into())
     }
 
     /// Those of a directory with a file for each; files that are missing are left out.
@@ -65,6 +93,15 @@ impl Parts {
             ((*key).to_owned(), ByteString(value.expose_secret().as_bytes().to_vec()))
         };
         self.0.iter().map(entry).collect()
+    }
+
+    /// As the second credential of a copy.
+    pub(super) fn to_secret_as_next(&self) -> BTreeMap<String, ByteString> {
+        self.to_secret().into_iter().map(|(key, value)| (format!("{NEXT}{key}"), value)).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// A token wins over an access key.

@@ -62,6 +62,16 @@ fn each_key_that_sees_the_port_is_kept_once_and_four_at_most() {
 }
 
 #[test]
+fn credentials_that_could_sign_during_the_deletion_are_remembered() {
+    let seen = |scenario: Scenario| release(&scenario).credentials_seen;
+    let deleting = Scenario::deleting(Destroy);
+    assert!(seen(deleting.clone().seen(Recycled)));
+    assert!(seen(deleting.clone()), "before anything is read");
+    assert!(!seen(deleting.clone().only_reads().seen(Recycled)));
+    assert!(seen(deleting.written().only_reads().seen(Recycled)), "the Secret went after that");
+}
+
+#[test]
 fn an_absence_takes_nothing_back() {
     let before = Scenario::deleting(Destroy).remembers(Recycled);
     let after = before.clone().absent(1, 0).plan().status;

@@ -106,6 +106,7 @@ impl Scenario {
             }),
             context: Context {
                 credential: CredentialState::Usable(key(KEY)),
+                not_copied: None,
                 claims: Vec::new(),
                 same_account: Vec::new(),
                 deletions_at_once: 1,
@@ -174,8 +175,7 @@ impl Scenario {
 
     pub(super) fn without_credentials(self) -> Self {
         self.with(|it| {
-            it.context.credential =
-                CredentialState::Unavailable("Secret team-a/keys does not exist.".to_owned());
+            it.context.credential = CredentialState::Unavailable("Secret team-a/keys does not exist.".into());
             it.evidence = None;
         })
     }
@@ -184,7 +184,7 @@ impl Scenario {
         self.with(|it| {
             it.context.credential = CredentialState::ReadOnly {
                 fingerprint: key(KEY),
-                why: "Secret team-a/keys was deleted.".to_owned(),
+                why: "Secret team-a/keys was deleted.".into(),
             };
         })
     }

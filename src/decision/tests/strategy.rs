@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
-use crate::decision::{Attachments, Claim, Context, CrdState, CredentialState, GateSettings};
+use crate::decision::{Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Lack, Setback};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
 
@@ -103,6 +103,7 @@ fn release() -> impl Strategy<Value = Release> {
             restorations,
             latched,
             destroy_accepted,
+            credentials_seen: seen_recycled,
             call,
         },
     )
@@ -146,17 +147,27 @@ fn context() -> impl Strategy<Value = Context> {
         2 => Just(CredentialState::Usable(key(OTHER_KEY))),
         1 => Just(CredentialState::ReadOnly {
             fingerprint: key(KEY),
-            why: "Secret team-a/keys was deleted.".to_owned(),
+            why: "Secret team-a/keys was deleted.".into(),
         }),
-        1 => Just(CredentialState::Unavailable("Secret team-a/keys does not exist.".to_owned())),
+        1 => Just(CredentialState::Unavailable("Secret team-a/keys does not exist.".into())),
+        1 => lack().prop_map(CredentialState::Unavailable),
+        1 => lack().prop_map(|why| CredentialState::ReadOnly { fingerprint: key(KEY), why }),
     ];
     let claims = prop_oneof![3 => Just(vec![]), 1 => vec(other_claim(), 1..3)];
     let same_account =
         prop_oneof![3 => Just(vec![]), 1 => select(&[KEY, "1"]).prop_map(|one| vec![key(one)])];
     let known = (weighted(0.9, moment()), weighted(0.9, moment()));
+    let credential = (credential, weighted(0.2, lack()));
     (credential, claims, same_account, around_the_port(), known).prop_map(
-        |(credential, claims, same_account, (mass, required, crd, attachments), (deletion, call))| Context {
+        |(
+            (credential, not_copied),
+            claims,
+            same_account,
+            (mass, required, crd, attachments),
+            (deletion, call),
+        )| Context {
             credential,
+            not_copied,
             claims,
             same_account,
             deletions_at_once: if mass { 21 } else { 20 },
@@ -168,6 +179,18 @@ fn context() -> impl Strategy<Value = Context> {
             learnt: None,
         },
     )
+}
+
+/// What a person must see to, or what the API server did not tell.
+fn lack() -> impl Strategy<Value = Lack> {
+    let unread = moment().prop_map(|since| {
+        Lack::Unread(Setback {
+            why: "Secret team-a/keys could not be read.".to_owned(),
+            since,
+            again_in: seconds(1),
+        })
+    });
+    prop_oneof![Just(Lack::from("The copy of Secret team-a/keys could not be written.")), unread]
 }
 
 /// Too many deletions at once, consent required, the CRD's state, what uses the port.

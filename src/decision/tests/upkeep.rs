@@ -3,8 +3,8 @@
 use super::scenario::*;
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::{Reason, ZenlayerPortStatus};
-use crate::decision::Action;
 use crate::decision::sighting::{Cadence, Unreadable};
+use crate::decision::{Action, CredentialState, Lack, Setback};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{
     self, Creating, Deleting, Destroyed, Destroying, Recovering, Recycled, Running, Unknown, Updating,
@@ -30,6 +30,81 @@ fn the_finalizer_comes_before_anything_is_said() {
         (&Action::AddFinalizer, &ZenlayerPortStatus::default()),
         "{plan:#?}"
     );
+}
+
+fn setback(ago: u64) -> Lack {
+    Lack::Unread(Setback {
+        why: "Secret team-a/keys could not be read: a timeout.".to_owned(),
+        since: NOW - seconds(ago),
+        again_in: seconds(2),
+    })
+}
+
+#[test]
+fn an_object_whose_credentials_cannot_be_copied_says_so_and_has_no_finalizer_yet() {
+    let without_finalizer = |lack| {
+        Scenario::living().with(|it| {
+            it.object.metadata.finalizers = None;
+            it.context.not_copied = Some(lack);
+        })
+    };
+    let plan = without_finalizer("The copy could not be written: exceeded quota.".into())
+        .waits(Reason::CredentialsNotCopied);
+    let ready = condition(&plan.status, "Ready").expect("Ready");
+    assert_eq!(ready.status, "False", "{ready:?}");
+    assert!(
+        ready
+            .message
+            .starts_with("The copy could not be written: exceeded quota. If this object is deleted now"),
+        "{ready:?}"
+    );
+    assert!(plan.event.is_some() && plan.deadline == Some(seconds(60)), "{plan:#?}");
+
+    let unanswered = without_finalizer(setback(10)).waits(Reason::ClusterStateUnknown);
+    assert_eq!(unanswered.deadline, Some(seconds(2)), "{unanswered:#?}");
+    let fleeting = without_finalizer(setback(9)).plan();
+    assert_eq!((shown(&fleeting), &fleeting.action), (None, &Action::None), "it may pass by itself");
+}
+
+#[test]
+fn a_port_whose_credentials_are_no_longer_copied_is_read_on_and_is_not_ready() {
+    let not_copied = |lack: Lack| Scenario::living().with(|it| it.context.not_copied = Some(lack));
+    let plan =
+        not_copied("The copy could not be written.".into()).seen(Running).waits(Reason::CredentialsNotCopied);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.starts_with("Port port-1 is RUNNING. The copy could not be written. "), "{message}");
+    assert_eq!(plan.want.map(|want| want.cadence), Some(Cadence::Slow), "{plan:#?}");
+    not_copied("The copy could not be written.".into()).seen(Recycled).waits(Reason::PortRecycled);
+    not_copied(setback(9)).seen(Running).waits(Reason::Running);
+    let plan = not_copied(setback(10)).seen(Running).waits(Reason::Running);
+    assert!(condition(&plan.status, "Ready").expect("Ready").message.contains("a timeout"), "{plan:#?}");
+}
+
+#[test]
+fn a_secret_that_the_api_server_did_not_tell_of_for_a_moment_is_asked_for_again_and_nobody_is_alarmed() {
+    for scenario in [Scenario::living().showing(Reason::Running, HOUR), Scenario::deleting(Destroy)] {
+        let unread = |ago| {
+            let lack = setback(ago);
+            scenario
+                .clone()
+                .without_credentials()
+                .with(|it| it.context.credential = CredentialState::Unavailable(lack))
+        };
+        let before = shown(&unread(9).plan()).map(str::to_owned);
+        assert_ne!(before.as_deref(), Some("CredentialsUnavailable"));
+        assert_eq!(unread(9).plan().deadline, Some(seconds(1)), "it is shown then, if it lasts");
+        let plan = unread(10).waits(Reason::ClusterStateUnknown);
+        assert_eq!(
+            condition(&plan.status, "Stalled").map(|it| it.status.as_str()),
+            Some("False"),
+            "{plan:#?}"
+        );
+        assert_eq!((plan.event, plan.deadline), (None, Some(seconds(2))));
+    }
+    let holds_a_call = Scenario::deleting(Destroy).seen(Recycled).with(|it| {
+        it.context.credential = CredentialState::ReadOnly { fingerprint: key(KEY), why: setback(10) };
+    });
+    holds_a_call.waits(Reason::ClusterStateUnknown);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn release(case: &Case) -> Release {
         restorations: i64::from(case.history == History::Restored),
         latched: case.brake == Brake::Latched,
         destroy_accepted: case.destroy_accepted,
+        credentials_seen: true,
         call,
     }
 }
@@ -252,10 +253,11 @@ fn context(case: &Case) -> Context {
             Credential::Signs => CredentialState::Usable(facts::fingerprint(KEY)),
             Credential::OnlyReads => CredentialState::ReadOnly {
                 fingerprint: facts::fingerprint(KEY),
-                why: "The Secret was deleted.".to_owned(),
+                why: "The Secret was deleted.".into(),
             },
-            Credential::Missing => CredentialState::Unavailable("There is no Secret.".to_owned()),
+            Credential::Missing => CredentialState::Unavailable("There is no Secret.".into()),
         },
+        not_copied: None,
         claims: claim(case.claim).into_iter().collect(),
         same_account: match case.identity {
             Identity::SeenByASibling => vec![facts::fingerprint(OTHER_KEY)],

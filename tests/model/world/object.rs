@@ -235,6 +235,8 @@ impl Release {
             restorations: self.restorations,
             latched: self.latched,
             destroy_accepted: self.destroy_accepted,
+            // What a copy may sign is decided before `decide` is asked.
+            credentials_seen: true,
             call: self.call.as_ref().map(|call| api::Call {
                 action: call.action,
                 attempt: call.attempt,

@@ -155,11 +155,12 @@ impl Situation {
             .filter(|keys| keys.contains(&fingerprint));
         Context {
             credential: match self.key {
-                Key::CopyOfFirst => CredentialState::ReadOnly { fingerprint, why: String::new() },
+                Key::CopyOfFirst => CredentialState::ReadOnly { fingerprint, why: "".into() },
                 Key::First | Key::Second | Key::Limited | Key::Foreign => {
                     CredentialState::Usable(fingerprint)
                 }
             },
+            not_copied: None,
             claims: self.other.as_ref().map(|other| other.claim(1 - self.which)).into_iter().collect(),
             same_account: match self.key {
                 // Objects of other ports tell that.
