@@ -34,6 +34,10 @@ pub struct Options {
     /// Try only the mutants whose names contain this, and do not write docs/mutants.md.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+
+    /// Only the mutants of this part; docs/mutants.md is left as it is.
+    #[arg(long, value_enum)]
+    part: Option<Part>,
 }
 
 /// One way to be wrong: the text that it replaces stands in the file exactly once.
@@ -45,7 +49,7 @@ struct Mutant {
 }
 
 /// What a mutant spoils.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// What is decided, and what that rests on.
     Decision,
@@ -101,7 +105,10 @@ enum Verdict {
 }
 
 pub async fn run(options: Options) -> Result<()> {
-    let is_chosen = |it: &(Part, &Mutant)| options.only.as_ref().is_none_or(|only| it.1.name.contains(only));
+    let is_chosen = |(part, mutant): &(Part, &Mutant)| {
+        options.part.is_none_or(|only| only == *part)
+            && options.only.as_ref().is_none_or(|only| mutant.name.contains(only))
+    };
     let chosen: Vec<(Part, &Mutant)> = all().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no mutant is called so");
     let began = Instant::now();
@@ -114,7 +121,7 @@ pub async fn run(options: Options) -> Result<()> {
         tried.push((mutant, verdicts));
     }
     println!("{} mutants in {} s", tried.len(), began.elapsed().as_secs());
-    if options.only.is_none() {
+    if options.only.is_none() && options.part.is_none() {
         fs::write(root().join("docs").join("mutants.md"), report(&tried, &commit().await?))?;
     }
     let survivors: Vec<_> =
