@@ -346,6 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn many_deletions_at_once_are_held_unless_the_threshold_is_zero() {
+        let threshold = |args: &[&str]| {
+            let cli = Cli::try_parse_from([&["zenlayer-port-operator"], args].concat()).expect("valid flags");
+            let settings = cli.run.settings(&cli.run.endpoint().expect("an endpoint")).expect("settings");
+            settings.gates.mass_deletion_threshold.map(NonZeroU32::get)
+        };
+        assert_eq!(threshold(&[]), Some(20));
+        assert_eq!(threshold(&["--mass-deletion-threshold=3"]), Some(3));
+        assert_eq!(threshold(&["--mass-deletion-threshold=0"]), None);
+    }
+
+    #[test]
     fn a_later_flag_overrides_an_earlier_one() {
         let grace = timing(&["run", "--deletion-grace=10s", "--deletion-grace=1m"]).expect("twice").grace;
         assert_eq!(grace, Duration::from_mins(1));

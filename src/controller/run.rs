@@ -321,7 +321,7 @@ fn report<T>(result: Result<T, controller::Error<PassError, kube::runtime::watch
 }
 
 /// Brings each wake to the controller of its namespace.
-async fn deliver(
+pub(super) async fn deliver(
     mut wakes: Wakes<Reference>,
     controllers: Vec<(Option<String>, Arc<wakes::WakeSender<Reference>>)>,
 ) {

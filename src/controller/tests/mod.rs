@@ -6,5 +6,6 @@ pub(in crate::controller) mod stage;
 mod calls;
 mod events;
 mod facts;
+mod passes;
 mod secrets;
 mod watch;

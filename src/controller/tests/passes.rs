@@ -1,0 +1,131 @@
+//! What a pass does when something gets in between, and what follows a pass that fails.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use zenlayer_simulator::{Account, PortStatus};
+
+use super::api_server::Failure;
+use super::stage::{
+    HOME, NAMESPACE, OTHER_KEY, OTHER_PASSWORD, SECRET, Stage, object, outcome, port_of, secret,
+};
+use crate::api::{CallOutcome, ZenlayerPort};
+use crate::controller::pass::{PassError, error_policy};
+use crate::controller::reference::reference;
+use crate::controller::run::deliver;
+use crate::wakes;
+use futures::{FutureExt, StreamExt};
+
+#[tokio::test]
+async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
+    let mut stage = Stage::new();
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.delete("edge");
+    stage.decide_to_call("edge").await;
+    let api = stage.api.clone();
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        // The last finalizer goes, and the object with it.
+        api.edit(Some(NAMESPACE), "edge", |old: &mut ZenlayerPort| old.metadata.finalizers = None);
+        let mut new = object("edge");
+        new.metadata.finalizers = None;
+        api.create(&new);
+        None
+    });
+    stage.pass("edge").await.expect("the pass ends well");
+    let new = stage.get("edge").expect("it was made anew");
+    assert_eq!((new.metadata.finalizers, new.status), (None, None), "{:#?}", stage.api);
+    assert_eq!(stage.sends("edge"), 0);
+}
+
+#[tokio::test]
+async fn an_outcome_is_not_written_onto_the_record_of_a_newer_call() {
+    let mut stage = Stage::new();
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.delete("edge");
+    stage.decide_to_call("edge").await;
+    stage.api.on(Method::PUT, "/edge/status", async { None });
+    let api = stage.api.clone();
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
+            let release = object.status.as_mut().and_then(|status| status.release.as_mut());
+            let call = release.and_then(|release| release.call.as_mut());
+            call.expect("it is on record before its outcome").attempt = 9;
+        });
+        None
+    });
+    stage.pass("edge").await.expect("the pass ends well");
+    let object = stage.get("edge").expect("it stays");
+    assert_eq!(outcome(&object), Some(&CallOutcome::Pending {}), "another replica's call: {object:#?}");
+}
+
+#[tokio::test]
+async fn the_finalizer_waits_until_the_credential_is_kept_as_a_copy() {
+    let mut stage = Stage::new();
+    let mut unowned = object("edge");
+    unowned.metadata.finalizers = None;
+    stage.own_by(&unowned, PortStatus::Recycled);
+    let refused = Failure::new(403, "Forbidden", "exceeded quota");
+    for method in [Method::POST, Method::PUT, Method::PATCH] {
+        stage.api.fail(method, &format!("/{HOME}/secrets"), refused.clone());
+    }
+    stage.pass("edge").await.ok();
+    let has_finalizer = |stage: &Stage| stage.get("edge").expect("it is there").has_finalizer();
+    assert!(!has_finalizer(&stage), "{:#?}", stage.api);
+    stage.pass_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer)).await;
+    let copies = Api::<Secret>::namespaced(stage.api.client(), HOME).list(&ListParams::default()).await;
+    assert_eq!(copies.expect("a list").items.len(), 1, "the copy is there by then: {:#?}", stage.api);
+}
+
+#[tokio::test]
+async fn a_key_that_zenlayer_rejects_is_looked_for_again_at_once() {
+    let mut stage = Stage::new();
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.cloud.put_account(Account::new("tenant").key(OTHER_KEY, OTHER_PASSWORD));
+    stage.api.edit(Some(NAMESPACE), SECRET, |it| *it = secret(SECRET, OTHER_KEY, OTHER_PASSWORD));
+    // What was read of a Secret counts for a minute, which does not pass here.
+    let seen_by_both = |object: Option<&ZenlayerPort>| {
+        let identity = object.and_then(|object| object.status.as_ref()?.identity.as_ref());
+        identity.is_some_and(|identity| identity.seen_by.len() == 2)
+    };
+    stage.pass_until("edge", "the other key has shown the port", seen_by_both).await;
+    assert_eq!(stage.sends("edge"), 0, "{}", port_of("edge"));
+}
+
+#[tokio::test]
+async fn the_pause_grows_with_each_pass_that_fails_and_begins_anew_after_one_that_does_not() {
+    let mut stage = Stage::new();
+    stage.own("edge", PortStatus::Recycled);
+    let edge = Arc::new(stage.get("edge").expect("it is there"));
+    let failed = || error_policy(Arc::clone(&edge), &PassError::Contended, Arc::clone(&stage.shared));
+    let (first, second) = (failed(), failed());
+    assert_ne!(first, second, "the second pause is longer");
+    stage.pass("edge").await.expect("the pass ends well");
+    let again = error_policy(Arc::clone(&edge), &PassError::Contended, Arc::clone(&stage.shared));
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
+async fn a_wake_goes_to_the_watch_of_its_namespace() {
+    let (wake, wakes) = wakes::channel();
+    let (to_first, mut first) = wakes::channel();
+    let (to_second, mut second) = wakes::channel();
+    let watches = [("ports", to_first), ("others", to_second)];
+    let watches = watches.map(|(namespace, wake)| (Some(namespace.to_owned()), Arc::new(wake)));
+    let mut other = object("edge");
+    other.metadata.namespace = Some("others".to_owned());
+    wake.wake([reference(&other)]);
+    drop(wake);
+    deliver(wakes, watches.to_vec()).await;
+    let woken = second.next().now_or_never().flatten().expect("it is woken");
+    assert_eq!(
+        (woken.name.as_str(), woken.namespace.as_deref()),
+        (other.name_any().as_str(), Some("others"))
+    );
+    assert!(first.next().now_or_never().flatten().is_none(), "nobody else is");
+}
