@@ -16,7 +16,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`port`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`], [`kubernetes`] | words that several modules share |
+//! | [`port`], [`answer`], [`text`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`], [`kubernetes`] | words that several modules share |
 //! | [`api`] | the Kubernetes API: spec, status, reasons |
 //! | [`decision`] | pure: what to do about one object |
 //! | [`zenlayer`] | the client of Zenlayer's API |
@@ -28,6 +28,7 @@
 //!
 //! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
 
+pub mod answer;
 pub mod api;
 pub mod cli;
 pub mod clock;
@@ -41,6 +42,7 @@ pub mod mirror;
 pub mod port;
 pub mod server;
 pub mod tasks;
+pub mod text;
 pub mod uninstall;
 pub mod wakes;
 pub mod zenlayer;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
+use crate::text::sanitized;
+
 /// Zenlayer's id of a port (`portId`), as given: 1–64 of `[A-Za-z0-9_-]` once the API server has validated it. Clones share
 /// it, as several indexes hold that of every port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, serde::Serialize)]
@@ -83,7 +85,12 @@ impl From<&str> for PortStatus {
 
 impl<'de> Deserialize<'de> for PortStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from(Option::<String>::deserialize(deserializer)?.unwrap_or_default().as_str()))
+        let word = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(match Self::from(word.as_str()) {
+            // Escaped, a word that only looks like a known one stays unknown.
+            Self::Unknown(word) => Self::Unknown(sanitized(&word)),
+            known => known,
+        })
     }
 }
 
@@ -100,16 +107,28 @@ pub struct PortInfo {
     pub port_id: PortId,
     #[serde(default)]
     pub port_status: PortStatus,
+    #[serde(default, deserialize_with = "words")]
     pub port_name: Option<String>,
+    #[serde(default, deserialize_with = "words")]
     pub port_type: Option<String>,
+    #[serde(default, deserialize_with = "words")]
     pub dc_id: Option<String>,
+    #[serde(default, deserialize_with = "words")]
     pub dc_name: Option<String>,
+    #[serde(default, deserialize_with = "words")]
     pub connection_status: Option<String>,
     /// `PREPAID` ports cannot be terminated through the API.
+    #[serde(default, deserialize_with = "words")]
     pub port_charge_type: Option<String>,
     /// As Zenlayer writes it, `YYYY-MM-DDThh:mm:ssZ`: compare with [`same_instant`].
+    #[serde(default, deserialize_with = "words")]
     pub created_time: Option<String>,
+    #[serde(default, deserialize_with = "words")]
     pub expired_time: Option<String>,
+}
+
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.as_deref().map(sanitized))
 }
 
 impl PortInfo {

@@ -130,6 +130,9 @@ reasons! {
         "The operator tries again every minute. To do without copies, set credentials.keepCopies to false.";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer's API does not answer, or not in a way that can be trusted.", "";
+    ReadingRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
+        "Zenlayer refuses to say what became of the port; it is asked again by itself.",
+        "Check spec.portId; if it lasts, give the request's id to Zenlayer's support.";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "Zenlayer's API limits the rate of requests of this account.",
         "If it lasts, lower --requests-per-second or ask Zenlayer for a higher limit.";
@@ -195,7 +198,7 @@ reasons! {
     Confirming: False, Operator, stalls after Some(5 * MINUTE), event None,
         "A call was sent and its answer was not heard; the port is watched to learn whether it was carried out.", "";
     Refused: False, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer refused the request; it is tried again after a pause.",
+        "Zenlayer refused the call; it is tried again after a pause.",
         "If the port is still in use, delete its private connects and cloud router points first.";
     ConfirmingAbsence: False, Operator, stalls after Some(30 * MINUTE), event None,
         "The port is not listed; further readings make sure that it is gone.", "";

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{NotSentCause, Refusal};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
 
@@ -184,18 +185,14 @@ pub enum CallOutcome {
         request_id: Option<String>,
     },
     /// Zenlayer refused the call. Nothing changed.
-    #[serde(rename_all = "camelCase")]
-    Refused {
-        /// Zenlayer's error code.
-        code: String,
-        /// Zenlayer's id of the request. Give it to Zenlayer's support.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
-    },
+    Refused(Refusal),
     /// The operator did not send the call. Nothing changed.
     #[serde(rename_all = "camelCase")]
     NotSent {
         /// Why the operator did not send it.
+        #[serde(default)]
+        cause: NotSentCause,
+        /// The same as a sentence.
         why: String,
     },
     /// There was no clear answer. Zenlayer may have carried out the call or not.

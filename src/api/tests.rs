@@ -6,6 +6,7 @@ use kube::core::cel::{ValidationErrors, Validator};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::answer::{NotSentCause, Refusal, RefusalKind};
 
 fn crd() -> Value {
     serde_json::to_value(custom_resource_definition()).expect("JSON")
@@ -198,7 +199,7 @@ fn kubectl_explain_says_something_of_every_field() {
 
 #[test]
 fn the_outcome_of_a_call_is_an_object_with_one_field_and_comes_back_as_it_was() {
-    let (code, request_id) = ("CODE".to_owned(), Some("T1".to_owned()));
+    let (code, message, request_id) = ("CODE".to_owned(), "words".to_owned(), Some("T1".to_owned()));
     for (outcome, written) in [
         (CallOutcome::Pending {}, json!({ "pending": {} })),
         (
@@ -207,16 +208,33 @@ fn the_outcome_of_a_call_is_an_object_with_one_field_and_comes_back_as_it_was() 
         ),
         (CallOutcome::Accepted { request_id: None }, json!({ "accepted": {} })),
         (
-            CallOutcome::Refused { code: code.clone(), request_id },
-            json!({ "refused": { "code": "CODE", "requestId": "T1" } }),
+            CallOutcome::Refused(Refusal { kind: RefusalKind::Other, code, message, request_id }),
+            json!({ "refused": { "kind": "Other", "code": "CODE", "message": "words", "requestId": "T1" } }),
         ),
-        (CallOutcome::Refused { code, request_id: None }, json!({ "refused": { "code": "CODE" } })),
-        (CallOutcome::NotSent { why: "late".to_owned() }, json!({ "notSent": { "why": "late" } })),
+        (
+            CallOutcome::NotSent { cause: NotSentCause::NoConnection, why: "no route".to_owned() },
+            json!({ "notSent": { "cause": "NoConnection", "why": "no route" } }),
+        ),
         (CallOutcome::Unclear { why: "reset".to_owned() }, json!({ "unclear": { "why": "reset" } })),
     ] {
         assert_eq!(serde_json::to_value(&outcome).expect("JSON"), written);
         assert_eq!(serde_json::from_value::<CallOutcome>(written).expect("an outcome"), outcome);
     }
+}
+
+#[test]
+fn an_outcome_of_an_earlier_version_is_understood() {
+    let understood = |written| serde_json::from_value::<CallOutcome>(written).expect("an outcome");
+    let refused = understood(json!({ "refused": { "code": "AUTHFAILURE_X" } }));
+    let refusal = Refusal {
+        kind: RefusalKind::Unauthorized,
+        code: "AUTHFAILURE_X".to_owned(),
+        message: String::new(),
+        request_id: None,
+    };
+    assert_eq!(refused, CallOutcome::Refused(refusal));
+    let not_sent = understood(json!({ "notSent": { "why": "late" } }));
+    assert_eq!(not_sent, CallOutcome::NotSent { cause: NotSentCause::Unknown, why: "late".to_owned() });
 }
 
 #[test]

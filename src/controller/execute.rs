@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::crash::CrashPoint;
 use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
+use crate::answer::NotSentCause;
 use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::{Action, Facts, Intent, Plan, Warrant, with_outcome};
+use crate::decision::{Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -74,7 +75,10 @@ pub(super) async fn execute(
             CrashPoint::AfterRecord.reached();
             let Some(recorded) = Recorded::new(written, warrant) else { return Ok(Done::Conflict) };
             let answer = if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
-                ChangeAnswer::NotSent { why: "writing its record took too long".to_owned() }
+                ChangeAnswer::NotSent {
+                    cause: NotSentCause::RecordTooSlow,
+                    why: "writing its record took too long".to_owned(),
+                }
             } else {
                 recorded.call(turn).await
             };
@@ -84,7 +88,11 @@ pub(super) async fn execute(
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
             }
-            Ok(after.map_or(Done::Settled, |after| Done::Called(Box::new(after))))
+            let Some((after, told)) = after else { return Ok(Done::Settled) };
+            if let Some(told) = &told {
+                shared.events.send(&after, told).await;
+            }
+            Ok(Done::Called(Box::new(after)))
         }
     }
 }
@@ -104,7 +112,10 @@ impl Recorded {
     async fn call(&self, (account, permit): Turn) -> ChangeAnswer {
         let port = self.warrant.port_id();
         if account.fingerprint != *self.warrant.credential() {
-            return ChangeAnswer::NotSent { why: "the credentials changed in the meantime".to_owned() };
+            return ChangeAnswer::NotSent {
+                cause: NotSentCause::CredentialsChanged,
+                why: "the credentials changed in the meantime".to_owned(),
+            };
         }
         let action = self.warrant.action();
         tracing::info!(
@@ -122,14 +133,15 @@ impl Recorded {
         answer
     }
 
-    /// Writes the outcome, with what is to be said about it, while the record is still this call's. None: it no longer is,
-    /// or the object kept changing; a record that stays `Pending` settles by readings.
+    /// Writes the outcome, with what is to be said about it, while the record is still this call's; returns the object and
+    /// the Event that the outcome is worth. None: it no longer is, or the object kept changing; a record that stays
+    /// `Pending` settles by readings.
     async fn write_outcome(
         &self,
         api: &Api<ZenlayerPort>,
         outcome: CallOutcome,
         shared: &Shared,
-    ) -> Result<Option<ZenlayerPort>, PassError> {
+    ) -> Result<Option<(ZenlayerPort, Option<Announcement>)>, PassError> {
         let mut object = self.object.clone();
         for _ in 0..MOST_OUTCOME_WRITES {
             let told =
@@ -139,9 +151,11 @@ impl Recorded {
             tell_mirror(&told, &plan, shared);
             shared.memory.learn(&object, &plan.facts);
             CrashPoint::BeforeOutcome.reached();
+            // The Event of a next call is sent with that call.
+            let event = plan.event.clone().filter(|_| !matches!(plan.action, Action::Call(_)));
             let status = plan.status_without_call(&told);
             if let Some(written) = write_status(api, &object, status, shared).await? {
-                return Ok(Some(written));
+                return Ok(Some((written, event)));
             }
             let name = object.metadata.name.clone().unwrap_or_default();
             match api.get_opt(&name).await.map_err(|error| kubernetes("get", "the object", error))? {
@@ -156,11 +170,9 @@ impl Recorded {
 fn outcome(answer: ChangeAnswer) -> CallOutcome {
     match answer {
         ChangeAnswer::Accepted { request_id } => CallOutcome::Accepted { request_id },
-        ChangeAnswer::Refused(refusal) => {
-            CallOutcome::Refused { code: refusal.code, request_id: refusal.request_id }
-        }
+        ChangeAnswer::Refused(refusal) => CallOutcome::Refused(refusal),
         ChangeAnswer::Unclear { why } => CallOutcome::Unclear { why },
-        ChangeAnswer::NotSent { why } => CallOutcome::NotSent { why },
+        ChangeAnswer::NotSent { cause, why } => CallOutcome::NotSent { cause, why },
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::credentials::{Assigned, Served, Source};
 use super::reference::reference;
 use super::shared::Shared;
+use crate::answer::RefusalKind;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Cadence, Evidence, Presence, Unreadable, Want};
@@ -104,7 +105,7 @@ impl Observed {
     /// When Zenlayer last answered 401, if it has answered nothing better since.
     fn rejected_at(&self) -> Option<Monotonic> {
         let failure = self.evidence.as_ref()?.failure.as_ref()?;
-        matches!(failure.why, Unreadable::Unauthorized(_)).then_some(failure.at)
+        (failure.why.kind() == Some(RefusalKind::Unauthorized)).then_some(failure.at)
     }
 }
 
@@ -127,9 +128,11 @@ fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe
     let cause = match (good.map(|good| good.presence), failure.map(|failure| failure.why)) {
         (Some(Presence::Seen(_)), _) => return Probe::Shown,
         (None, None) => return Probe::Unanswered,
-        (_, Some(Unreadable::Unauthorized(code))) => format!("Zenlayer rejects them ({code})"),
-        (_, Some(Unreadable::PermissionDenied(code))) => {
-            format!("DescribePorts is forbidden to them ({code})")
+        (_, Some(Unreadable::Refused(refusal))) if refusal.kind == RefusalKind::Unauthorized => {
+            format!("Zenlayer rejects them ({refusal})")
+        }
+        (_, Some(Unreadable::Refused(refusal))) if refusal.kind == RefusalKind::PermissionDenied => {
+            format!("DescribePorts is forbidden to them ({refusal})")
         }
         (Some(Presence::Absent), _) => "Zenlayer lists no such port to them".to_owned(),
         (None, Some(_)) => "the port could not be read with them yet".to_owned(),

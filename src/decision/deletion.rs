@@ -9,7 +9,8 @@ use super::record::{self, CallFailure, Standing, Until, standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading};
 use super::status::{Act, Verdict, conclude};
 use super::{Attachments, CredentialState, Input, Lack, Plan, claims, gates, upkeep};
-use crate::api::{Call, CallAction, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
+use crate::answer::NotSentCause;
+use crate::api::{Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
@@ -313,15 +314,18 @@ fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
         CallAction::DestroyPort => Reason::Destroying,
     };
     match until {
-        Until::Settled(at) => Verdict::wait(
-            Reason::Confirming,
-            format!(
-                "{name} for port {id} was recorded, and its answer is not known; the port is watched until it is clear \
-                 whether it was carried out."
-            ),
-            Cadence::Release,
-        )
-        .fresh_after(at),
+        Until::Settled(at) => {
+            let fate = match &call.outcome {
+                CallOutcome::Unclear { why } => {
+                    format!("was sent, and this came instead of an answer: {why}")
+                }
+                _ => "was recorded, and its answer is not known".to_owned(),
+            };
+            let fact = format!(
+                "{name} for port {id} {fate}; the port is watched until it is clear whether it was carried out."
+            );
+            Verdict::wait(Reason::Confirming, fact, Cadence::Release).fresh_after(at)
+        }
         Until::Landed(at) => Verdict::wait(
             follows,
             format!("Zenlayer accepted {name} for port {id}; it has not begun yet."),
@@ -354,26 +358,24 @@ fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monot
     let name = call.action.as_str();
     let attempt = call.attempt;
     let (reason, fact) = match failure {
-        CallFailure::Refused { code } => {
-            (refusal(code), format!("Zenlayer refused {name} for port {id} with {code} (attempt {attempt})."))
-        }
-        CallFailure::NotSent { why } => (
-            Reason::CloudUnavailable,
-            format!("{name} for port {id} was not sent (attempt {attempt}): {why}."),
+        CallFailure::Refused(refusal) => (
+            upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
+            format!("Zenlayer refused {name} for port {id} with {refusal} (attempt {attempt})."),
         ),
+        CallFailure::NotSent { cause, why } => {
+            (not_sent(cause), format!("{name} for port {id} was not sent (attempt {attempt}): {why}."))
+        }
     };
     let soon = until.since(input.now.monotonic) <= input.timing.held_interval;
     Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)
 }
 
-/// What a refusal's code (`docs/zenlayer-api.md`, error codes) asks for.
-fn refusal(code: &str) -> Reason {
-    match code {
-        "REQUEST_LIMIT_EXCEEDED" => Reason::Throttled,
-        "AUTHFAILURE_SIGNATURE_EXPIRED" => Reason::ClockSkew,
-        "AUTHFAILURE_UNAUTHORIZED_OPERATION" => Reason::PermissionDenied,
-        code if code.starts_with("AUTHFAILURE_") => Reason::Unauthorized,
-        _ => Reason::Refused,
+fn not_sent(cause: NotSentCause) -> Reason {
+    match cause {
+        NotSentCause::Throttled => Reason::Throttled,
+        NotSentCause::NoConnection | NotSentCause::Unknown => Reason::CloudUnavailable,
+        // The operator's own doing: the call is due again after the pause.
+        NotSentCause::RecordTooSlow | NotSentCause::CredentialsChanged => Reason::Queued,
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn latch(input: &Input<'_>, mut status: ZenlayerPortStatus) -> Zenlay
 
 fn was_sent(release: &Release) -> bool {
     release.call.as_ref().is_some_and(|call| match call.outcome {
-        CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => false,
+        CallOutcome::Refused(_) | CallOutcome::NotSent { .. } => false,
         CallOutcome::Pending {} | CallOutcome::Accepted { .. } | CallOutcome::Unclear { .. } => {
             call.action == CallAction::DestroyPort
         }

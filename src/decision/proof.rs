@@ -103,7 +103,7 @@ fn demand(input: &Input<'_>, status: &ZenlayerPortStatus) -> Demand {
 pub(super) fn destroyed_by_us(release: &Release) -> bool {
     let sent = |call: &Call| {
         call.action == CallAction::DestroyPort
-            && !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
+            && !matches!(call.outcome, CallOutcome::Refused(_) | CallOutcome::NotSent { .. })
     };
     release.destroy_accepted || release.call.as_ref().is_some_and(sent)
 }

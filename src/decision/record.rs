@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::backoff::exponential;
 use super::sighting::Reading;
 use super::{Input, Intent, Warrant};
+use crate::answer::{NotSentCause, Refusal, RefusalKind};
 use crate::api::{Call, CallAction, CallOutcome, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -23,8 +24,8 @@ pub(super) enum Standing<'a> {
 /// Why a call changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallFailure<'a> {
-    Refused { code: &'a str },
-    NotSent { why: &'a str },
+    Refused(&'a Refusal),
+    NotSent { cause: NotSentCause, why: &'a str },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,31 +68,17 @@ pub(super) fn standing<'a>(
                 Standing::Blocks(call, Until::Landed(given_up))
             }
         }
-        CallOutcome::Refused { code, .. } => {
-            failed(input, call, CallFailure::Refused { code }, known, reading)
+        CallOutcome::Refused(refusal) => failed(input, call, CallFailure::Refused(refusal), known, reading),
+        CallOutcome::NotSent { cause, why } => {
+            failed(input, call, CallFailure::NotSent { cause: *cause, why }, known, reading)
         }
-        CallOutcome::NotSent { why } => failed(input, call, CallFailure::NotSent { why }, known, reading),
     }
 }
 
 /// Whether the call was refused for the port's own sake, and not because of who asked, how often or when.
 pub fn was_refused_as_is(call: &Call) -> bool {
-    match &call.outcome {
-        CallOutcome::Refused { code, .. } => {
-            code != "REQUEST_LIMIT_EXCEEDED"
-                && !code.starts_with("AUTHFAILURE_")
-                && !NOT_FOUND_CODES.contains(&code.as_str())
-        }
-        CallOutcome::Pending {}
-        | CallOutcome::Accepted { .. }
-        | CallOutcome::NotSent { .. }
-        | CallOutcome::Unclear { .. } => false,
-    }
+    matches!(&call.outcome, CallOutcome::Refused(refusal) if refusal.kind == RefusalKind::Other)
 }
-
-/// The documented codes for a port that these credentials do not see (`docs/zenlayer-api.md`, error codes).
-const NOT_FOUND_CODES: [&str; 3] =
-    ["SELF_SERVICE_PORT_NOT_FOUND", "INVALID_PORT_NOT_FOUND", "OPERATION_FAILED_RESOURCE_NOT_FOUND"];
 
 fn failed<'a>(
     input: &Input<'_>,

@@ -8,6 +8,8 @@ use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
 
+pub use crate::answer::Unreadable;
+
 /// What a good reading (HTTP 200, well formed, complete, only ids that were asked for, none twice)
 /// said of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,22 +28,6 @@ pub struct Reading {
     /// The `at` of the first reading of the unbroken run of good readings that said the same: absent, or seen with
     /// this very `portStatus`.
     pub since: Monotonic,
-}
-
-/// Why a port could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// No connection, a timeout, 5xx, or an answer that is not a good reading.
-    Unavailable(String),
-    Throttled,
-    /// 401: the key or token is not accepted.
-    Unauthorized(String),
-    /// The credential is good, this action is forbidden to it.
-    PermissionDenied(String),
-    /// The signature's time is more than five minutes off Zenlayer's clock.
-    ClockSkew,
-    /// Refused with a business code.
-    Refused(String),
 }
 
 /// The newest failed reading, if no good one came after it.

@@ -9,6 +9,7 @@ use super::freshness;
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
 use super::status::{Verdict, conclude};
 use super::{Action, CredentialState, Input, Lack, Plan, Setback};
+use crate::answer::RefusalKind;
 use crate::api::{Reason, ZenlayerPortStatus};
 use crate::port::{PortInfo, PortStatus};
 
@@ -170,31 +171,30 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
             .fresh_after(now)
             .show_after(since + input.timing.quiet);
     };
-    let (reason, fact) = match &failure.why {
-        Unreadable::Unavailable(detail) => (
+    let why = &failure.why;
+    let (reason, fact) = match (why.kind(), why) {
+        (None, _) => (
             Reason::CloudUnavailable,
-            format!("Port {id} cannot be read: {detail}. It is tried again by itself."),
+            format!("Port {id} cannot be read: {why}. It is tried again by itself."),
         ),
-        Unreadable::Throttled => {
-            (Reason::Throttled, format!("Port {id} cannot be read: Zenlayer limits this account's requests."))
-        }
-        Unreadable::Unauthorized(code) => (
-            Reason::Unauthorized,
-            format!("Port {id} cannot be read: Zenlayer rejects the credentials ({code})."),
+        (Some(kind), Unreadable::Refused(_)) => (
+            cause(kind).unwrap_or(Reason::ReadingRefused),
+            format!("Port {id} cannot be read: Zenlayer refuses DescribePorts with {why}."),
         ),
-        Unreadable::PermissionDenied(code) => (
-            Reason::PermissionDenied,
-            format!("Port {id} cannot be read: DescribePorts is forbidden ({code})."),
-        ),
-        Unreadable::ClockSkew => (
-            Reason::ClockSkew,
-            format!("Port {id} cannot be read: Zenlayer says the request's time is wrong."),
-        ),
-        Unreadable::Refused(code) => {
-            (Reason::Refused, format!("Port {id} cannot be read: Zenlayer refuses the request ({code})."))
-        }
+        (Some(_), _) => (Reason::Throttled, format!("Port {id} cannot be read now: {why}.")),
     };
     Verdict::wait(reason, fact, Cadence::Release).fresh_after(input.now.monotonic)
+}
+
+/// The reason of a refusal that is about who asks, how often or when; none for one that is about the port or the request.
+pub(super) fn cause(kind: RefusalKind) -> Option<Reason> {
+    match kind {
+        RefusalKind::Throttled => Some(Reason::Throttled),
+        RefusalKind::Unauthorized => Some(Reason::Unauthorized),
+        RefusalKind::PermissionDenied => Some(Reason::PermissionDenied),
+        RefusalKind::ClockSkew => Some(Reason::ClockSkew),
+        RefusalKind::NotFound | RefusalKind::Other => None,
+    }
 }
 
 pub(super) fn without_credentials(input: &Input<'_>, lack: &Lack) -> Verdict {

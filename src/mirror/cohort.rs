@@ -161,7 +161,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
                 self.backoff = None;
                 self.refusals = 0;
             }
-            Err(Unreadable::Refused(_)) if self.blames_a_port(sent) => {
+            Err(why) if why.may_be_about_a_port() && self.blames_a_port(sent) => {
                 self.refusals += 1;
                 if chunk.ids.len() > 1 {
                     self.split(chunk);

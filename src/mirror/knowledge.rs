@@ -1,7 +1,5 @@
 //! What the readings by one credential have told of one port.
 
-use std::mem::discriminant;
-
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Absences, Failure, Presence, Reading, Unreadable};
 
@@ -60,7 +58,7 @@ impl Knowledge {
 
     fn record_failure(&mut self, sent: Monotonic, why: Unreadable) -> bool {
         let known = self.failure.as_ref();
-        let changed = known.is_none_or(|known| discriminant(&known.why) != discriminant(&why));
+        let changed = known.is_none_or(|known| known.why.kind() != why.kind());
         let since = known.map_or(sent, |known| known.since);
         self.failure = Some(Failure { why, since, at: sent });
         changed
@@ -81,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::mirror::tests::port_info;
+    use crate::mirror::tests::{port_info, refused};
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic::from_start(Duration::from_secs(seconds))
@@ -108,7 +106,7 @@ mod tests {
             (ABSENT, Effect::Unchanged),
             (unavailable("timeout"), Effect::Changed),
             (unavailable("HTTP 502"), Effect::Unchanged),
-            (Err(Unreadable::Throttled), Effect::Changed),
+            (Err(refused("REQUEST_LIMIT_EXCEEDED")), Effect::Changed),
             (ABSENT, Effect::Changed),
             (ABSENT, Effect::Unchanged),
         ];
@@ -123,10 +121,10 @@ mod tests {
         let mut knowledge = Knowledge::default();
         knowledge.record(at(10), ABSENT);
         knowledge.record(at(20), unavailable("timeout"));
-        knowledge.record(at(30), Err(Unreadable::Throttled));
+        knowledge.record(at(30), Err(refused("REQUEST_LIMIT_EXCEEDED")));
         assert_eq!(knowledge.good, Some(Reading { presence: Presence::Absent, at: at(10), since: at(10) }));
         assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(10), last: at(10) }));
-        let failure = Failure { why: Unreadable::Throttled, since: at(20), at: at(30) };
+        let failure = Failure { why: refused("REQUEST_LIMIT_EXCEEDED"), since: at(20), at: at(30) };
         assert_eq!(knowledge.failure, Some(failure));
         knowledge.record(at(40), ABSENT);
         assert_eq!(knowledge.absences, Some(Absences { count: 2, first: at(10), last: at(40) }));

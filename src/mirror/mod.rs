@@ -58,8 +58,8 @@ pub trait PortReader: Send + Sync + 'static {
     /// Reads all the `ids` (1 to [`MirrorSettings::chunk`] of them). `Ok` is a good reading, as `Presence` defines it: of these
     /// ids, exactly the ports that it returns exist.
     ///
-    /// [`Unreadable::Refused`] is taken to be the fault of some of the ids, and the chunk is read again in halves;
-    /// any other error is taken to concern the whole account.
+    /// A failure that [may be about a port](Unreadable::may_be_about_a_port) is taken to be the fault of some of the ids,
+    /// and the chunk is read again in halves; any other is taken to concern the whole account.
     fn read(
         &self,
         ids: &[PortId],

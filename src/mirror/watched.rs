@@ -142,7 +142,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
         self.suspected = alone
             && match outcome {
                 Ok(Presence::Seen(_)) => false,
-                Err(Unreadable::Refused(_)) => true,
+                Err(why) if why.may_be_about_a_port() => true,
                 Ok(Presence::Absent) | Err(_) => self.suspected,
             };
     }

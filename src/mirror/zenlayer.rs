@@ -1,9 +1,9 @@
 //! The Zenlayer client as the mirror's reader.
 
 use super::{AccountKey, PortReader, ReadPriority};
-use crate::decision::sighting::Unreadable;
+use crate::answer::{RefusalKind, Unreadable};
 use crate::port::{PortId, PortInfo};
-use crate::zenlayer::{Chunk, Client, CredentialKey, Priority, ReadError};
+use crate::zenlayer::{Chunk, Client, CredentialKey, Priority};
 
 impl From<CredentialKey> for AccountKey {
     fn from(key: CredentialKey) -> Self {
@@ -22,21 +22,10 @@ impl PortReader for Client {
         };
         match self.describe_ports(chunk, priority).await {
             // The code names no id, so it speaks of one port only where one was asked for.
-            Err(ReadError::NotFound { .. }) if ids.len() == 1 => Ok(Vec::new()),
-            answer => answer.map_err(Unreadable::from),
-        }
-    }
-}
-
-impl From<ReadError> for Unreadable {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Unavailable { detail } => Self::Unavailable(detail),
-            ReadError::Throttled { .. } => Self::Throttled,
-            ReadError::Unauthorized { code } => Self::Unauthorized(code),
-            ReadError::PermissionDenied { code } => Self::PermissionDenied(code),
-            ReadError::ClockSkew => Self::ClockSkew,
-            ReadError::NotFound { code } | ReadError::Refused { code, .. } => Self::Refused(code),
+            Err(Unreadable::Refused(refusal)) if refusal.kind == RefusalKind::NotFound && ids.len() == 1 => {
+                Ok(Vec::new())
+            }
+            answer => answer,
         }
     }
 }

@@ -8,9 +8,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::answer::RefusalKind;
 use crate::api::{CallAction, Reason};
 use crate::mirror::MirrorStats;
-use crate::zenlayer::{ChangeAnswer, RefusalKind};
+use crate::zenlayer::ChangeAnswer;
 
 /// The counters. Clones share them.
 #[derive(Clone)]

@@ -6,12 +6,12 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::ReadError;
 use super::client::Client;
 use super::limiter::Priority;
 use super::transport::Action;
-use super::wire::tidy;
+use crate::answer::Unreadable;
 use crate::port::PortId;
+use crate::text::sanitized;
 
 /// The most private connects, and the most cloud routers, of an account that are read.
 const MOST: usize = 2000;
@@ -41,7 +41,7 @@ impl fmt::Display for Owner {
 impl Client {
     /// All attachments of all ports that the credential sees. There is no way to ask for one port only, so
     /// this is not to be called often.
-    pub async fn describe_attachments(&self, priority: Priority) -> Result<Vec<Attachment>, ReadError> {
+    pub async fn describe_attachments(&self, priority: Priority) -> Result<Vec<Attachment>, Unreadable> {
         let ports_only = json!({ "endpointTypes": ["PORT"] });
         let connects: Vec<PrivateConnect> =
             self.list(Action::DescribePrivateConnects, &ports_only, MOST, priority).await?;
@@ -84,7 +84,7 @@ struct EdgePoint {
 
 impl PrivateConnect {
     fn attachments(self) -> impl Iterator<Item = Attachment> {
-        let owner = Owner::PrivateConnect { id: tidy(&self.id) };
+        let owner = Owner::PrivateConnect { id: sanitized(&self.id) };
         let ends = [self.endpoint_a, self.endpoint_z].into_iter().flatten();
         ends.filter(|end| end.endpoint_type.as_deref() == Some("PORT"))
             .filter_map(|end| end.endpoint_id)
@@ -94,7 +94,7 @@ impl PrivateConnect {
 
 impl CloudRouter {
     fn attachments(self) -> impl Iterator<Item = Attachment> {
-        let owner = Owner::CloudRouter { id: tidy(&self.id) };
+        let owner = Owner::CloudRouter { id: sanitized(&self.id) };
         let points = self.edge_points.unwrap_or_default().into_iter();
         points
             .filter_map(|point| point.port_id)

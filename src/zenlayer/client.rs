@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{ChangeAnswer, ReadError, classify_change, classify_read};
+use super::answer::{ChangeAnswer, classify_change, classify_read};
 use super::credential::Credential;
 use super::limiter::{Limiter, Permit, Priority};
 use super::transport::{Action, Failure, Transport};
 use super::wire::{Object, Page};
+use crate::answer::{NotSentCause, Unreadable};
 use crate::port::{PortId, PortInfo};
 
 /// Items of one page, always asked for: left to itself, a server gives 20, and live ports would look gone.
@@ -52,7 +53,7 @@ impl Client {
         &self,
         chunk: Chunk<'_>,
         priority: Priority,
-    ) -> Result<Vec<PortInfo>, ReadError> {
+    ) -> Result<Vec<PortInfo>, Unreadable> {
         let filter = json!({ "portIds": chunk.0 });
         let ports: Vec<PortInfo> = self.list(Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
         let mut missing: HashSet<&PortId> = chunk.0.iter().collect();
@@ -83,14 +84,14 @@ impl Client {
         // The pause may have been asked for after the permit was given.
         if let Some(pause) = self.limiter.paused() {
             let why = format!("Zenlayer asked for no requests in the next {} s", pause.as_secs() + 1);
-            return ChangeAnswer::NotSent { why };
+            return ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why };
         }
         match self.transport.post(&self.credential, action, json!({ "portId": id }).to_string()).await {
             Ok(reply) => {
                 self.limiter.heed(reply.pushback());
                 classify_change(&reply)
             }
-            Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { why },
+            Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { cause: NotSentCause::NoConnection, why },
             Err(Failure::Lost(why)) => ChangeAnswer::Unclear { why },
         }
     }
@@ -102,7 +103,7 @@ impl Client {
         filter: &Value,
         most: usize,
         priority: Priority,
-    ) -> Result<Vec<T>, ReadError> {
+    ) -> Result<Vec<T>, Unreadable> {
         let mut items = Vec::new();
         let mut total = None;
         for number in 1..=MOST_PAGES {
@@ -134,20 +135,20 @@ impl Client {
         action: Action,
         body: String,
         priority: Priority,
-    ) -> Result<T, ReadError> {
+    ) -> Result<T, Unreadable> {
         let _permit = self.limiter.acquire(priority).await;
         match self.transport.post(&self.credential, action, body).await {
             Ok(reply) => {
                 self.limiter.heed(reply.pushback());
                 classify_read(&reply)
             }
-            Err(Failure::NotSent(detail) | Failure::Lost(detail)) => Err(ReadError::Unavailable { detail }),
+            Err(Failure::NotSent(detail) | Failure::Lost(detail)) => Err(Unreadable::Unavailable(detail)),
         }
     }
 }
 
-fn bad_reading(what: &str) -> ReadError {
-    ReadError::Unavailable { detail: format!("the answer holds {what}") }
+fn bad_reading(what: &str) -> Unreadable {
+    Unreadable::Unavailable(format!("the answer holds {what}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! ```text
 //! Settings ─ Transport ──────────────┐  one connection pool for all credentials
 //!                                    ▼
-//! Credential ── Client ── limiter ─ sign ─ POST /api/v2/sdn ─ classify ─▶ Vec<PortInfo> | ReadError
+//! Credential ── Client ── limiter ─ sign ─ POST /api/v2/sdn ─ classify ─▶ Vec<PortInfo> | Unreadable
 //!               (one per credential, with its own limiter)                ChangeAnswer
 //! ```
 //!
@@ -25,7 +25,7 @@ mod testing;
 mod transport;
 mod wire;
 
-pub use answer::{ChangeAnswer, ReadError, Refusal, RefusalKind};
+pub use answer::ChangeAnswer;
 pub use attachments::{Attachment, Owner};
 pub use client::{Chunk, Client};
 pub use credential::{Credential, CredentialError, CredentialKey};

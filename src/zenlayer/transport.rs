@@ -13,7 +13,7 @@ use super::answer::Reply;
 use super::credential::{Credential, Kind};
 use super::settings::{Settings, Timeouts};
 use super::signing::{self, ToSign};
-use super::wire::tidy;
+use crate::text::sanitized;
 
 const PATH: &str = "/api/v2/sdn";
 const JSON: &str = "application/json";
@@ -222,5 +222,5 @@ fn root_cause(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    tidy(&cause.to_string())
+    sanitized(&cause.to_string())
 }

@@ -9,9 +9,6 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// The most characters of a server's text that are passed on.
-const LONGEST_TEXT: usize = 200;
-
 /// What surrounds every answer, of success and of failure.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", bound = "T: Deserialize<'de>")]
@@ -84,23 +81,6 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> 
     number.ok_or_else(|| D::Error::custom("expected a count"))
 }
 
-/// A server's text, fit for a status, a log, or a terminal: one line, printable, at most 200 characters.
-pub(super) fn tidy(text: &str) -> String {
-    let printable = text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c });
-    // A text of megabytes is not copied to be cut.
-    let printable: String = printable.take(4 * LONGEST_TEXT).collect();
-    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= LONGEST_TEXT {
-        return line;
-    }
-    line.chars().take(LONGEST_TEXT - 1).chain(['…']).collect()
-}
-
-/// Characters that change how others are shown, without being seen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use serde::de::IgnoredAny;
@@ -154,12 +134,5 @@ mod tests {
         {
             assert!(Envelope::<IgnoredAny>::parse(body.as_bytes()).is_err(), "{body}");
         }
-    }
-
-    #[test]
-    fn a_text_of_the_server_is_tidied() {
-        assert_eq!(tidy("  two\r\n\u{1b}[31m  words\u{202e}\0 "), "two [31m words");
-        assert_eq!(tidy(&"é".repeat(200)), "é".repeat(200));
-        assert_eq!(tidy(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
     }
 }

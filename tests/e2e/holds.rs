@@ -1,9 +1,10 @@
 //! What holds a deletion, and what ends the hold.
 
+use anyhow::Context;
 use serde_json::json;
 use zenlayer_simulator::{Answer, ChargeType, PortStatus, PortUser, Rule};
 
-use crate::world::{SECRET, given, recycled, run, running};
+use crate::world::{SECRET, given, recycled, run, running, until};
 
 /// The API server takes the deletion of a protected object: the operator's own gate is what is left.
 const NO_POLICY: &str = "deletion.admissionPolicy=false";
@@ -180,7 +181,10 @@ fn a_refused_call_is_shown_as_refused_and_tried_again() {
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "Refused").await?;
-        assert!(message.contains("INVALID_PORT_STATUS"), "{message}");
+        let said = "Zenlayer refused DestroyPort for port port-1 with INVALID_PORT_STATUS: ";
+        assert!(message.starts_with(said) && message.contains(" (request "), "{message}");
+        let told = async || Ok(world.event_reasons().await?.contains(&"Refused".to_owned()).then_some(()));
+        until("an Event tells of the refusal", told).await.with_context(|| world.log())?;
         world.until_gone("edge").await?;
         assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());
         Ok(())

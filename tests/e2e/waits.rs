@@ -121,7 +121,8 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_reason("edge", "Confirming").await?;
+        let message = world.until_reason("edge", "Confirming").await?;
+        assert!(message.contains("this came instead of an answer"), "{message}");
         assert_eq!(world.journal().calls("DestroyPort").count(), 1, "{}", world.log());
         world.until_gone("edge").await?;
         world.assert_only_destroyed_by(2, &["port-1"]);

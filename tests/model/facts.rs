@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use zenlayer_port_operator::answer::{Refusal, RefusalKind};
 use zenlayer_port_operator::api::{
     APPROVE_ANNOTATION, DeletionPolicy, READY, Reason, ZenlayerPort, ZenlayerPortSpec,
 };
@@ -29,6 +30,16 @@ pub fn wall() -> Timestamp {
 
 pub fn fingerprint(digest: &str) -> Fingerprint {
     Fingerprint::new(digest)
+}
+
+/// A refusal as the client makes it of a 4xx with this code.
+pub fn refusal(code: &str) -> Refusal {
+    Refusal {
+        kind: RefusalKind::of_code(code),
+        code: code.to_owned(),
+        message: String::new(),
+        request_id: None,
+    }
 }
 
 /// A postpaid port, as `DescribePorts` shows it.

@@ -13,6 +13,7 @@ use super::api_server::Failure;
 use super::stage::{
     NAMESPACE, OTHER_KEY, OTHER_PASSWORD, Stage, object, outcome, port_of, secret, shown, time_passes,
 };
+use crate::answer::NotSentCause;
 use crate::api::{CallOutcome, CredentialsRef, DeletionPolicy, ZenlayerPort};
 use crate::controller::execute::execute;
 use crate::controller::pass::{Gathered, PassError, api_of};
@@ -91,8 +92,8 @@ async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     let done = execute(&api_of(&object, &stage.shared), &object, plan, Some(turn), &stage.shared).await;
     done.expect("the call is not sent, and that is on record");
     let object = stage.get("edge").expect("it stays");
-    let Some(CallOutcome::NotSent { why }) = outcome(&object) else { panic!("{object:#?}") };
-    assert_eq!(why, "the credentials changed in the meantime");
+    let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };
+    assert_eq!(*cause, NotSentCause::CredentialsChanged);
     assert_eq!(stage.sends("edge"), 0);
 }
 

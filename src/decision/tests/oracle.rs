@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::scenario::*;
+use crate::answer::Refusal;
 use crate::api::CallAction::{self, DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::{Call, CallOutcome, FINALIZER, Reason, Release};
@@ -129,7 +130,7 @@ fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
     }
     let is_live = port.port_status.as_str() == "RUNNING";
     let read_after = |call: &Call, pause| {
-        !matches!(call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. })
+        !matches!(call.outcome, CallOutcome::Refused(_) | CallOutcome::NotSent { .. })
             && it.context.call_known_since.is_some_and(|known| reading.at >= known + seconds(pause))
     };
     let without_effect = release.call.as_ref().is_some_and(|call| {
@@ -197,7 +198,7 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
         _ if call.without_effect => true,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
-        CallOutcome::Refused { .. } | CallOutcome::NotSent { .. } => true,
+        CallOutcome::Refused(_) | CallOutcome::NotSent { .. } => true,
     };
     terminated || over
 }
@@ -205,7 +206,7 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
 /// The last call changed nothing, and the next is not due yet.
 fn pauses(it: &Scenario, status: &str, reading: &Reading) -> bool {
     let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return false };
-    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. });
+    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused(_) | CallOutcome::NotSent { .. });
     let read_since = it.context.call_known_since.filter(|known| reading.at >= *known);
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_since.is_some();
     let pause = match call.attempt {
@@ -223,7 +224,7 @@ fn pauses(it: &Scenario, status: &str, reading: &Reading) -> bool {
 /// The last call was refused for the port's own sake, and something uses the port.
 fn in_use(it: &Scenario, status: &str, reading: &Reading) -> bool {
     let Some(call) = own_release(it).and_then(|release| release.call.as_ref()) else { return false };
-    let CallOutcome::Refused { code, .. } = &call.outcome else { return false };
+    let CallOutcome::Refused(Refusal { code, .. }) = &call.outcome else { return false };
     let other_causes = ["REQUEST_LIMIT", "AUTHFAILURE_", "NOT_FOUND"];
     let read_since = it.context.call_known_since.is_some_and(|known| reading.at >= known);
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_since;
@@ -251,7 +252,7 @@ fn our_doing(it: &Scenario) -> bool {
 }
 
 fn was_sent_to_destroy(call: &Call) -> bool {
-    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused { .. } | CallOutcome::NotSent { .. });
+    let changed_nothing = matches!(&call.outcome, CallOutcome::Refused(_) | CallOutcome::NotSent { .. });
     call.action == DestroyPort && !changed_nothing
 }
 

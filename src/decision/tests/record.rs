@@ -149,7 +149,8 @@ fn a_refusal_is_told_by_its_code() {
     ] {
         let plan = still_in_bin(refused(code), 1, 1).waits(reason);
         let message = &condition(&plan.status, "Ready").expect("Ready").message;
-        assert!(message.contains("DestroyPort") && message.contains(code), "{message}");
+        let told = format!("refused DestroyPort for port port-1 with {}", refusal(code));
+        assert!(message.contains(&told), "{message} says not: {told}");
     }
 }
 

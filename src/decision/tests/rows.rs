@@ -105,23 +105,43 @@ fn an_outdated_sighting_decides_nothing_observing() {
 
 #[test]
 fn a_port_that_cannot_be_read_is_not_absent_whatever_was_seen_before_the_failures_reason() {
-    let code = || "CODE".to_owned();
-    for (why, reason) in [
-        (Unreadable::Unavailable("timeout".to_owned()), Reason::CloudUnavailable),
-        (Unreadable::Throttled, Reason::Throttled),
-        (Unreadable::Unauthorized(code()), Reason::Unauthorized),
-        (Unreadable::PermissionDenied(code()), Reason::PermissionDenied),
-        (Unreadable::ClockSkew, Reason::ClockSkew),
-        (Unreadable::Refused(code()), Reason::Refused),
+    let not_asked = "Zenlayer asked for no requests before 12:00:00Z";
+    for (why, reason, told) in [
+        (
+            Unreadable::Unavailable("no answer in time".to_owned()),
+            Reason::CloudUnavailable,
+            "no answer in time",
+        ),
+        (Unreadable::NotAsked(not_asked.to_owned()), Reason::Throttled, not_asked),
+        (reading_refused("REQUEST_LIMIT_EXCEEDED"), Reason::Throttled, "REQUEST_LIMIT_EXCEEDED"),
+        (reading_refused("AUTHFAILURE_X"), Reason::Unauthorized, "AUTHFAILURE_X"),
+        (
+            reading_refused("AUTHFAILURE_UNAUTHORIZED_OPERATION"),
+            Reason::PermissionDenied,
+            "AUTHFAILURE_UNAUTHORIZED_OPERATION",
+        ),
+        (
+            reading_refused("AUTHFAILURE_SIGNATURE_EXPIRED"),
+            Reason::ClockSkew,
+            "AUTHFAILURE_SIGNATURE_EXPIRED",
+        ),
+        (reading_refused("CODE"), Reason::ReadingRefused, "with CODE: words of Zenlayer (request T1)"),
+        (reading_refused("INVALID_PORT_NOT_FOUND"), Reason::ReadingRefused, "INVALID_PORT_NOT_FOUND"),
     ] {
-        Scenario::deleting(Destroy).failing(why.clone()).waits(reason);
+        let plan = Scenario::deleting(Destroy).failing(why.clone()).waits(reason);
+        let message = &condition(&plan.status, "Ready").expect("Ready").message;
+        assert!(message.contains(told) && !message.contains("private connect"), "{message}");
         Scenario::deleting(Destroy).seen_ago(Destroyed, HOUR).failing(why).waits(reason);
     }
 }
 
 #[test]
 fn one_failed_reading_displaces_no_young_sighting_destroying() {
-    let failing = |ago| Scenario::deleting(Destroy).seen_ago(Destroying, ago).failing(Unreadable::Throttled);
+    let failing = |ago| {
+        Scenario::deleting(Destroy)
+            .seen_ago(Destroying, ago)
+            .failing(reading_refused("REQUEST_LIMIT_EXCEEDED"))
+    };
     failing(30).waits(Reason::Destroying);
     failing(31).waits(Reason::Throttled);
 }

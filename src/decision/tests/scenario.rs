@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
+use crate::answer::{NotSentCause, Refusal, RefusalKind};
 use crate::api::{
     APPROVE_ANNOTATION, Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity,
     READY, Reason, Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
@@ -457,9 +458,25 @@ pub(super) fn accepted() -> CallOutcome {
 }
 
 pub(super) fn refused(code: &str) -> CallOutcome {
-    CallOutcome::Refused { code: code.to_owned(), request_id: None }
+    CallOutcome::Refused(refusal(code))
 }
 
 pub(super) fn not_sent() -> CallOutcome {
-    CallOutcome::NotSent { why: "no connection to Zenlayer".to_owned() }
+    let why = "no connection to Zenlayer".to_owned();
+    CallOutcome::NotSent { cause: NotSentCause::NoConnection, why }
+}
+
+/// A refusal as the client makes it of a 4xx with this code.
+pub(super) fn refusal(code: &str) -> Refusal {
+    Refusal {
+        kind: RefusalKind::of_code(code),
+        code: code.to_owned(),
+        message: "words of Zenlayer".to_owned(),
+        request_id: Some("T1".to_owned()),
+    }
+}
+
+/// A reading that was refused with this code.
+pub(super) fn reading_refused(code: &str) -> Unreadable {
+    Unreadable::Refused(refusal(code))
 }

@@ -279,14 +279,15 @@ fn absence() -> impl Strategy<Value = Told> {
 }
 
 fn unreadable() -> impl Strategy<Value = Unreadable> {
-    let code = || "CODE".to_owned();
     select(vec![
         Unreadable::Unavailable("timeout".to_owned()),
-        Unreadable::Throttled,
-        Unreadable::Unauthorized(code()),
-        Unreadable::PermissionDenied(code()),
-        Unreadable::ClockSkew,
-        Unreadable::Refused(code()),
+        Unreadable::NotAsked("Zenlayer asked for no requests".to_owned()),
+        reading_refused("REQUEST_LIMIT_EXCEEDED"),
+        reading_refused("AUTHFAILURE_X"),
+        reading_refused("AUTHFAILURE_UNAUTHORIZED_OPERATION"),
+        reading_refused("AUTHFAILURE_SIGNATURE_EXPIRED"),
+        reading_refused("INVALID_PORT_NOT_FOUND"),
+        reading_refused("OTHER"),
     ])
 }
 

@@ -3,7 +3,7 @@
 use super::scenario::*;
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::{Reason, ZenlayerPortStatus};
-use crate::decision::sighting::{Cadence, Unreadable};
+use crate::decision::sighting::Cadence;
 use crate::decision::{Action, CredentialState, Lack, Setback};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{
@@ -157,7 +157,7 @@ fn another_port_under_the_id_is_told() {
 
 #[test]
 fn what_keeps_the_port_from_being_read_is_told_once_the_last_sighting_is_old() {
-    let unauthorized = Unreadable::Unauthorized("AUTHFAILURE_SIGNATURE_FAILURE".to_owned());
+    let unauthorized = reading_refused("AUTHFAILURE_SIGNATURE_FAILURE");
     let failing = |ago| {
         let slow = Scenario::living().evidence(|it| it.interval = Some(seconds(300)));
         slow.seen_ago(Running, ago).failing(unauthorized.clone())

@@ -25,7 +25,7 @@ async fn an_account_that_fails_is_asked_ever_less_often_until_it_answers() {
 async fn the_chunks_of_one_tick_fail_as_one() {
     let mut bench = Bench::new();
     let account = bench.releasing(1000).await;
-    account.reader.set(Mood::Fail(Unreadable::Throttled));
+    account.reader.set(Mood::Fail(refused("REQUEST_LIMIT_EXCEEDED")));
     bench.run_until(25.0).await;
     let times: BTreeSet<_> = account.reader.call_times().into_iter().collect();
     assert_eq!(times, [at(10.0), at(20.0)].into(), "the first pause is one tick");
@@ -36,7 +36,7 @@ async fn another_kind_of_failure_is_news_and_another_detail_is_not() {
     let mut bench = Bench::new();
     let account = bench.releasing(1).await;
     let steps = [
-        (Mood::Fail(Unreadable::Throttled), 15.0, vec![0]),
+        (Mood::Fail(refused("REQUEST_LIMIT_EXCEEDED")), 15.0, vec![0]),
         (Mood::Fail(Unreadable::Unavailable("timeout".to_owned())), 25.0, vec![0]),
         (Mood::Fail(Unreadable::Unavailable("HTTP 502".to_owned())), 45.0, vec![]),
         (Mood::Answer, 85.0, vec![0]),
@@ -66,10 +66,10 @@ async fn an_urgent_wish_does_not_make_a_failing_account_spin() {
 async fn who_joins_a_failing_account_is_told_why_at_once() {
     let mut bench = Bench::new();
     let account = bench.releasing(1).await;
-    account.reader.set(Mood::Fail(Unreadable::Unauthorized("AUTHFAILURE".to_owned())));
+    account.reader.set(Mood::Fail(refused("AUTHFAILURE_X")));
     bench.run_until(45.0).await;
     let failure = bench.evidence(5, &account).failure;
-    let why = Unreadable::Unauthorized("AUTHFAILURE".to_owned());
+    let why = refused("AUTHFAILURE_X");
     assert_eq!(failure, Some(Failure { why, since: at(10.0), at: at(40.0) }));
     account.reader.calls();
     bench.run_until(79.0).await;
@@ -92,7 +92,7 @@ async fn who_joins_an_account_whose_backoff_is_over_is_read_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_fails_or_hangs_does_not_delay_another() {
-    for mood in [Mood::Hang, Mood::Fail(Unreadable::Throttled), Mood::Panic] {
+    for mood in [Mood::Hang, Mood::Fail(refused("REQUEST_LIMIT_EXCEEDED")), Mood::Panic] {
         let mut bench = Bench::new();
         let healthy = bench.releasing(1).await;
         let sick = bench.account(2);
@@ -197,7 +197,7 @@ async fn many_offenders_do_not_keep_the_others_from_being_read() {
 async fn an_account_that_is_refused_as_a_whole_backs_off() {
     let mut bench = Bench::new();
     let account = bench.releasing(1000).await;
-    account.reader.set(Mood::Fail(Unreadable::Refused("ACCOUNT_SUSPENDED".to_owned())));
+    account.reader.set(Mood::Fail(refused("ACCOUNT_SUSPENDED")));
     bench.run_until(600.0).await;
     account.reader.calls();
     bench.run_until(900.0).await;

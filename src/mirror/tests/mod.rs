@@ -14,6 +14,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{Account, AccountKey, Mirror, MirrorSettings, PortReader, ReadPriority, lock};
+use crate::answer::{Refusal, RefusalKind};
 use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::{Cadence, Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
@@ -44,6 +45,17 @@ fn port(number: usize) -> PortId {
 
 fn unavailable() -> Unreadable {
     Unreadable::Unavailable("HTTP 503".to_owned())
+}
+
+/// A refusal with this code.
+pub(super) fn refused(code: &str) -> Unreadable {
+    let refusal = Refusal {
+        kind: RefusalKind::of_code(code),
+        code: code.to_owned(),
+        message: String::new(),
+        request_id: None,
+    };
+    Unreadable::Refused(refusal)
 }
 
 fn at(seconds: f64) -> Monotonic {
@@ -114,14 +126,14 @@ impl PortReader for Cloud {
     async fn read(&self, ids: &[PortId], priority: ReadPriority) -> Result<Vec<PortInfo>, Unreadable> {
         lock(&self.calls).push(Call { at: self.clock.monotonic(), ids: ids.to_vec(), priority });
         let mood = lock(&self.mood).clone();
-        let refused = ids.iter().any(|id| lock(&self.poison).contains(id));
+        let poisoned = ids.iter().any(|id| lock(&self.poison).contains(id));
         let seen = ids.iter().filter_map(|id| lock(&self.ports).get(id).cloned()).collect();
         let latency = *lock(&self.latency);
         if !latency.is_zero() {
             time::sleep(latency).await;
         }
         match mood {
-            Mood::Answer if refused => Err(Unreadable::Refused("INVALID_PORT_ID".to_owned())),
+            Mood::Answer if poisoned => Err(refused("INVALID_PORT_ID")),
             Mood::Answer => Ok(seen),
             Mood::Fail(why) => Err(why),
             Mood::Hang => std::future::pending().await,

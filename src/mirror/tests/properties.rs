@@ -44,7 +44,7 @@ enum Answer {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let cadence = prop::sample::select(vec![Cadence::Release, Cadence::Held, Cadence::Slow, Cadence::Paused]);
-    let failures = vec![unavailable(), Unreadable::Throttled, Unreadable::Refused("code".to_owned())];
+    let failures = vec![unavailable(), refused("REQUEST_LIMIT_EXCEEDED"), refused("code")];
     let answer = prop_oneof![
         3 => any::<u8>().prop_map(Answer::Good),
         1 => prop::sample::select(failures).prop_map(Answer::Failed),
@@ -185,9 +185,10 @@ impl Run {
 }
 
 /// What of the evidence wakes its waiter when it changes.
-fn news(evidence: &Evidence) -> (Option<&Presence>, Option<std::mem::Discriminant<Unreadable>>) {
-    let failure = evidence.failure.as_ref().map(|failure| std::mem::discriminant(&failure.why));
-    (evidence.good.as_ref().map(|good| &good.presence), failure)
+fn news(evidence: &Evidence) -> (Option<&Presence>, bool, Option<RefusalKind>) {
+    let failure = evidence.failure.as_ref();
+    let kind = failure.and_then(|failure| failure.why.kind());
+    (evidence.good.as_ref().map(|good| &good.presence), failure.is_some(), kind)
 }
 
 fn check_evidence(before: &Evidence, after: &Evidence) -> Result<(), TestCaseError> {

@@ -17,11 +17,11 @@ fn error(status: u16, code: &str) -> Reply {
     reply(status, &[], &format!(r#"{{"requestId":"T1","code":"{code}","message":"some words"}}"#))
 }
 
-fn read(reply: &Reply) -> Result<Page<PortInfo>, ReadError> {
+fn read(reply: &Reply) -> Result<Page<PortInfo>, Unreadable> {
     classify_read(reply)
 }
 
-fn read_error(reply: &Reply) -> ReadError {
+fn read_error(reply: &Reply) -> Unreadable {
     read(reply).expect_err("no good reading")
 }
 
@@ -99,6 +99,8 @@ fn a_refusal_is_told_by_its_code() {
         (403, "OPERATION_FAILED_FOR_RECYCLE_RESOURCE", RefusalKind::Other),
         (400, "INVALID_PORT_STATUS", RefusalKind::Other),
         (451, "REQUEST_BLOCKED", RefusalKind::Other),
+        (429, "SOME_NEW_CODE", RefusalKind::Throttled),
+        (401, "SOME_NEW_CODE", RefusalKind::Unauthorized),
     ] {
         let ChangeAnswer::Refused(refusal) = classify_change(&error(status, code)) else {
             panic!("{status} {code} is {:?}", classify_change(&error(status, code)))
@@ -109,37 +111,51 @@ fn a_refusal_is_told_by_its_code() {
 }
 
 #[test]
-fn a_failed_reading_says_who_must_act() {
-    let code = |code: &str| code.to_owned();
-    for (reply, expected) in [
-        (error(429, "REQUEST_LIMIT_EXCEEDED"), ReadError::Throttled { retry_after: None }),
-        (
-            reply(429, &[("retry-after", "7")], "<html>"),
-            ReadError::Throttled { retry_after: Some(Duration::from_secs(7)) },
-        ),
+fn a_refused_reading_says_what_it_is_about() {
+    let html = "<html>";
+    for (reply, kind, text) in [
+        (error(429, "SOME_NEW_CODE"), RefusalKind::Throttled, "SOME_NEW_CODE: some words (request T1)"),
+        (reply(429, &[], html), RefusalKind::Throttled, "HTTP 429"),
         (
             error(401, "AUTHFAILURE_SIGNATURE_FAILURE"),
-            ReadError::Unauthorized { code: code("AUTHFAILURE_SIGNATURE_FAILURE") },
+            RefusalKind::Unauthorized,
+            "AUTHFAILURE_SIGNATURE_FAILURE: some words (request T1)",
         ),
-        (reply(401, &[], ""), ReadError::Unauthorized { code: code("HTTP 401") }),
-        (
-            error(401, "AUTHFAILURE_UNAUTHORIZED_OPERATION"),
-            ReadError::PermissionDenied { code: code("AUTHFAILURE_UNAUTHORIZED_OPERATION") },
-        ),
-        (error(401, "AUTHFAILURE_SIGNATURE_EXPIRED"), ReadError::ClockSkew),
+        (reply(401, &[], ""), RefusalKind::Unauthorized, "HTTP 401"),
         (
             error(404, "SELF_SERVICE_PORT_NOT_FOUND"),
-            ReadError::NotFound { code: code("SELF_SERVICE_PORT_NOT_FOUND") },
+            RefusalKind::NotFound,
+            "SELF_SERVICE_PORT_NOT_FOUND: some words (request T1)",
         ),
         (
             error(400, "INVALID_PARAMETER_VALUE"),
-            ReadError::Refused {
-                code: code("INVALID_PARAMETER_VALUE"),
-                message: code("some words (request T1)"),
-            },
+            RefusalKind::Other,
+            "INVALID_PARAMETER_VALUE: some words (request T1)",
         ),
     ] {
-        assert_eq!(read_error(&reply), expected, "{reply:?}");
+        let Unreadable::Refused(refusal) = read_error(&reply) else { panic!("{reply:?} is refused") };
+        assert_eq!((refusal.kind, refusal.to_string().as_str()), (kind, text), "{reply:?}");
+    }
+}
+
+#[test]
+fn what_came_instead_of_an_answer_is_told() {
+    let html = ("content-type", "text/html");
+    for (reply, told) in [
+        (
+            reply(302, &[html, ("location", "https://login.example/in?token=secret")], "<html>"),
+            "302 Found with a redirect to https://login.example/in",
+        ),
+        (reply(502, &[html], "<html>"), "502 Bad Gateway with a body of text/html"),
+        (reply(503, &[], ""), "503 Service Unavailable with a body of no type"),
+        (
+            reply(403, &[("cf-mitigated", "challenge")], ""),
+            "403 Forbidden from Cloudflare, which blocks this client",
+        ),
+        (error(500, "BROKEN"), "500 Internal Server Error with BROKEN: some words (request T1)"),
+    ] {
+        assert_eq!(classify_change(&reply), ChangeAnswer::Unclear { why: told.to_owned() }, "{reply:?}");
+        assert_eq!(read_error(&reply), Unreadable::Unavailable(told.to_owned()), "{reply:?}");
     }
 }
 
@@ -152,18 +168,18 @@ fn a_bare_404_and_a_challenge_are_no_statement_about_a_port() {
         error(500, "SELF_SERVICE_PORT_NOT_FOUND"),
     ] {
         let error = read_error(&unavailable);
-        assert!(matches!(error, ReadError::Unavailable { .. }), "{unavailable:?} is {error:?}");
+        assert!(matches!(error, Unreadable::Unavailable(_)), "{unavailable:?} is {error:?}");
     }
 }
 
 #[test]
-fn texts_of_the_server_are_tidied_before_they_are_passed_on() {
+fn texts_of_the_server_are_made_safe_before_they_are_passed_on() {
     let long = "x".repeat(5000);
     let body = format!(r#"{{"requestId":"T\n1","code":"A\u001bB","message":"{long}"}}"#);
     let ChangeAnswer::Refused(refusal) = classify_change(&reply(400, &[], &body)) else {
         panic!("a refusal")
     };
-    assert_eq!((refusal.code.as_str(), refusal.request_id.as_deref()), ("A B", Some("T 1")));
+    assert_eq!((refusal.code.as_str(), refusal.request_id.as_deref()), ("A\\u{1b}B", Some("T\\n1")));
     assert_eq!(refusal.message.chars().count(), 200);
     let ChangeAnswer::Unclear { why } = classify_change(&reply(500, &[], &body)) else { panic!("unclear") };
     assert!(why.chars().count() < 300 && !why.contains(char::is_control), "{why:?}");
@@ -258,7 +274,9 @@ proptest! {
         }
         match read(&reply) {
             Ok(page) => prop_assert!(good && field("response")["dataSet"].is_array(), "{page:?}"),
-            Err(ReadError::NotFound { .. }) => prop_assert!(not_found),
+            Err(Unreadable::Refused(refusal)) if refusal.kind == RefusalKind::NotFound => {
+                prop_assert!(not_found);
+            }
             Err(_) => {}
         }
     }

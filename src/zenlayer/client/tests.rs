@@ -3,9 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::answer::RefusalKind;
 use crate::port::PortStatus;
 use crate::zenlayer::testing::{SECRET, Script, Server, answer, good};
-use crate::zenlayer::{Attachment, Credential, Owner, RefusalKind, Timeouts};
+use crate::zenlayer::{Attachment, Credential, Owner, Timeouts};
 
 fn ids(count: usize) -> Vec<PortId> {
     (0..count).map(|n| PortId::new(format!("port-{n}"))).collect()
@@ -17,7 +18,7 @@ fn page(total: usize, ports: std::ops::Range<usize>) -> Script {
     good(&json!({ "totalCount": total, "dataSet": ports }))
 }
 
-async fn describe(server: &Server, count: usize) -> Result<Vec<PortInfo>, ReadError> {
+async fn describe(server: &Server, count: usize) -> Result<Vec<PortInfo>, Unreadable> {
     let ids = ids(count);
     let chunk = Chunk::new(&ids).expect("a chunk");
     server.client().describe_ports(chunk, Priority::Release).await
@@ -124,7 +125,7 @@ async fn a_reading_that_does_not_add_up_is_none() {
         ("an endless list", (0..MOST_PAGES).map(|n| page(50, n..n + 1)).collect()),
     ] {
         let result = describe(&Server::play(script), 50).await;
-        assert!(matches!(result, Err(ReadError::Unavailable { .. })), "{what}: {result:?}");
+        assert!(matches!(result, Err(Unreadable::Unavailable(_))), "{what}: {result:?}");
     }
 }
 
@@ -152,7 +153,7 @@ async fn an_answer_that_breaks_off_is_unclear_for_a_change_and_no_reading() {
         let client = Server::play(vec![script()]).client_with(credential, short());
         let ids = ids(1);
         let read = client.describe_ports(Chunk::new(&ids).expect("a chunk"), Priority::Upkeep).await;
-        assert!(matches!(read, Err(ReadError::Unavailable { .. })), "{what}: {read:?}");
+        assert!(matches!(read, Err(Unreadable::Unavailable(_))), "{what}: {read:?}");
     }
 }
 
@@ -176,6 +177,10 @@ fn anything_on_the_wire() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => bytes(300), 3 => nearly]
 }
 
+fn is_not_found(read: &Result<Vec<PortInfo>, Unreadable>) -> bool {
+    matches!(read, Err(why) if why.kind() == Some(RefusalKind::NotFound))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
 
@@ -188,23 +193,26 @@ proptest! {
             (change, describe(&Server::play(script()), 1).await)
         });
         prop_assert!(!matches!(change, ChangeAnswer::Accepted { .. } | ChangeAnswer::NotSent { .. }), "{change:?}");
-        prop_assert!(!matches!(read, Ok(_) | Err(ReadError::NotFound { .. })), "{read:?}");
+        prop_assert!(read.is_err() && !is_not_found(&read), "{read:?}");
     }
 }
 
 #[tokio::test]
 async fn a_reading_beyond_eight_mebibytes_is_cut_off() {
     let server = Server::play(vec![answer("200 OK", &"x".repeat(8 * 1024 * 1024 + 1))]);
-    let Err(ReadError::Unavailable { detail }) = describe(&server, 1).await else { panic!("no reading") };
+    let Err(Unreadable::Unavailable(detail)) = describe(&server, 1).await else { panic!("no reading") };
     assert_eq!(detail, "200 OK with a body of more than 8192 KiB");
 }
 
 #[tokio::test]
 async fn without_a_connection_a_change_was_not_sent() {
     let server = Server::gone();
-    let ChangeAnswer::NotSent { why } = destroy(&server.client()).await else { panic!("nobody listens") };
+    let ChangeAnswer::NotSent { cause: NotSentCause::NoConnection, why } = destroy(&server.client()).await
+    else {
+        panic!("nobody listens")
+    };
     assert!(why.contains("refused"), "{why}");
-    assert!(matches!(describe(&server, 1).await, Err(ReadError::Unavailable { .. })));
+    assert!(matches!(describe(&server, 1).await, Err(Unreadable::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -233,14 +241,16 @@ async fn a_redirect_is_not_followed() {
 async fn a_permit_is_void_once_zenlayer_asks_for_a_pause() {
     let throttled = "HTTP/1.1 429 Slow\r\nretry-after: 60\r\nconnection: close\r\ncontent-length: 33\r\n\r\n\
                      {\"code\":\"REQUEST_LIMIT_EXCEEDED\"}";
-    let server = Server::play(vec![Script::Send(throttled.into())]);
+    // A second request would be answered too.
+    let server = Server::play(vec![Script::Send(throttled.into()), good(&json!({}))]);
     let client = server.client();
     let early = client.change_permit().await;
     let ChangeAnswer::Refused(refusal) = destroy(&client).await else { panic!("a refusal") };
-    assert_eq!((refusal.kind, refusal.retry_after), (RefusalKind::Throttled, Some(Duration::from_mins(1))));
+    assert_eq!(refusal.kind, RefusalKind::Throttled);
     let late = client.terminate_port(early, &PortId::new("port-0")).await;
-    assert!(matches!(late, ChangeAnswer::NotSent { .. }), "{late:?}");
-    assert_eq!(server.requests().len(), 1);
+    let ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why } = late else { panic!("{late:?}") };
+    assert!(why.starts_with("Zenlayer asked for no requests"), "{why}");
+    assert_eq!(server.requests().len(), 1, "the second call did not leave");
 }
 
 #[tokio::test]

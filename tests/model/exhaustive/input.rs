@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use zenlayer_port_operator::answer::NotSentCause;
 use zenlayer_port_operator::api::{
     Call, CallOutcome, FINALIZER, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
     ZenlayerPortStatus,
@@ -132,7 +133,7 @@ fn release(case: &Case) -> Release {
 }
 
 fn outcome(standing: Standing) -> CallOutcome {
-    let refused = |code: &str| CallOutcome::Refused { code: code.to_owned(), request_id: None };
+    let refused = |code: &str| CallOutcome::Refused(facts::refusal(code));
     match standing {
         Standing::New | Standing::Pending | Standing::PendingSettled => CallOutcome::Pending {},
         Standing::Unclear | Standing::UnclearSettled => {
@@ -143,7 +144,9 @@ fn outcome(standing: Standing) -> CallOutcome {
         }
         Standing::Refused | Standing::RefusedLongAgo => refused("OPERATION_DENIED"),
         Standing::Throttled | Standing::ThrottledLongAgo => refused("REQUEST_LIMIT_EXCEEDED"),
-        Standing::NotSent | Standing::NotSentLongAgo => CallOutcome::NotSent { why: "too late".to_owned() },
+        Standing::NotSent | Standing::NotSentLongAgo => {
+            CallOutcome::NotSent { cause: NotSentCause::RecordTooSlow, why: "too late".to_owned() }
+        }
     }
 }
 
@@ -200,7 +203,11 @@ fn evidence(case: &Case) -> Option<Evidence> {
     let good = presence.map(|presence| Reading { presence, at, since: at - seconds(span) });
     Some(Evidence {
         by: facts::fingerprint(KEY),
-        failure: good.is_none().then_some(Failure { why: Unreadable::Throttled, since: at, at }),
+        failure: good.is_none().then_some(Failure {
+            why: Unreadable::Refused(facts::refusal("REQUEST_LIMIT_EXCEEDED")),
+            since: at,
+            at,
+        }),
         absences: match case.sighting {
             Sighting::Absent { run, .. } => {
                 let (count, span) = absences(run);

@@ -1,6 +1,7 @@
 //! An object as the API server holds it, with nothing in it that no decision tells apart.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use zenlayer_port_operator::answer::{NotSentCause, RefusalKind};
 use zenlayer_port_operator::api::{
     self, CallAction, CallOutcome, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity, READY, Reason,
     ZenlayerPort, ZenlayerPortStatus,
@@ -114,11 +115,9 @@ impl Outcome {
         match self {
             Self::Pending => CallOutcome::Pending {},
             Self::Accepted => CallOutcome::Accepted { request_id: None },
-            Self::Refused => CallOutcome::Refused { code: "OPERATION_DENIED".to_owned(), request_id: None },
-            Self::Throttled => {
-                CallOutcome::Refused { code: "REQUEST_LIMIT_EXCEEDED".to_owned(), request_id: None }
-            }
-            Self::NotSent => CallOutcome::NotSent { why: String::new() },
+            Self::Refused => CallOutcome::Refused(facts::refusal("OPERATION_DENIED")),
+            Self::Throttled => CallOutcome::Refused(facts::refusal("REQUEST_LIMIT_EXCEEDED")),
+            Self::NotSent => CallOutcome::NotSent { cause: NotSentCause::NoConnection, why: String::new() },
             Self::Unclear => CallOutcome::Unclear { why: String::new() },
         }
     }
@@ -127,8 +126,8 @@ impl Outcome {
         match outcome {
             CallOutcome::Pending {} => Self::Pending,
             CallOutcome::Accepted { .. } => Self::Accepted,
-            CallOutcome::Refused { code, .. } if code == "REQUEST_LIMIT_EXCEEDED" => Self::Throttled,
-            CallOutcome::Refused { .. } => Self::Refused,
+            CallOutcome::Refused(refusal) if refusal.kind == RefusalKind::Throttled => Self::Throttled,
+            CallOutcome::Refused(_) => Self::Refused,
             CallOutcome::NotSent { .. } => Self::NotSent,
             CallOutcome::Unclear { .. } => Self::Unclear,
         }

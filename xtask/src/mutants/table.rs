@@ -55,14 +55,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "the record of a call is not pending when it is written",
         file: RECORD,
         search: "        outcome: CallOutcome::Pending {},\n    };",
-        replacement: "        outcome: CallOutcome::NotSent { why: String::new() },\n    };",
+        replacement: "        outcome: CallOutcome::NotSent { cause: NotSentCause::Unknown, why: String::new() },\n    };",
     },
     Mutant {
         name: "a bare 404 counts as an absence",
         file: "src/zenlayer/answer.rs",
-        search: "            _ => ReadError::Unavailable { detail },",
-        replacement: "            StatusCode::NOT_FOUND => ReadError::NotFound { code: detail },\n            \
-                      _ => ReadError::Unavailable { detail },",
+        search: "            _ => Unreadable::Unavailable(why),",
+        replacement: "            StatusCode::NOT_FOUND => bare(RefusalKind::NotFound),\n            \
+                      _ => Unreadable::Unavailable(why),",
     },
     Mutant {
         name: "the budget of absences is 1",
