@@ -70,7 +70,28 @@ const RULES: &[Rule] = &[
         ],
         words: &["Clock", "Instant", "SystemTime", "now()"],
     },
+    // A reconcile waits for no reading: it cannot name what reads.
+    Rule {
+        of: "controller",
+        imports: &[],
+        words: &["PortReader", "UsageReader", "read_permit", "describe_ports", "describe_attachments"],
+    },
     // The words that all of them share.
+    Rule {
+        of: "answer.rs",
+        imports: &[
+            "tokio",
+            "kube",
+            "reqwest",
+            "api",
+            "decision",
+            "zenlayer",
+            "mirror",
+            "controller",
+            "server",
+        ],
+        words: &["now()"],
+    },
     Rule {
         of: "port.rs",
         imports: &["tokio", "kube", "api", "decision", "zenlayer", "mirror", "controller", "server"],

@@ -28,7 +28,7 @@ impl Accounts {
         }
         let fingerprint = Fingerprint::new(credential.fingerprint());
         let reader = Arc::new(Client::new(&self.transport, credential));
-        let account = Arc::new(Account { key: key.into(), fingerprint, reader });
+        let account = Arc::new(Account::new(key.into(), fingerprint, reader));
         clients.insert(key, Arc::downgrade(&account));
         account
     }

@@ -123,8 +123,8 @@ impl Recorded {
             "calling {}", action.as_str(),
         );
         let answer = match action {
-            CallAction::TerminatePort => account.reader.terminate_port(permit, port).await,
-            CallAction::DestroyPort => account.reader.destroy_port(permit, port).await,
+            CallAction::TerminatePort => account.terminate_port(permit, port).await,
+            CallAction::DestroyPort => account.destroy_port(permit, port).await,
         };
         tracing::info!(
             namespace = self.object.metadata.namespace, name = self.object.metadata.name, %port, ?answer,

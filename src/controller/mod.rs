@@ -7,7 +7,6 @@
 //! ```
 
 mod accounts;
-mod attachments;
 mod call_queue;
 mod crash;
 mod crd;

@@ -111,16 +111,23 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
             slot = slot
                 .filter(|slot| slot.is_of(account.key))
                 .or_else(|| shared.calls.ask(&reference, account.key));
+            let pause = account.paused().filter(|pause| pause.left > PERMIT_PATIENCE);
             if slot.is_some()
-                && let Ok(granted) =
-                    tokio::time::timeout(PERMIT_PATIENCE, account.reader.change_permit()).await
+                && pause.is_none()
+                && let Ok(granted) = tokio::time::timeout(PERMIT_PATIENCE, account.change_permit()).await
             {
                 // Waiting has taken time, and a decision must not be older than the call it justifies: decide anew.
                 permit = Some((Arc::clone(account), granted));
                 continue;
             }
-            let retry = if slot.take().is_some() { PERMIT_RETRY } else { SLOT_RECHECK };
-            plan = Plan { deadline: Some(retry), ..plan.queued(&object, shared.clock.now()) };
+            let had_slot = slot.take().is_some();
+            let retry = match &pause {
+                Some(pause) => pause.left + PERMIT_RETRY,
+                None if had_slot => PERMIT_RETRY,
+                None => SLOT_RECHECK,
+            };
+            let queued = plan.queued(&object, pause.map(|pause| pause.to_string()), shared.clock.now());
+            plan = Plan { deadline: Some(retry), ..queued };
         }
         let deadline = plan.deadline;
         match execute::execute(&api, &object, plan, permit.take(), shared).await? {
@@ -178,7 +185,7 @@ impl Gathered {
                 .as_ref()
                 .map_or(0, |account| shared.deletions.at_once(object, &account.fingerprint)),
             crd: crd_state(object, known, shared).await,
-            attachments: attachments(object, account.as_deref(), shared).await,
+            attachments: attachments(object, account.as_deref(), shared),
             gates: shared.gates,
             deletion_known_since: known.deletion,
             call_known_since: known.call,
@@ -208,18 +215,16 @@ async fn crd_state(object: &ZenlayerPort, known: KnownSince, shared: &Shared) ->
     }
 }
 
-/// Asked only for a port whose call was refused.
-async fn attachments(
-    object: &ZenlayerPort,
-    account: Option<&Account<Client>>,
-    shared: &Shared,
-) -> Attachments {
+/// Watched only for a port whose call was refused; nobody waits here for what is not known yet.
+fn attachments(object: &ZenlayerPort, account: Option<&Account<Client>>, shared: &Shared) -> Attachments {
+    let reference = reference(object);
     let call = object.release().and_then(|release| release.call.as_ref());
-    match (account, call) {
-        (Some(account), Some(call)) if decision::was_refused_as_is(call) => {
-            shared.attachments.of(account, &object.spec.port_id).await
-        }
-        _ => Attachments::Unknown,
+    if let (Some(account), Some(_)) = (account, call.filter(|call| decision::was_refused_as_is(call))) {
+        let users = shared.usage.observe(reference, account, &object.spec.port_id);
+        users.map_or(Attachments::Unknown, Attachments::Known)
+    } else {
+        shared.usage.forget(&reference);
+        Attachments::Unknown
     }
 }
 

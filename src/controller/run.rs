@@ -14,7 +14,6 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
-use super::attachments::AttachmentReader;
 use super::call_queue::{CallQueue, MOST_CALLS};
 use super::crd::Crd;
 use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
@@ -29,7 +28,7 @@ use crate::api::ZenlayerPort;
 use crate::clock::Clock;
 use crate::decision::{GateSettings, Timing};
 use crate::lease::{Candidate, Leadership, LeaseSettings, Loss};
-use crate::mirror::{Mirror, MirrorSettings};
+use crate::mirror::{Mirror, MirrorSettings, Usage, UsageSettings};
 use crate::server::{self, Metrics, Readiness};
 use crate::tasks::{self, Tasks};
 use crate::wakes::{self, Wakes};
@@ -233,6 +232,11 @@ pub(super) fn share(
         max_backoff: timing.held_interval,
         ..MirrorSettings::default()
     };
+    let usage = UsageSettings {
+        interval: timing.attachments_recheck,
+        max_backoff: timing.refused_max,
+        timeout: pace.read_timeout,
+    };
     let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), tasks);
     let accounts = Accounts::new(transport);
     let shared = Arc::new(Shared {
@@ -255,7 +259,7 @@ pub(super) fn share(
         calls: CallQueue::new(Arc::clone(&wake)),
         deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
         crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
-        attachments: AttachmentReader::new(clock, timing.attachments_recheck),
+        usage: Usage::new(usage, clock, Arc::clone(&wake), tasks),
         gates: settings.gates,
         kubernetes,
         clock,
@@ -339,7 +343,6 @@ async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(shared.timing.credentials_recheck);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-        shared.attachments.prune().await;
         let users = shared.users_of_credentials();
         let snapshot = shared.credentials.snapshot(&users).await;
         let changed = shared.credentials.refresh(&users, snapshot.as_ref()).await;

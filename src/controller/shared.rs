@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use futures::FutureExt;
 use kube::runtime::reflector::Store;
 
-use super::attachments::AttachmentReader;
 use super::call_queue::CallQueue;
 use super::crd::Crd;
 use super::credentials::{Credentials, Source, User};
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::decision::{Claim, GateSettings, Timing};
 use crate::fingerprint::Fingerprint;
 use crate::lease::Leadership;
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, Usage};
 use crate::server::Metrics;
 use crate::wakes::WakeSender;
 use crate::zenlayer::Client;
@@ -40,7 +39,8 @@ pub(super) struct Shared {
     pub(super) calls: CallQueue<Reference>,
     pub(super) deletions: Deletions,
     pub(super) crd: Crd,
-    pub(super) attachments: AttachmentReader,
+    /// What uses the ports whose calls were refused.
+    pub(super) usage: Usage<Reference, Client>,
     pub(super) clock: Clock,
     pub(super) timing: Timing,
     pub(super) gates: GateSettings,
@@ -64,6 +64,7 @@ impl Shared {
         self.calls.leave(reference);
         self.mirror.forget(reference);
         self.probes.forget(reference);
+        self.usage.forget(reference);
     }
 
     /// Who else owns the same port, and which credentials are known to be of one account with `credential`.

@@ -341,15 +341,32 @@ fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
     }
 }
 
-/// Zenlayer refused the last call, and something that it was asked about since uses the port.
+/// Zenlayer refused the last call, and something uses the port. What uses it may be known wrongly, so the call is tried
+/// again after the longest pause all the same.
 fn in_use(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
     let Attachments::Known(users) = &input.context.attachments else { return None };
     let call = status.release.as_ref()?.call.as_ref()?;
-    (!users.is_empty() && !call.landed && record::was_refused_as_is(call)).then(|| {
-        let id = &input.object.spec.port_id;
-        Verdict::wait(Reason::InUse, format!("Port {id} is in use by {}.", users.join(", ")), Cadence::Slow)
-            .deadline(input.timing.attachments_recheck)
+    let CallOutcome::Refused(refusal) = &call.outcome else { return None };
+    let now = input.now.monotonic;
+    let again = input.context.call_known_since.unwrap_or(now) + input.timing.refused_max;
+    let holds = !users.is_empty() && !call.landed && record::was_refused_as_is(call) && now < again;
+    holds.then(|| {
+        let (id, name) = (&input.object.spec.port_id, call.action.as_str());
+        let fact = format!(
+            "Port {id} is in use by {}: Zenlayer refused {name} with {refusal} (attempt {}).",
+            first_of(users),
+            call.attempt
+        );
+        Verdict::wait(Reason::InUse, fact, Cadence::Slow).fresh_after(again)
     })
+}
+
+/// The first few, and how many there are beside.
+fn first_of(users: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let (shown, more) = users.split_at(users.len().min(SHOWN));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// The last call changed nothing; there is a pause before the next.

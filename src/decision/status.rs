@@ -138,18 +138,23 @@ pub fn held_as_invalid(
 const GRACE_TELLS_OF_TURN: Duration = Duration::from_mins(5);
 
 impl Plan {
-    /// What remains of a plan to call while the call takes its turn behind others: its facts, and to show that.
+    /// What remains of a plan to call while the call takes its turn behind others, or waits for the end of a pause that
+    /// Zenlayer asked for, as `pause` says: its facts, and to show that.
     #[must_use]
-    pub fn queued(self, object: &ZenlayerPort, now: Now) -> Self {
+    pub fn queued(self, object: &ZenlayerPort, pause: Option<String>, now: Now) -> Self {
         let mut status = self.status_without_call(object);
         let told_by_the_grace = condition(&status, READY).is_some_and(|ready| {
             let lasted = now.wall.duration_since(ready.last_transition_time.0);
             ready.reason == Reason::GracePeriod.as_str() && remaining(GRACE_TELLS_OF_TURN, lasted).is_some()
         });
-        if !told_by_the_grace {
-            let fact = format!("The call for port {} is due, and takes its turn.", object.spec.port_id);
-            let message = message(object, &status, Reason::Queued, &fact);
-            show(object, now, &mut status, Reason::Queued, message);
+        let id = &object.spec.port_id;
+        let (reason, fact) = match pause {
+            Some(why) => (Reason::Throttled, format!("The call for port {id} is due, and waits: {why}.")),
+            None => (Reason::Queued, format!("The call for port {id} is due, and takes its turn.")),
+        };
+        if reason == Reason::Throttled || !told_by_the_grace {
+            let message = message(object, &status, reason, &fact);
+            show(object, now, &mut status, reason, message);
         }
         Self { display: Some(Display::of(status)), action: Action::None, event: None, ..self }
     }

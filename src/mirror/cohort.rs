@@ -24,6 +24,8 @@ const MAX_REFUSALS: u32 = 32;
 pub(super) struct Chunk {
     pub(super) ids: Vec<PortId>,
     pub(super) priority: ReadPriority,
+    /// When it was taken to be read. It may leave later: its turn must come.
+    pub(super) taken: Monotonic,
 }
 
 #[derive(Debug)]
@@ -123,16 +125,16 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
         let horizon = now + self.grid.coalesce();
         let together = self.agenda.together(self.settings.chunk.get(), horizon);
         if !together.is_empty() {
-            return Some(self.depart(together));
+            return Some(self.depart(together, now));
         }
         if let Some(part) = self.parts.pop() {
-            return Some(part);
+            return Some(Chunk { taken: now, ..part });
         }
         let alone = self.agenda.alone(horizon)?;
-        Some(self.depart(vec![alone]))
+        Some(self.depart(vec![alone], now))
     }
 
-    fn depart(&mut self, mut ids: Vec<PortId>) -> Chunk {
+    fn depart(&mut self, mut ids: Vec<PortId>, now: Monotonic) -> Chunk {
         let mut priority = ReadPriority::Upkeep;
         for id in &ids {
             let Some(watched) = self.ports.get_mut(id) else { continue };
@@ -144,7 +146,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
             }
         }
         ids.sort_unstable();
-        Chunk { ids, priority }
+        Chunk { ids, priority, taken: now }
     }
 
     /// Records the end of a call that was sent at `sent`, and says who is to be woken.
@@ -161,7 +163,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
                 self.backoff = None;
                 self.refusals = 0;
             }
-            Err(why) if why.may_be_about_a_port() && self.blames_a_port(sent) => {
+            Err(why) if why.may_be_about_a_port() && self.blames_a_port(chunk.taken) => {
                 self.refusals += 1;
                 if chunk.ids.len() > 1 {
                     self.split(chunk);
@@ -169,7 +171,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
                 }
             }
             Err(why) => {
-                self.back_off(why, sent, now);
+                self.back_off(why, chunk.taken, sent, now);
                 self.refusals = 0;
                 let parts = mem::take(&mut self.parts);
                 given_up.extend(parts.into_iter().map(|part| (part, Err(why.clone()))));
@@ -207,14 +209,14 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
     }
 
     /// Whether a refusal is still taken to be the fault of a port, and not of the account.
-    fn blames_a_port(&self, sent: Monotonic) -> bool {
-        let account_backed_off = self.backoff.as_ref().is_some_and(|backoff| sent <= backoff.began);
+    fn blames_a_port(&self, taken: Monotonic) -> bool {
+        let account_backed_off = self.backoff.as_ref().is_some_and(|backoff| taken <= backoff.began);
         self.refusals < MAX_REFUSALS && !account_backed_off
     }
 
     /// Some id of the chunk makes the cloud refuse it: halves tell which. Who is to blame is read alone from then
     /// on, for as long as it is not seen.
-    fn split(&mut self, Chunk { mut ids, priority }: Chunk) {
+    fn split(&mut self, Chunk { mut ids, priority, taken }: Chunk) {
         ids.retain(|id| match self.ports.get_mut(id) {
             Some(watched) if watched.next == Next::InFlight => {
                 watched.suspected = true;
@@ -224,13 +226,13 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
         });
         let second = ids.split_off(ids.len() / 2);
         let halves = [ids, second].into_iter().filter(|ids| !ids.is_empty());
-        self.parts.extend(halves.map(|ids| Chunk { ids, priority }));
+        self.parts.extend(halves.map(|ids| Chunk { ids, priority, taken }));
     }
 
-    fn back_off(&mut self, why: &Unreadable, sent: Monotonic, now: Monotonic) {
+    fn back_off(&mut self, why: &Unreadable, taken: Monotonic, sent: Monotonic, now: Monotonic) {
         let (failures, since) = match &self.backoff {
             // It was under way when the backoff began, and is part of the same failure.
-            Some(backoff) if sent <= backoff.began => return,
+            Some(backoff) if taken <= backoff.began => return,
             Some(backoff) => (backoff.failures.saturating_add(1), backoff.failure.since),
             None => (1, sent),
         };

@@ -15,6 +15,8 @@
 //!                                                       └ Grid:      the ticks
 //! ```
 //!
+//! What uses a port is read beside that, only for ports whose call was refused: [`Usage`].
+//!
 //! All that is under the poller is pure and is told the time; the poller only sleeps, reads and records.
 
 mod agenda;
@@ -25,6 +27,7 @@ mod poller;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod watched;
 mod zenlayer;
 
@@ -45,6 +48,7 @@ use crate::tasks::Tasks;
 use crate::wakes::WakeSender;
 
 pub use self::settings::MirrorSettings;
+pub use self::usage::{Usage, UsageReader, UsageSettings};
 
 /// What a reading is for; the client's limiter serves releases first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,13 @@ pub enum ReadPriority {
 
 /// Reads ports with one credential.
 pub trait PortReader: Send + Sync + 'static {
+    /// The right to send one request.
+    type Permit: Send;
+
+    /// Waits until a request may be sent: what a reading says is at least as new as the end of this wait.
+    fn permit(&self, priority: ReadPriority)
+    -> impl Future<Output = Result<Self::Permit, Unreadable>> + Send;
+
     /// Reads all the `ids` (1 to [`MirrorSettings::chunk`] of them). `Ok` is a good reading, as `Presence` defines it: of these
     /// ids, exactly the ports that it returns exist.
     ///
@@ -62,6 +73,7 @@ pub trait PortReader: Send + Sync + 'static {
     /// and the chunk is read again in halves; any other is taken to concern the whole account.
     fn read(
         &self,
+        permit: Self::Permit,
         ids: &[PortId],
         priority: ReadPriority,
     ) -> impl Future<Output = Result<Vec<PortInfo>, Unreadable>> + Send;
@@ -91,7 +103,14 @@ impl fmt::Debug for AccountKey {
 pub struct Account<R> {
     pub key: AccountKey,
     pub fingerprint: Fingerprint,
-    pub reader: Arc<R>,
+    /// Only the mirror reads: whoever decides must not wait for the cloud.
+    reader: Arc<R>,
+}
+
+impl<R> Account<R> {
+    pub fn new(key: AccountKey, fingerprint: Fingerprint, reader: Arc<R>) -> Self {
+        Self { key, fingerprint, reader }
+    }
 }
 
 /// For metrics; the reads are calls of [`PortReader::read`] since the start.

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::cohort::{Chunk, Cohort};
 use super::{Account, MirrorSettings, PortReader, lock};
+use crate::answer::Unreadable;
 use crate::clock::{Clock, Monotonic};
-use crate::decision::sighting::Unreadable;
 use crate::port::PortInfo;
 use crate::wakes::WakeSender;
 
@@ -88,7 +88,7 @@ impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
             while reads.len() < self.settings.concurrent_reads.get() {
                 let now = self.clock.monotonic();
                 let Some(chunk) = self.cohort().take(now) else { break };
-                reads.push(self.read(chunk, now));
+                reads.push(self.read(chunk));
             }
             let all_busy = reads.len() == self.settings.concurrent_reads.get();
             tokio::select! {
@@ -109,18 +109,26 @@ impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
     }
 
     /// Reads one chunk. Nothing that happens in the reader ends the poller.
-    async fn read(&self, chunk: Chunk, sent: Monotonic) -> Done {
-        let reading = AssertUnwindSafe(async { self.reader.read(&chunk.ids, chunk.priority).await });
-        let answer = match time::timeout(self.settings.read_timeout, reading.catch_unwind()).await {
+    async fn read(&self, chunk: Chunk) -> Done {
+        let sent = OnceLock::new();
+        let reading = AssertUnwindSafe(async {
+            let permit = self.reader.permit(chunk.priority).await?;
+            let _ = sent.set(self.clock.monotonic());
+            self.reader.read(permit, &chunk.ids, chunk.priority).await
+        });
+        let within = self.settings.read_timeout;
+        let answer = match time::timeout(within, reading.catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Unreadable::Unavailable(
                 "the operator failed while reading (a panic, see its log); please report it".to_owned(),
             )),
-            Err(_) => Err(Unreadable::Unavailable(format!(
-                "no answer within {:?}, the wait for the rate limit included",
-                self.settings.read_timeout
+            Err(_) if sent.get().is_none() => Err(Unreadable::NotAsked(format!(
+                "other requests of this account went first for {within:?}, as its rate of requests is limited"
             ))),
+            Err(_) => Err(Unreadable::Unavailable(format!("no answer within {within:?}"))),
         };
+        // What was never sent failed when it was due.
+        let sent = sent.get().copied().unwrap_or(chunk.taken);
         Done { chunk, sent, answer }
     }
 

@@ -43,13 +43,23 @@ impl Client {
     /// this is not to be called often.
     pub async fn describe_attachments(&self, priority: Priority) -> Result<Vec<Attachment>, Unreadable> {
         let ports_only = json!({ "endpointTypes": ["PORT"] });
+        let permit = self.read_permit(priority).await?;
         let connects: Vec<PrivateConnect> =
-            self.list(Action::DescribePrivateConnects, &ports_only, MOST, priority).await?;
+            self.list(permit, Action::DescribePrivateConnects, &ports_only, MOST, priority).await?;
+        let permit = self.read_permit(priority).await?;
         let routers: Vec<CloudRouter> =
-            self.list(Action::DescribeCloudRouters, &json!({}), MOST, priority).await?;
-        let connects = connects.into_iter().flat_map(PrivateConnect::attachments);
-        Ok(connects.chain(routers.into_iter().flat_map(CloudRouter::attachments)).collect())
+            self.list(permit, Action::DescribeCloudRouters, &json!({}), MOST, priority).await?;
+        let connects = connects.into_iter().filter(|connect| is_in_service(connect.status.as_deref()));
+        let routers = routers.into_iter().filter(|router| is_in_service(router.status.as_deref()));
+        let of_routers = routers.flat_map(CloudRouter::attachments);
+        Ok(connects.flat_map(PrivateConnect::attachments).chain(of_routers).collect())
     }
+}
+
+/// What lies in the recycle bin, or leaves it to be destroyed, was deleted by a person already. Any other word counts as in
+/// service, also one that this version does not know.
+fn is_in_service(status: Option<&str>) -> bool {
+    !matches!(status, Some("RECYCLED" | "DESTROYING" | "DESTROYED"))
 }
 
 #[derive(Deserialize)]
@@ -57,6 +67,8 @@ impl Client {
 struct PrivateConnect {
     #[serde(rename = "privateConnectId")]
     id: String,
+    #[serde(rename = "privateConnectStatus")]
+    status: Option<String>,
     endpoint_a: Option<End>,
     endpoint_z: Option<End>,
 }
@@ -73,6 +85,8 @@ struct End {
 struct CloudRouter {
     #[serde(rename = "cloudRouterId")]
     id: String,
+    #[serde(rename = "cloudRouterStatus")]
+    status: Option<String>,
     edge_points: Option<Vec<EdgePoint>>,
 }
 

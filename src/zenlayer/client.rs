@@ -1,14 +1,17 @@
 //! The client of one credential.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::answer::{ChangeAnswer, classify_change, classify_read};
 use super::credential::Credential;
-use super::limiter::{Limiter, Permit, Priority};
+use super::limiter::{Limiter, Pause, Permit, Priority};
 use super::transport::{Action, Failure, Transport};
 use super::wire::{Object, Page};
 use crate::answer::{NotSentCause, Unreadable};
@@ -19,6 +22,9 @@ const PAGE_SIZE: usize = 100;
 
 /// Pages of one reading. A server that gives less on a page than asked for is followed this far.
 const MOST_PAGES: usize = 20;
+
+/// A reading waits for the end of a pause that is no longer than this.
+const SHORT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Speaks for one credential. Clones share its limiter, and all clients share their [`Transport`].
 #[derive(Clone, Debug)]
@@ -51,16 +57,37 @@ impl Client {
     /// beyond doubt: the answer was complete, it held only ports that were asked for, and none twice.
     pub async fn describe_ports(
         &self,
+        permit: Permit,
         chunk: Chunk<'_>,
         priority: Priority,
     ) -> Result<Vec<PortInfo>, Unreadable> {
         let filter = json!({ "portIds": chunk.0 });
-        let ports: Vec<PortInfo> = self.list(Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
+        let ports: Vec<PortInfo> =
+            self.list(permit, Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
         let mut missing: HashSet<&PortId> = chunk.0.iter().collect();
         match ports.iter().find(|port| !missing.remove(&port.port_id)) {
             None => Ok(ports),
             Some(_) => Err(bad_reading("a port that was not asked for, or one port twice")),
         }
+    }
+
+    /// Waits for the right to send one reading, but not for the end of a long pause that Zenlayer asked for: whoever waits
+    /// for the reading learns why there is none.
+    pub async fn read_permit(&self, priority: Priority) -> Result<Permit, Unreadable> {
+        let mut permit = pin!(self.limiter.acquire(priority));
+        loop {
+            if let Some(pause) = self.paused().filter(|pause| pause.left > SHORT_PAUSE) {
+                return Err(Unreadable::NotAsked(pause.to_string()));
+            }
+            if let Ok(permit) = timeout(SHORT_PAUSE, &mut permit).await {
+                return Ok(permit);
+            }
+        }
+    }
+
+    /// Whether Zenlayer asked for a pause that still lasts.
+    pub fn paused(&self) -> Option<Pause> {
+        self.limiter.paused()
     }
 
     /// Waits for the right to send one change. To be had before the change is put on record.
@@ -82,8 +109,8 @@ impl Client {
 
     async fn change(&self, _permit: Permit, action: Action, id: &PortId) -> ChangeAnswer {
         // The pause may have been asked for after the permit was given.
-        if let Some(pause) = self.limiter.paused() {
-            let why = format!("Zenlayer asked for no requests in the next {} s", pause.as_secs() + 1);
+        if let Some(pause) = self.paused() {
+            let why = pause.to_string();
             return ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why };
         }
         match self.transport.post(&self.credential, action, json!({ "portId": id }).to_string()).await {
@@ -99,6 +126,7 @@ impl Client {
     /// Reads a list to its end: at most `most` items, whose count must be the same on every page and right.
     pub(super) async fn list<T: for<'de> Deserialize<'de>>(
         &self,
+        permit: Permit,
         action: Action,
         filter: &Value,
         most: usize,
@@ -106,11 +134,16 @@ impl Client {
     ) -> Result<Vec<T>, Unreadable> {
         let mut items = Vec::new();
         let mut total = None;
+        let mut permit = Some(permit);
         for number in 1..=MOST_PAGES {
             let mut body = filter.clone();
             body["pageNum"] = json!(number);
             body["pageSize"] = json!(PAGE_SIZE);
-            let page: Page<T> = self.read(action, body.to_string(), priority).await?;
+            let permit = match permit.take() {
+                Some(first) => first,
+                None => self.read_permit(priority).await?,
+            };
+            let page: Page<T> = self.read(permit, action, body.to_string()).await?;
             let expected = *total.get_or_insert(page.total_count);
             let ended = page.data_set.is_empty();
             items.extend(page.data_set.into_iter().map(|Object(item)| item));
@@ -132,11 +165,10 @@ impl Client {
 
     async fn read<T: for<'de> Deserialize<'de>>(
         &self,
+        _permit: Permit,
         action: Action,
         body: String,
-        priority: Priority,
     ) -> Result<T, Unreadable> {
-        let _permit = self.limiter.acquire(priority).await;
         match self.transport.post(&self.credential, action, body).await {
             Ok(reply) => {
                 self.limiter.heed(reply.pushback());

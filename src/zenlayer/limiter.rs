@@ -3,9 +3,11 @@
 //! The limit of the API is not published (`docs/zenlayer-api.md`, rate limits), so it is found: a token bucket halves its
 //! rate when told to slow down, and recovers within a minute.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +30,20 @@ pub enum Priority {
 #[must_use = "a permit that is not used is a request not sent"]
 #[derive(Debug)]
 pub struct Permit(());
+
+/// Zenlayer asked for no requests until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub left: Duration,
+    /// By the wall clock.
+    pub until: Timestamp,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Zenlayer asked for no requests before {:.0}", self.until)
+    }
+}
 
 /// The limiter of one credential. Its queues are as long as there are callers waiting.
 #[derive(Debug)]
@@ -93,8 +109,8 @@ impl Limiter {
         }
     }
 
-    /// How long nothing at all is to be sent, not even with a permit.
-    pub(super) fn paused(&self) -> Option<Duration> {
+    /// Whether nothing at all is to be sent, not even with a permit.
+    pub(super) fn paused(&self) -> Option<Pause> {
         self.state().bucket.paused(Instant::now())
     }
 
@@ -191,6 +207,8 @@ struct Bucket {
     tokens: f64,
     /// Up to when tokens have been counted; in the future while nothing may be sent.
     counted: Instant,
+    /// When the newest pause ends, by the wall clock: for people.
+    resumes: Timestamp,
     lowered: Option<Instant>,
 }
 
@@ -209,7 +227,14 @@ impl Bucket {
 
     fn new(rate: Rate, now: Instant) -> Self {
         let full = rate.get();
-        Self { full, rate: full, tokens: Self::size(full), counted: now, lowered: None }
+        Self {
+            full,
+            rate: full,
+            tokens: Self::size(full),
+            counted: now,
+            resumes: Timestamp::UNIX_EPOCH,
+            lowered: None,
+        }
     }
 
     fn size(rate: f64) -> f64 {
@@ -224,7 +249,7 @@ impl Bucket {
             return Ok(());
         }
         let missing = Duration::from_secs_f64((1.0 - self.tokens).max(0.0) / self.rate);
-        Err(self.paused(now).unwrap_or_default() + missing)
+        Err(self.paused(now).map_or(Duration::ZERO, |pause| pause.left) + missing)
     }
 
     fn count(&mut self, now: Instant) {
@@ -246,11 +271,16 @@ impl Bucket {
     fn pause(&mut self, now: Instant, pause: Duration) {
         self.count(now);
         self.tokens = 0.0;
-        self.counted = self.counted.max(now + pause);
+        let end = now + pause;
+        if end > self.counted {
+            self.counted = end;
+            self.resumes = Timestamp::now() + pause;
+        }
     }
 
-    fn paused(&self, now: Instant) -> Option<Duration> {
-        self.counted.checked_duration_since(now).filter(|pause| !pause.is_zero())
+    fn paused(&self, now: Instant) -> Option<Pause> {
+        let left = self.counted.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        Some(Pause { left, until: self.resumes })
     }
 }
 

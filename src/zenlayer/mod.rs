@@ -30,7 +30,7 @@ pub use attachments::{Attachment, Owner};
 pub use client::{Chunk, Client};
 pub use credential::{Credential, CredentialError, CredentialKey};
 pub use endpoint::{Endpoint, EndpointError, InsecureEndpoint};
-pub use limiter::{Permit, Priority};
+pub use limiter::{Pause, Permit, Priority};
 pub use proxy::{Proxy, ProxyError};
 pub use settings::{ApiVersion, ApiVersionError, Rate, RateError, Settings, Timeouts};
 pub use transport::{Transport, TransportError};

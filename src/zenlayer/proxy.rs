@@ -106,7 +106,9 @@ mod tests {
         let credential = Credential::token("zl-token-EXAMPLE-0123456789abcdef").expect("a token");
         let client = Client::new(&transport(endpoint, Some(proxy)), credential);
         let ids = [PortId::new("port-0")];
-        let reading = client.describe_ports(Chunk::new(&ids).expect("a chunk"), Priority::Release).await;
+        let permit = client.read_permit(Priority::Release).await.expect("nothing is paused");
+        let chunk = Chunk::new(&ids).expect("a chunk");
+        let reading = client.describe_ports(permit, chunk, Priority::Release).await;
         reading.expect_err("there is no Zenlayer behind it").to_string()
     }
 

@@ -71,7 +71,7 @@ const SUITES: [Suite; 4] = [
         title: "rows and properties",
         of: Part::Decision,
         target: "zenlayer_port_operator",
-        tests: &["decision::", "zenlayer::answer", "api::approval"],
+        tests: &["decision::", "zenlayer::answer", "text::", "api::approval"],
     },
     Suite { title: "all inputs", of: Part::Decision, target: "model", tests: &["exhaustive::"] },
     Suite { title: "model", of: Part::Decision, target: "model", tests: &["world::"] },

@@ -379,11 +379,8 @@ mod tests {
     }
 
     fn by_copy_of(made_for: Option<&str>, signs: bool, namespace: &NamespaceState) -> &'static str {
-        let account = Account {
-            key: crate::mirror::AccountKey::new([0; 32]),
-            fingerprint: crate::fingerprint::Fingerprint::new("A"),
-            reader: Arc::new(()),
-        };
+        let key = crate::mirror::AccountKey::new([0; 32]);
+        let account = Account::new(key, crate::fingerprint::Fingerprint::new("A"), Arc::new(()));
         match by_copy(Arc::new(account), made_for, "Gone.".to_owned(), signs, namespace, None) {
             Assigned::Full(_) => "signs",
             Assigned::ReadOnly(..) => "reads",

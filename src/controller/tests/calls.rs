@@ -67,7 +67,9 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
     let account = about_to_be_released(&mut stage).await;
     stage.cloud.fault(Rule::on("DescribePorts").port("port-other").throttle(Some("8")));
     let port = [PortId::new("port-other")];
-    let read = account.reader.describe_ports(Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+    let client = account.client();
+    let turn = client.read_permit(Priority::Release).await.expect("nothing is paused");
+    let read = client.describe_ports(turn, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
     read.expect_err("it is throttled");
     // The clock moves on to the end of the wait, as nothing else happens.
     tokio::time::pause();
@@ -88,7 +90,7 @@ async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     let other = stage.get("other").expect("it was created just now");
     let second = Gathered::of(&other, &stage.shared).await.account.expect("it has credentials");
     let (object, _, plan) = stage.decide_to_call("edge").await;
-    let turn = (Arc::clone(&second), second.reader.change_permit().await);
+    let turn = (Arc::clone(&second), second.change_permit().await);
     let done = execute(&api_of(&object, &stage.shared), &object, plan, Some(turn), &stage.shared).await;
     done.expect("the call is not sent, and that is on record");
     let object = stage.get("edge").expect("it stays");
@@ -109,9 +111,9 @@ async fn a_call_takes_one_permit_of_the_rate_limit() {
     let refused = Failure::new(500, "InternalError", "no record today");
     stage.api.fail(Method::PUT, "/edge/status", refused);
     tokio::time::pause();
-    while account.reader.change_permit().now_or_never().is_some() {}
+    while account.change_permit().now_or_never().is_some() {}
     // One that has to be waited for leaves nothing over.
-    drop(account.reader.change_permit().await);
+    drop(account.change_permit().await);
     let began = Instant::now();
     stage.pass("edge").await.expect_err("the record is not written");
     let waited = began.elapsed().as_millis();

@@ -7,5 +7,6 @@ mod calls;
 mod events;
 mod facts;
 mod passes;
+mod refusals;
 mod secrets;
 mod watch;

@@ -163,7 +163,7 @@ impl Stage {
     pub(in crate::controller) async fn pass(&mut self, name: &str) -> Result<Requeue, PassError> {
         self.notice(name);
         let object = self.get(name).expect("the object is there");
-        pass::guarded(Arc::new(object), Arc::clone(&self.shared)).await
+        Box::pin(pass::guarded(Arc::new(object), Arc::clone(&self.shared))).await
     }
 
     /// Passes, one after the other, until the object is as it is to become: none is gone.

@@ -206,17 +206,42 @@ fn a_shut_gate_comes_before_the_pause_after_a_refusal() {
 #[test]
 fn a_refused_port_that_is_in_use_is_held_and_what_uses_it_is_named_in_use() {
     let used = |code| {
-        let called = Scenario::deleting(Destroy).called(DestroyPort, refused(code), HOUR).seen(Recycled);
+        let called = Scenario::deleting(Destroy).called(DestroyPort, refused(code), 599).seen(Recycled);
         called.used_by(&["private connect connect-1", "cloud router router-1"])
     };
     let plan = used("OPERATION_DENIED").waits(Reason::InUse);
     let message = &condition(&plan.status, "Ready").expect("Ready").message;
     assert!(message.contains("private connect connect-1, cloud router router-1"), "{message}");
-    assert_eq!(plan.deadline, Some(seconds(60)), "what uses it is asked for again");
+    assert!(message.contains("OPERATION_DENIED: words of Zenlayer (request T1)"), "{message}");
+    let fresh_after = plan.want.and_then(|want| want.fresh_after);
+    assert_eq!(fresh_after, Some(NOW + seconds(1)), "read, and so decided again, when the call is due again");
     used("OPERATION_DENIED").used_by(&[]).calls(DestroyPort);
     for code in ["REQUEST_LIMIT_EXCEEDED", "AUTHFAILURE_SIGNATURE_FAILURE", "INVALID_PORT_NOT_FOUND"] {
         used(code).calls(DestroyPort);
     }
+}
+
+#[test]
+fn a_port_that_is_in_use_is_called_again_after_the_longest_pause_though_it_is_still_listed_as_used() {
+    for attempt in [1, 6, 99] {
+        let used = |known| {
+            let called = Scenario::deleting(Destroy).called(DestroyPort, refused("OPERATION_DENIED"), known);
+            called.call(|call| call.attempt = attempt).seen(Recycled).used_by(&["private connect connect-1"])
+        };
+        used(599).waits(Reason::InUse);
+        used(600).calls(DestroyPort);
+    }
+}
+
+#[test]
+fn of_many_that_use_a_port_a_few_are_named() {
+    let users: Vec<String> = (0..900).map(|number| format!("cloud router router-{number}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let called =
+        Scenario::deleting(Destroy).called(DestroyPort, refused("OPERATION_DENIED"), 1).seen(Recycled);
+    let plan = called.used_by(&users).waits(Reason::InUse);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.contains("router-4 and 895 more") && !message.contains("router-5"), "{message}");
 }
 
 #[test]

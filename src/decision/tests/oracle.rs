@@ -230,7 +230,8 @@ fn in_use(it: &Scenario, status: &str, reading: &Reading) -> bool {
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_since;
     let over = call.landed || terminated;
     let used = matches!(&it.context.attachments, Attachments::Known(users) if !users.is_empty());
-    used && !over && !other_causes.iter().any(|cause| code.contains(cause))
+    let again = it.context.call_known_since.is_some_and(|known| elapsed(known) >= seconds(600));
+    used && !over && !again && !other_causes.iter().any(|cause| code.contains(cause))
 }
 
 fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {

@@ -130,7 +130,7 @@ proptest! {
     fn what_a_decision_learns_is_in_the_next_status_or_in_the_next_decision(it in scenario(), later in evidence()) {
         let plan = it.decided();
         let learnt = it.learning(&plan);
-        let queued = plan.clone().queued(&it.object, it.now);
+        let queued = plan.clone().queued(&it.object, None, it.now);
         let written = [plan.status(&it.object), plan.status_without_call(&it.object), queued.status(&it.object)];
         let read_later = |it: Scenario| Scenario { evidence: Some(later.clone()), ..it };
         let dropped = read_later(it.clone().with(|it| it.context.learnt = Some(Box::new(plan.facts.clone()))));

@@ -1,6 +1,7 @@
 //! The write-ahead record: what it says of a call, and how long it blocks the next.
 
 use super::scenario::*;
+use crate::answer::NotSentCause;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
 use crate::api::{Call, CallOutcome, Reason};
@@ -152,6 +153,29 @@ fn a_refusal_is_told_by_its_code() {
         let told = format!("refused DestroyPort for port port-1 with {}", refusal(code));
         assert!(message.contains(&told), "{message} says not: {told}");
     }
+}
+
+#[test]
+fn a_call_that_was_not_sent_is_shown_with_its_cause() {
+    for (cause, reason) in [
+        (NotSentCause::Throttled, Reason::Throttled),
+        (NotSentCause::NoConnection, Reason::CloudUnavailable),
+        (NotSentCause::Unknown, Reason::CloudUnavailable),
+        (NotSentCause::RecordTooSlow, Reason::Queued),
+        (NotSentCause::CredentialsChanged, Reason::Queued),
+    ] {
+        let why = format!("the words of {cause:?}");
+        let plan = still_in_bin(CallOutcome::NotSent { cause, why: why.clone() }, 1, 1).waits(reason);
+        let message = &condition(&plan.status, "Ready").expect("Ready").message;
+        assert!(message.contains(&format!("was not sent (attempt 1): {why}.")), "{message}");
+    }
+}
+
+#[test]
+fn a_call_without_a_clear_answer_says_what_came_instead() {
+    let plan = still_in_bin(unclear(), 1, 1).waits(Reason::Confirming);
+    let message = &condition(&plan.status, "Ready").expect("Ready").message;
+    assert!(message.contains("came instead of an answer: the connection was reset;"), "{message}");
 }
 
 #[test]

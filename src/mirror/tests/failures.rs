@@ -217,3 +217,34 @@ async fn reads_are_counted_by_result() {
     let stats = bench.mirror.stats();
     assert_eq!((stats.accounts, stats.ports, stats.reads_ok, stats.reads_failed), (1, 101, 2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_paused_is_throttled_however_long_the_pause_lasts() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(1).await;
+    let paused = Unreadable::NotAsked("Zenlayer asked for no requests before 12:00:00Z".to_owned());
+    *lock(&account.reader.turn) = Err(paused.clone());
+    for until in [15.0, 125.0, 245.0, 305.0] {
+        bench.run_until(until).await;
+        assert_eq!(
+            bench.evidence(0, &account).failure.map(|failure| failure.why),
+            Some(paused.clone()),
+            "{until}"
+        );
+    }
+    assert_eq!(account.reader.call_times(), [], "nothing was sent");
+    *lock(&account.reader.turn) = Ok(Duration::ZERO);
+    bench.run_until(370.0).await;
+    assert_eq!(bench.evidence(0, &account).failure, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_whose_turn_never_comes_is_throttled_and_not_unavailable() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(1).await;
+    *lock(&account.reader.turn) = Ok(Duration::from_secs(1000));
+    bench.run_until(131.0).await;
+    let failure = bench.evidence(0, &account).failure.map(|failure| failure.why);
+    let Some(Unreadable::NotAsked(why)) = failure else { panic!("{failure:?}") };
+    assert!(why.contains("rate of requests"), "{why}");
+}

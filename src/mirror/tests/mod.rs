@@ -3,6 +3,7 @@
 mod failures;
 mod pace;
 mod properties;
+mod usage;
 mod waking;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,8 @@ struct Cloud {
     clock: Clock,
     mood: Mutex<Mood>,
     latency: Mutex<Duration>,
+    /// How long a request waits for its turn, or why it gets none.
+    turn: Mutex<Result<Duration, Unreadable>>,
     ports: Mutex<BTreeMap<PortId, PortInfo>>,
     /// Chunks with one of these are refused.
     poison: Mutex<BTreeSet<PortId>>,
@@ -123,7 +126,22 @@ impl Cloud {
 }
 
 impl PortReader for Cloud {
-    async fn read(&self, ids: &[PortId], priority: ReadPriority) -> Result<Vec<PortInfo>, Unreadable> {
+    type Permit = ();
+
+    async fn permit(&self, _: ReadPriority) -> Result<(), Unreadable> {
+        let turn = lock(&self.turn).clone()?;
+        if !turn.is_zero() {
+            time::sleep(turn).await;
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        (): (),
+        ids: &[PortId],
+        priority: ReadPriority,
+    ) -> Result<Vec<PortInfo>, Unreadable> {
         lock(&self.calls).push(Call { at: self.clock.monotonic(), ids: ids.to_vec(), priority });
         let mood = lock(&self.mood).clone();
         let poisoned = ids.iter().any(|id| lock(&self.poison).contains(id));
@@ -168,15 +186,13 @@ impl Bench {
             clock: self.clock,
             mood: Mutex::default(),
             latency: Mutex::default(),
+            turn: Mutex::new(Ok(Duration::ZERO)),
             ports: Mutex::default(),
             poison: Mutex::default(),
             calls: Mutex::default(),
         };
-        Account {
-            key: AccountKey::new([number; 32]),
-            fingerprint: Fingerprint::new(format!("account-{number}")),
-            reader: Arc::new(reader),
-        }
+        let fingerprint = Fingerprint::new(format!("account-{number}"));
+        Account::new(AccountKey::new([number; 32]), fingerprint, Arc::new(reader))
     }
 
     /// An account with `count` ports in the bin, port `n` waited for by waiter `n`, just after the first reading.

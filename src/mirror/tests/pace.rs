@@ -225,3 +225,25 @@ async fn the_end_of_the_mirror_or_of_the_process_ends_the_tasks_and_the_wakes() 
         assert_eq!(Arc::strong_count(&account.reader), 1, "the task has let go of its reader");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_counts_from_when_its_request_leaves_and_not_from_when_it_was_due() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(1).await;
+    *lock(&account.reader.turn) = Ok(Duration::from_secs(4));
+    *lock(&account.reader.latency) = Duration::from_secs(1);
+    bench.run_until(16.0).await;
+    assert_eq!(account.reader.call_times(), [at(14.0)]);
+    assert_eq!(bench.evidence(0, &account).good.map(|good| good.at), Some(at(14.0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_waits_for_its_turn_answers_who_asks_meanwhile() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(1).await;
+    *lock(&account.reader.turn) = Ok(Duration::from_secs(4));
+    bench.run_until(12.0).await;
+    bench.mirror.want(&0, want_after(Cadence::Paused, at(12.0)));
+    bench.run_until(15.0).await;
+    assert_eq!((bench.woken(), account.reader.call_times()), (vec![0], vec![at(14.0)]));
+}

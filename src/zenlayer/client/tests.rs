@@ -21,7 +21,12 @@ fn page(total: usize, ports: std::ops::Range<usize>) -> Script {
 async fn describe(server: &Server, count: usize) -> Result<Vec<PortInfo>, Unreadable> {
     let ids = ids(count);
     let chunk = Chunk::new(&ids).expect("a chunk");
-    server.client().describe_ports(chunk, Priority::Release).await
+    read(&server.client(), chunk).await
+}
+
+async fn read(client: &Client, chunk: Chunk<'_>) -> Result<Vec<PortInfo>, Unreadable> {
+    let permit = client.read_permit(Priority::Release).await?;
+    client.describe_ports(permit, chunk, Priority::Release).await
 }
 
 async fn destroy(client: &Client) -> ChangeAnswer {
@@ -152,8 +157,8 @@ async fn an_answer_that_breaks_off_is_unclear_for_a_change_and_no_reading() {
         assert!(matches!(change, ChangeAnswer::Unclear { .. }), "{what}: {change:?}");
         let client = Server::play(vec![script()]).client_with(credential, short());
         let ids = ids(1);
-        let read = client.describe_ports(Chunk::new(&ids).expect("a chunk"), Priority::Upkeep).await;
-        assert!(matches!(read, Err(Unreadable::Unavailable(_))), "{what}: {read:?}");
+        let reading = read(&client, Chunk::new(&ids).expect("a chunk")).await;
+        assert!(matches!(reading, Err(Unreadable::Unavailable(_))), "{what}: {reading:?}");
     }
 }
 
@@ -249,8 +254,23 @@ async fn a_permit_is_void_once_zenlayer_asks_for_a_pause() {
     assert_eq!(refusal.kind, RefusalKind::Throttled);
     let late = client.terminate_port(early, &PortId::new("port-0")).await;
     let ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why } = late else { panic!("{late:?}") };
-    assert!(why.starts_with("Zenlayer asked for no requests"), "{why}");
+    assert!(why.starts_with("Zenlayer asked for no requests before 2"), "{why}");
     assert_eq!(server.requests().len(), 1, "the second call did not leave");
+}
+
+#[tokio::test]
+async fn a_reading_during_a_long_pause_says_at_once_until_when() {
+    let throttled = "HTTP/1.1 429 Slow\r\nretry-after: 240\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::play(vec![Script::Send(throttled.into()), page(0, 0..0)]);
+    let client = server.client();
+    let ids = ids(1);
+    let chunk = Chunk::new(&ids).expect("a chunk");
+    let refused = read(&client, chunk).await.map_err(|why| why.kind());
+    assert_eq!(refused, Err(Some(RefusalKind::Throttled)));
+    let until = client.paused().expect("a pause").until;
+    let told = format!("Zenlayer asked for no requests before {until:.0}");
+    assert_eq!(read(&client, chunk).await, Err(Unreadable::NotAsked(told)));
+    assert_eq!(server.requests().len(), 1, "the second reading did not leave");
 }
 
 #[tokio::test]
@@ -275,6 +295,41 @@ async fn attachments_of_ports_are_found_in_private_connects_and_cloud_routers() 
         ]
     );
     assert_eq!(found[1].owner.to_string(), "cloud router cr-1");
+}
+
+#[tokio::test]
+async fn what_lies_in_the_recycle_bin_does_not_use_a_port() {
+    let in_use = async |status: Option<&str>| {
+        let end = json!({ "endpointId": "port-1", "endpointType": "PORT" });
+        let connect = json!({ "privateConnectId": "pc", "privateConnectStatus": status, "endpointA": end });
+        let router = json!({ "cloudRouterId": "cr", "cloudRouterStatus": status, "edgePoints": [{ "portId": "port-2" }] });
+        let list = |item: &Value| good(&json!({ "totalCount": 1, "dataSet": [item] }));
+        let server = Server::play(vec![list(&connect), list(&router)]);
+        server.client().describe_attachments(Priority::Upkeep).await.map(|found| found.len())
+    };
+    for status in ["RECYCLED", "DESTROYING", "DESTROYED"] {
+        assert_eq!(in_use(Some(status)).await, Ok(0), "{status}");
+    }
+    for status in
+        [None, Some("RUNNING"), Some("AVAILABLE"), Some("DELETING"), Some("RECOVERING"), Some("ODD")]
+    {
+        assert_eq!(in_use(status).await, Ok(2), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_a_port_are_safe_to_print_and_a_disguised_status_stays_unknown() {
+    let port = json!({
+        "portId": "port-0", "portStatus": "RUNNING\u{202e}", "portName": "a\u{7}\u{1b}[2J\nb",
+        "portType": "\u{9b}1G", "dcName": "x".repeat(5000), "createdTime": "2025-11-05T08:00:00Z\r",
+    });
+    let server = Server::play(vec![good(&json!({ "totalCount": 1, "dataSet": [port] }))]);
+    let [port] = &describe(&server, 1).await.expect("a good reading")[..] else { panic!("one port") };
+    assert_eq!(port.port_status, PortStatus::Unknown("RUNNING\\u{202e}".to_owned()));
+    assert_eq!(port.port_name.as_deref(), Some("a\\u{7}\\u{1b}[2J\\nb"));
+    assert_eq!(port.port_type.as_deref(), Some("\\u{9b}1G"));
+    assert_eq!(port.dc_name.as_ref().map(|name| name.chars().count()), Some(200));
+    assert_eq!(port.created_time.as_deref(), Some("2025-11-05T08:00:00Z\\r"), "and another than without");
 }
 
 #[tokio::test]

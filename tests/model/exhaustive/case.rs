@@ -174,6 +174,8 @@ pub enum Standing {
     LandedUnread,
     Refused,
     RefusedLongAgo,
+    /// So long ago that what uses the port no longer holds the next call.
+    RefusedLongestAgo,
     Throttled,
     ThrottledLongAgo,
     NotSent,
@@ -288,12 +290,13 @@ const RECORDS: &[Record] = &{
         S::LandedUnread,
         S::Refused,
         S::RefusedLongAgo,
+        S::RefusedLongestAgo,
         S::Throttled,
         S::ThrottledLongAgo,
         S::NotSent,
         S::NotSentLongAgo,
     ];
-    let mut all = [Record::None; 31];
+    let mut all = [Record::None; 33];
     let mut at = 0;
     while at < standings.len() {
         all[2 * at] = Record::Of(TerminatePort, standings[at]);

@@ -142,7 +142,9 @@ fn outcome(standing: Standing) -> CallOutcome {
         Standing::Accepted | Standing::AcceptedGivenUp | Standing::Landed | Standing::LandedUnread => {
             CallOutcome::Accepted { request_id: None }
         }
-        Standing::Refused | Standing::RefusedLongAgo => refused("OPERATION_DENIED"),
+        Standing::Refused | Standing::RefusedLongAgo | Standing::RefusedLongestAgo => {
+            refused("OPERATION_DENIED")
+        }
         Standing::Throttled | Standing::ThrottledLongAgo => refused("REQUEST_LIMIT_EXCEEDED"),
         Standing::NotSent | Standing::NotSentLongAgo => {
             CallOutcome::NotSent { cause: NotSentCause::RecordTooSlow, why: "too late".to_owned() }
@@ -186,6 +188,7 @@ fn call_known_since(case: &Case) -> Option<Monotonic> {
         Standing::RefusedLongAgo | Standing::ThrottledLongAgo | Standing::NotSentLongAgo => {
             read_at.min(NOW - seconds(30))
         }
+        Standing::RefusedLongestAgo => read_at.min(NOW - seconds(600)),
     })
 }
 

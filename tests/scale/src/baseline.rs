@@ -138,7 +138,11 @@ async fn reconcile(name: Loop, client: Arc<Client>, id: PortId) -> Instant {
     let Some(own) = Chunk::new(&ids) else { unreachable!("one id is neither none nor too many") };
     let mut reconciles = 0;
     loop {
-        if let Ok(seen) = client.describe_ports(own, Priority::Release).await {
+        let reading = async {
+            let permit = client.read_permit(Priority::Release).await?;
+            client.describe_ports(permit, own, Priority::Release).await
+        };
+        if let Ok(seen) = reading.await {
             match seen.first() {
                 None => return Instant::now(),
                 Some(port) if port.port_status == PortStatus::Destroyed => return Instant::now(),

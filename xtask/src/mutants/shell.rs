@@ -79,8 +79,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a permit outlives the pause that Zenlayer asks for",
         file: CLIENT,
-        search: "if let Some(pause) = self.limiter.paused() {",
-        replacement: "if let Some(pause) = self.limiter.paused().filter(|_| false) {",
+        search: "if let Some(pause) = self.paused() {",
+        replacement: "if let Some(pause) = self.paused().filter(|_| false) {",
     },
     Mutant {
         name: "a newer call counts as known since the first",
@@ -159,8 +159,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a key that Zenlayer rejects is not looked for again",
         file: "src/controller/observe.rs",
-        search: "matches!(failure.why, Unreadable::Unauthorized(_)).then_some(failure.at)",
-        replacement: "(matches!(failure.why, Unreadable::Unauthorized(_)) && false).then_some(failure.at)",
+        search: "(failure.why.kind() == Some(RefusalKind::Unauthorized)).then_some(failure.at)",
+        replacement: "(failure.why.kind() == Some(RefusalKind::NotFound)).then_some(failure.at)",
     },
     Mutant {
         name: "failed reconciles are counted on after one that succeeded",

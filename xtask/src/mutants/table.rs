@@ -187,8 +187,44 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "InUse is ignored",
         file: DELETION,
-        search: "(!users.is_empty() && !call.landed",
-        replacement: "(false && !users.is_empty() && !call.landed",
+        search: "let holds = !users.is_empty()",
+        replacement: "let holds = false && !users.is_empty()",
+    },
+    Mutant {
+        name: "InUse never ends while something is listed",
+        file: DELETION,
+        search: "&& record::was_refused_as_is(call) && now < again",
+        replacement: "&& record::was_refused_as_is(call)",
+    },
+    Mutant {
+        name: "any refusal is taken to be about the port",
+        file: RECORD,
+        search: "CallOutcome::Refused(refusal) if refusal.kind == RefusalKind::Other)",
+        replacement: "CallOutcome::Refused(refusal) if refusal.kind != RefusalKind::Throttled)",
+    },
+    Mutant {
+        name: "a 429 with an unknown code is an ordinary refusal",
+        file: "src/zenlayer/answer.rs",
+        search: "(_, StatusCode::TOO_MANY_REQUESTS) => RefusalKind::Throttled,",
+        replacement: "(RefusalKind::Throttled, StatusCode::TOO_MANY_REQUESTS) => RefusalKind::Throttled,",
+    },
+    Mutant {
+        name: "a call that a pause kept back is shown as CloudUnavailable",
+        file: DELETION,
+        search: "NotSentCause::Throttled => Reason::Throttled,",
+        replacement: "NotSentCause::Throttled => Reason::CloudUnavailable,",
+    },
+    Mutant {
+        name: "a throttled request is shown as refused",
+        file: "src/decision/upkeep.rs",
+        search: "RefusalKind::Throttled => Some(Reason::Throttled),",
+        replacement: "RefusalKind::Throttled => None,",
+    },
+    Mutant {
+        name: "a status word that only looks like a known one is taken for it",
+        file: "src/text.rs",
+        search: "} else if is_invisible(c) {",
+        replacement: "} else if is_invisible(c) && c != '\\u{202e}' {",
     },
     Mutant {
         name: "an object that stays has no claim",

@@ -23,11 +23,7 @@ fn found(credential: &str) -> Found<()> {
 fn held(credential: &str) -> Held<()> {
     let mut key = [0; 32];
     key[..2].copy_from_slice(credential.as_bytes());
-    let account = Account {
-        key: AccountKey::new(key),
-        fingerprint: Fingerprint::new(&credential[..1]),
-        reader: Arc::new(()),
-    };
+    let account = Account::new(AccountKey::new(key), Fingerprint::new(&credential[..1]), Arc::new(()));
     Held { account: Arc::new(account), parts: Parts::token(credential) }
 }
 
