@@ -201,6 +201,10 @@ fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPo
         if live_long_enough(input, good) {
             release.seen_recycled = false;
             release.restorations += 1;
+            // The port was there, and has come back.
+            if let Some(call) = release.call.as_mut().filter(|call| is_accepted_terminate(call)) {
+                call.landed = true;
+            }
         }
     } else if let Some(call) = release.call.as_mut()
         && is_without_effect(call, input, good)
@@ -227,12 +231,15 @@ fn is_seen_to_follow(call: &Call, input: &Input<'_>, good: &Reading, seen: Optio
 /// dropped the call, or somebody has restored the port before a reading showed it in the bin.
 fn is_without_effect(call: &Call, input: &Input<'_>, good: &Reading) -> bool {
     let given_up = input.context.call_known_since.map(|known| known + input.timing.land);
-    call.action == CallAction::TerminatePort
-        && matches!(call.outcome, CallOutcome::Accepted { .. })
+    is_accepted_terminate(call)
         && !call.landed
         && !call.without_effect
         && is_live(good)
         && given_up.is_some_and(|given_up| good.at >= given_up)
+}
+
+fn is_accepted_terminate(call: &Call) -> bool {
+    call.action == CallAction::TerminatePort && matches!(call.outcome, CallOutcome::Accepted { .. })
 }
 
 /// Two readings far enough apart say that the port is live, and none between them says otherwise.

@@ -10,7 +10,7 @@ use super::oracle::{justified_call, justified_end};
 use super::scenario::*;
 use super::strategy::{evidence, scenario};
 use crate::api::{Actor, CallOutcome, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::sighting::Presence;
+use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Action, Intent, Plan};
 use crate::port::same_instant;
 
@@ -127,17 +127,13 @@ proptest! {
     /// The call is made, takes its turn, is not made in the end, or the plan is not carried out at all: a conflict, an error,
     /// a deadline, a panic. Meanwhile the port moves on, so that no reading says it again.
     #[test]
-    fn what_a_decision_learns_is_in_the_next_status_or_in_the_next_decision(it in scenario(), later in evidence()) {
-        let plan = it.decided();
+    fn what_a_decision_learns_is_in_the_next_status_or_in_the_next_decision(
+        it in scenario().boxed().prop_map(Box::new),
+        later in evidence().boxed().prop_map(Box::new),
+    ) {
+        let plan = Box::new(it.decided());
         let learnt = it.learning(&plan);
-        let queued = plan.clone().queued(&it.object, None, it.now);
-        let written = [plan.status(&it.object), plan.status_without_call(&it.object), queued.status(&it.object)];
-        let read_later = |it: Scenario| Scenario { evidence: Some(later.clone()), ..it };
-        let dropped = read_later(it.clone().with(|it| it.context.learnt = Some(Box::new(plan.facts.clone()))));
-        let decided_later = written.iter().map(|status| {
-            read_later(it.clone().with(|it| it.object.status = Some(status.clone()))).plan().status
-        });
-        for after in written.iter().cloned().chain(decided_later).chain([dropped.plan().status]) {
+        for after in it.whatever_becomes_of(&plan, &later) {
             prop_assert_eq!(forgotten(&learnt, &after, &it.object), None, "{:#?}", after);
         }
     }
@@ -168,6 +164,22 @@ proptest! {
 }
 
 impl Scenario {
+    /// The statuses that `plan` may lead to: written at once, or after the next decision, with what is read `later`.
+    fn whatever_becomes_of(&self, plan: &Plan, later: &Evidence) -> Vec<ZenlayerPortStatus> {
+        let queued = plan.clone().queued(&self.object, None, self.now);
+        let written =
+            [plan.status(&self.object), plan.status_without_call(&self.object), queued.status(&self.object)];
+        let mut next = Box::new(Self { evidence: Some(later.clone()), ..self.clone() });
+        next.context.learnt = Some(Box::new(plan.facts.clone()));
+        let mut after = vec![next.plan().status];
+        next.context.learnt = None;
+        for status in written {
+            next.object.status = Some(status.clone());
+            after.extend([status, next.plan().status]);
+        }
+        after
+    }
+
     /// What `plan` has learnt, told as a status.
     fn learning(&self, plan: &Plan) -> ZenlayerPortStatus {
         let bare = ZenlayerPort { status: None, ..self.object.clone() };

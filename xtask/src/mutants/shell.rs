@@ -51,9 +51,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "the finalizer goes on before the credential is kept",
-        file: EXECUTE,
-        search: "            keep_copy(object, shared).await?;",
-        replacement: "            let _ = keep_copy(object, shared).await;",
+        file: "src/decision/upkeep.rs",
+        search: "let Some(lack) = &input.context.not_copied else {",
+        replacement: "let Some(lack) = input.context.not_copied.as_ref().filter(|_| false) else {",
     },
     Mutant {
         name: "finalizers are patched onto whatever has the name",
@@ -132,9 +132,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a copy is deleted though an object has come to use it meanwhile",
-        file: CREDENTIALS,
-        search: "            if may_be_used(&source) {",
-        replacement: "            if may_be_used(&source) && false {",
+        file: "src/controller/credentials/keeping.rs",
+        search: "            if may_be_used(source) {",
+        replacement: "            if may_be_used(source) && false {",
     },
     Mutant {
         name: "the first characters of a password are logged",
