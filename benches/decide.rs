@@ -13,7 +13,7 @@ use zenlayer_port_operator::api::{
 use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{Evidence, Presence, Reading};
 use zenlayer_port_operator::decision::{
-    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Timing, decide,
+    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, decide,
 };
 use zenlayer_port_operator::fingerprint::Fingerprint;
 use zenlayer_port_operator::port::{PortId, PortInfo, PortStatus};
@@ -105,7 +105,8 @@ impl Situation {
                 claims: Vec::new(),
                 same_account: Vec::new(),
                 deletions_at_once: 1,
-                crd: CrdState::Stays,
+                listing: Listing::Complete,
+                crd: CrdState::Stays { created: wall - 172_800 * SECOND },
                 attachments: Attachments::Unknown,
                 gates: GateSettings::default(),
                 deletion_known_since: None,

@@ -66,17 +66,6 @@ impl ZenlayerPort {
     }
 }
 
-/// The command that approves this hold of all objects of a namespace that are latched: it asks for them when it is typed,
-/// so that it is no longer for a thousand than for one.
-pub(super) fn approve_all_command(reason: Reason, namespace: &str) -> String {
-    format!(
-        "kubectl get zenlayerports -n {namespace} -o go-template='{{{{range $o := .items}}}}{{{{with $o.status}}}}\
-         {{{{with .release}}}}{{{{if .latched}}}}kubectl annotate zenlayerport {{{{$o.metadata.name}}}} -n {namespace} --overwrite \
-         {APPROVE_ANNOTATION}={}-{{{{slice $o.metadata.uid 0 8}}}}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}{{{{end}}}}{{{{end}}}}' | sh",
-        reason.as_str()
-    )
-}
-
 /// The first 8 hexadecimal digits of the SHA-256 of `text`.
 fn short_digest(text: &str) -> String {
     let mut head = [0; 4];

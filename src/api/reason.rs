@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::approval::approve_all_command;
 use super::{ZenlayerPort, ZenlayerPortStatus};
 
 /// The condition that sums up: is the port in service, and if not, why.
@@ -173,19 +172,19 @@ reasons! {
         "After this deletion had seen the port in the recycle bin, somebody restored it.",
         "To leave the port as it is, set spec.deletionPolicy to Retain; to release it all the same: {approve}";
     MassDeletion: False, Person, stalls after None, event WARNING,
-        "Many objects whose calls one credential signs were deleted within ten minutes; none of their ports is released \
-         before somebody has looked.",
-        "To keep the ports, set spec.deletionPolicy to Retain; to release all that are held so in the namespace: \
-         {approve-all}";
+        "More objects with the same credentials are deleted at once than the threshold allows. No port of theirs is released \
+         before a person has looked.",
+        "To keep the ports, set spec.deletionPolicy to Retain; to release this one: {approve}";
     CRDDeleted: False, Person, stalls after None, event WARNING,
-        "The CustomResourceDefinition is being deleted, and this object with it; that alone releases no port.",
+        "The CustomResourceDefinition is being deleted, or was deleted and created again. That deletes all objects, and \
+         releases no port.",
         "To keep the port, set spec.deletionPolicy to Retain; to release it: {approve}";
     ApprovalRequired: False, Person, stalls after None, event WARNING,
         "The operator runs with --require-approval: each release waits for a person's consent.",
         "To release the port: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
-        "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, or \
-         whether the CustomResourceDefinition is being deleted.", "";
+        "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, \
+         whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.", "";
     InUse: False, Person, stalls after None, event WARNING,
         "Zenlayer refuses the call, and the port is in use.",
         "Delete what uses it at Zenlayer first; it is tried again by itself.";
@@ -224,27 +223,24 @@ impl Reason {
 
     /// Whether a person may consent to pass a hold of this reason (see [`ZenlayerPort::approves`]).
     pub fn is_approvable(self) -> bool {
-        self.advice().contains(APPROVE) || self.advice().contains(APPROVE_ALL)
+        self.advice().contains(APPROVE)
     }
 
     /// The advice for one object, ready to be typed.
     pub fn advice_for(self, object: &ZenlayerPort, status: &ZenlayerPortStatus) -> String {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let approve = object.approve_command(self, status);
-        self.advice_with(name, namespace, &approve, &approve_all_command(self, namespace))
+        self.advice_with(name, namespace, &object.approve_command(self, status))
     }
 
     /// The advice for any object, for the documentation.
     pub fn advice_in_general(self) -> String {
-        let approve = "approve it by the command that the message prints";
-        self.advice_with("NAME", "NAMESPACE", approve, "the command that the message prints")
+        self.advice_with("NAME", "NAMESPACE", "approve it by the command that the message prints")
     }
 
-    fn advice_with(self, name: &str, namespace: &str, approve: &str, approve_all: &str) -> String {
+    fn advice_with(self, name: &str, namespace: &str, approve: &str) -> String {
         self.advice()
             .replace(APPROVE, approve)
-            .replace(APPROVE_ALL, approve_all)
             .replace(RETAIN, RETAIN_COMMAND)
             .replace("{namespace}", namespace)
             .replace("{name}", name)
@@ -253,8 +249,6 @@ impl Reason {
 
 /// Stands for the command that approves the hold of one object.
 const APPROVE: &str = "{approve}";
-/// Stands for the command that approves the hold of all objects of the namespace that are latched so.
-const APPROVE_ALL: &str = "{approve-all}";
 /// Stands for the command that lets go of the object and leaves its port as it is.
 const RETAIN: &str = "{retain}";
 const RETAIN_COMMAND: &str = "kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";

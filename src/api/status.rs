@@ -118,6 +118,9 @@ pub struct Release {
     /// Too many objects were deleted at once. This one waits until a person approves.
     #[serde(default)]
     pub latched: bool,
+    /// The CustomResourceDefinition was deleted during this deletion. This object waits until a person approves.
+    #[serde(default)]
+    pub crd_deleted: bool,
     /// Zenlayer accepted a DestroyPort call of this deletion.
     #[serde(default)]
     pub destroy_accepted: bool,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use tokio::sync::Mutex;
 
@@ -44,8 +45,8 @@ impl Crd {
 
     async fn look(&self) -> CrdState {
         match self.api.get_metadata_opt(NAME).await {
-            Ok(Some(crd)) if crd.metadata.deletion_timestamp.is_none() => CrdState::Stays,
-            Ok(Some(_) | None) => CrdState::Terminating,
+            Ok(Some(crd)) => state_of(&crd.metadata),
+            Ok(None) => CrdState::Terminating,
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
@@ -57,5 +58,13 @@ impl Crd {
             }
             Err(error) => CrdState::Unknown(error.to_string()),
         }
+    }
+}
+
+fn state_of(crd: &ObjectMeta) -> CrdState {
+    match (&crd.deletion_timestamp, &crd.creation_timestamp) {
+        (Some(_), _) => CrdState::Terminating,
+        (None, Some(created)) => CrdState::Stays { created: created.0 },
+        (None, None) => CrdState::Unknown("it bears no creationTimestamp".to_owned()),
     }
 }

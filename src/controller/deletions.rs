@@ -1,130 +1,231 @@
-//! How many deletions began at about the same time, by the credential that signs their calls.
+//! How many deletions there are at once, as the brake on mass deletions counts them.
+//!
+//! | counts | from | until |
+//! |---|---|---|
+//! | a deleted object whose port may still be called for | the watch shows its deletion | its DestroyPort is sent, it is gone, or a person approves or retains it |
+//! | one whose DestroyPort was sent, or that is gone | this process sees that | the window is over, by the monotonic clock |
+//!
+//! So no clock but this process's own plays a part, and nothing is aged out while its object waits. Two deletions count
+//! together if their objects name the same source of credentials, which is known before anything is read, or if one
+//! credential has seen the ports of both. The latter stands in their status, written after a good reading: whoever merely
+//! names another tenant's key does not count there, and after a restart it is known from the first list on.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
+use super::credentials::Source;
+use super::reference::{Reference, reference};
 use crate::api::ZenlayerPort;
-use crate::decision::counts_as_deletion;
+use crate::clock::Monotonic;
+use crate::decision::{DeletionProgress, deletion_progress};
 use crate::fingerprint::Fingerprint;
 
-/// Deletions as the API server timed them. One whose object is gone is remembered until it is too long ago to matter.
+/// Deletions that are remembered after their end.
+const MOST_ENDED: usize = 100_000;
+
 #[derive(Debug)]
 pub(super) struct Deletions {
-    window: SignedDuration,
+    window: Duration,
     /// Counting ends here: with ten thousand deletions at once, each of their passes would count them all.
     enough: usize,
-    begun: Mutex<HashMap<Fingerprint, BTreeSet<(Timestamp, String)>>>,
+    known: Mutex<Known>,
 }
 
-/// Remembered of one credential.
-const MOST: usize = 100_000;
+#[derive(Debug, Default)]
+struct Known {
+    newest: Number,
+    deletions: HashMap<Reference, Deletion>,
+    groups: HashMap<Arc<Group>, HashMap<Number, Reference>>,
+    /// In the order in which they stop to count.
+    ended: VecDeque<Ended>,
+}
+
+/// Tells deletions apart, also those whose objects are gone.
+type Number = u64;
+
+/// What deletions have in common that count together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    Source(Source),
+    /// The credential has seen their ports.
+    SeenBy(Fingerprint),
+}
+
+/// That of an object which is there.
+#[derive(Debug)]
+struct Deletion {
+    uid: String,
+    number: Number,
+    groups: Vec<Arc<Group>>,
+    called: bool,
+}
+
+/// A deletion that counts until then, and no longer.
+#[derive(Debug)]
+struct Ended {
+    until: Monotonic,
+    number: Number,
+    groups: Vec<Arc<Group>>,
+}
 
 impl Deletions {
     /// Nobody asks whether there are more than `enough`.
     pub(super) fn new(window: Duration, enough: usize) -> Self {
-        Self {
-            enough,
-            window: SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX),
-            begun: Mutex::default(),
-        }
+        Self { window, enough, known: Mutex::default() }
     }
 
-    /// Takes in what `object` says now, and returns how many deletions began within the window of its own, but no more
-    /// than enough.
-    pub(super) fn at_once(&self, object: &ZenlayerPort, credential: &Fingerprint) -> u32 {
-        let (Some(began), Some(uid)) = (&object.metadata.deletion_timestamp, &object.metadata.uid) else {
-            return 0;
-        };
-        let began = began.0;
-        let mut all = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = all.entry(credential.clone()).or_default();
-        if counts_as_deletion(object) {
-            same.insert((began, uid.clone()));
+    /// The watch shows the object like this. Returns whom to look at again: all that count together, once they are too many.
+    pub(super) fn put(
+        &self,
+        object: &ZenlayerPort,
+        source: Option<&Source>,
+        now: Monotonic,
+    ) -> Vec<Reference> {
+        let reference = reference(object);
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        let mut known = self.lock(now);
+        let until = now + self.window;
+        if known.deletions.get(&reference).is_some_and(|deletion| deletion.uid != uid) {
+            known.gone(&reference, until);
+        }
+        match deletion_progress(object) {
+            DeletionProgress::NotCounted => known.forget(&reference),
+            DeletionProgress::Released => known.gone(&reference, until),
+            DeletionProgress::Due => {
+                let groups = known.groups_of(object, source);
+                return known.due(reference, uid, groups, self.enough);
+            }
+            DeletionProgress::Called => {
+                let groups = known.groups_of(object, source);
+                known.called(&reference, uid, groups, until);
+            }
+        }
+        Vec::new()
+    }
+
+    /// The object is gone.
+    pub(super) fn remove(&self, reference: &Reference, now: Monotonic) {
+        self.lock(now).gone(reference, now + self.window);
+    }
+
+    /// How many deletions there are at once with that of `object`, itself included, but no more than enough. `seen_by` is the
+    /// credential that has seen its port just now, if one has.
+    pub(super) fn at_once(
+        &self,
+        object: &ZenlayerPort,
+        source: Option<&Source>,
+        seen_by: Option<&Fingerprint>,
+        now: Monotonic,
+    ) -> u32 {
+        let mut groups = groups(object, source);
+        groups.extend(seen_by.cloned().map(Group::SeenBy));
+        let known = self.lock(now);
+        let own = known.deletions.get(&reference(object)).map(|deletion| deletion.number);
+        let members: Vec<_> = groups.iter().filter_map(|group| known.groups.get(group)).collect();
+        let count = if members.iter().any(|members| members.len() >= self.enough) {
+            self.enough
         } else {
-            same.remove(&(began, uid.clone()));
-        }
-        self.prune(same);
-        let within = |time: Timestamp| time.duration_since(began).abs() <= self.window;
-        let first = began.saturating_sub(self.window).unwrap_or(Timestamp::MIN);
-        let near = same
-            .range((first, String::new())..)
-            .take_while(|(time, _)| within(*time))
-            .take(self.enough)
-            .count();
-        u32::try_from(near).unwrap_or(u32::MAX)
+            let others = members.into_iter().flat_map(HashMap::keys).filter(|number| Some(**number) != own);
+            (others.collect::<HashSet<_>>().len() + 1).min(self.enough)
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// Drops what began too long before the newest to be counted with any that are still to come.
-    fn prune(&self, same: &mut BTreeSet<(Timestamp, String)>) {
-        let Some(newest) = same.last().map(|(time, _)| *time) else { return };
-        while let Some((time, _)) = same.first()
-            && (newest.duration_since(*time) > self.window * 3 || same.len() > MOST)
-        {
-            same.pop_first();
+    /// What is known, without what counts no longer. No code between lock and unlock leaves it half changed.
+    fn lock(&self, now: Monotonic) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        while known.ended.front().is_some_and(|ended| ended.until <= now) || known.ended.len() > MOST_ENDED {
+            let Some(Ended { number, groups, .. }) = known.ended.pop_front() else { break };
+            known.leave(number, &groups);
+        }
+        known
+    }
+}
+
+impl Known {
+    fn due(
+        &mut self,
+        reference: Reference,
+        uid: &str,
+        groups: Vec<Arc<Group>>,
+        enough: usize,
+    ) -> Vec<Reference> {
+        if self.deletions.get(&reference).is_some_and(|known| !known.called && known.groups == groups) {
+            return Vec::new();
+        }
+        self.forget(&reference);
+        self.newest += 1;
+        let number = self.newest;
+        let mut too_many = Vec::new();
+        for group in &groups {
+            let members = self.groups.entry(Arc::clone(group)).or_default();
+            members.insert(number, Arc::clone(&reference));
+            if members.len() == enough {
+                too_many.extend(members.values().cloned());
+            }
+        }
+        self.deletions.insert(reference, Deletion { uid: uid.to_owned(), number, groups, called: false });
+        too_many
+    }
+
+    /// It has counted until now, or this process learns of it only now: in either case it counts on for the window.
+    fn called(&mut self, reference: &Reference, uid: &str, groups: Vec<Arc<Group>>, until: Monotonic) {
+        if !self.deletions.contains_key(reference) {
+            self.due(Arc::clone(reference), uid, groups, 0);
+        }
+        let Some(deletion) = self.deletions.get_mut(reference).filter(|known| !known.called) else { return };
+        deletion.called = true;
+        let Deletion { number, groups, .. } = &*deletion;
+        self.ended.push_back(Ended { until, number: *number, groups: groups.clone() });
+    }
+
+    fn gone(&mut self, reference: &Reference, until: Monotonic) {
+        let Some(Deletion { number, groups, called, .. }) = self.deletions.remove(reference) else { return };
+        // Nothing was ever called for an object whose port nobody has seen.
+        let was_seen = groups.iter().any(|group| matches!(**group, Group::SeenBy(_)));
+        if called {
+            // It counts until the window is over, as it did before.
+        } else if was_seen {
+            self.ended.push_back(Ended { until, number, groups });
+        } else {
+            self.leave(number, &groups);
         }
     }
+
+    /// It counts no longer.
+    fn forget(&mut self, reference: &Reference) {
+        if let Some(Deletion { number, groups, .. }) = self.deletions.remove(reference) {
+            self.leave(number, &groups);
+        }
+    }
+
+    fn leave(&mut self, number: Number, groups: &[Arc<Group>]) {
+        for group in groups {
+            if let Some(members) = self.groups.get_mut(group) {
+                members.remove(&number);
+                if members.is_empty() {
+                    self.groups.remove(group);
+                }
+            }
+        }
+    }
+
+    /// Shared with the deletions that are of them already.
+    fn groups_of(&self, object: &ZenlayerPort, source: Option<&Source>) -> Vec<Arc<Group>> {
+        let shared = |group: Group| match self.groups.get_key_value(&group) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::new(group),
+        };
+        groups(object, source).into_iter().map(shared).collect()
+    }
+}
+
+fn groups(object: &ZenlayerPort, source: Option<&Source>) -> Vec<Group> {
+    let identity = object.status.as_ref().and_then(|status| status.identity.as_ref());
+    let seen_by = identity.into_iter().flat_map(|identity| &identity.seen_by);
+    source.cloned().map(Group::Source).into_iter().chain(seen_by.cloned().map(Group::SeenBy)).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{APPROVE_ANNOTATION, DeletionPolicy, ZenlayerPortSpec};
-    use crate::port::PortId;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
-    const WINDOW: Duration = Duration::from_mins(10);
-
-    fn deleted(uid: &str, second: i64) -> ZenlayerPort {
-        let spec = ZenlayerPortSpec {
-            port_id: PortId::new("port-1"),
-            deletion_policy: DeletionPolicy::Destroy,
-            deletion_protection: false,
-            credentials_ref: None,
-        };
-        let mut object = ZenlayerPort::new(uid, spec);
-        object.metadata.uid = Some(format!("{uid}-uid-0000"));
-        object.metadata.deletion_timestamp = Timestamp::from_second(second).ok().map(Time);
-        object
-    }
-
-    fn credential(name: &str) -> Fingerprint {
-        Fingerprint::new(name)
-    }
-
-    #[test]
-    fn deletions_within_ten_minutes_count_together_and_those_of_another_credential_do_not() {
-        let deletions = Deletions::new(WINDOW, 100);
-        let counts: Vec<u32> = [0, 300, 600, 1201]
-            .iter()
-            .map(|second| deletions.at_once(&deleted(&second.to_string(), *second), &credential("a")))
-            .collect();
-        assert_eq!(counts, [1, 2, 3, 1]);
-        assert_eq!(deletions.at_once(&deleted("300", 300), &credential("a")), 3, "those after it count too");
-        assert_eq!(deletions.at_once(&deleted("x", 300), &credential("b")), 1);
-    }
-
-    #[test]
-    fn counting_ends_when_it_is_enough() {
-        let deletions = Deletions::new(WINDOW, 2);
-        let counts = ["1", "2", "3"].map(|uid| deletions.at_once(&deleted(uid, 0), &credential("a")));
-        assert_eq!(counts, [1, 2, 2]);
-    }
-
-    #[test]
-    fn what_is_retained_or_approved_no_longer_counts() {
-        let deletions = Deletions::new(WINDOW, 100);
-        let (first, mut second) = (deleted("first", 0), deleted("second", 1));
-        deletions.at_once(&first, &credential("a"));
-        assert_eq!(deletions.at_once(&second, &credential("a")), 2);
-        second.spec.deletion_policy = DeletionPolicy::Retain;
-        assert_eq!(deletions.at_once(&second, &credential("a")), 1);
-        second.spec.deletion_policy = DeletionPolicy::Destroy;
-        let consent = (APPROVE_ANNOTATION.to_owned(), "MassDeletion-second-u".to_owned());
-        second.metadata.annotations = Some([consent].into());
-        assert_eq!(deletions.at_once(&second, &credential("a")), 1);
-        assert_eq!(deletions.at_once(&first, &credential("a")), 1);
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ mod deletions;
 mod events;
 mod execute;
 mod invalid;
+mod lists;
 mod memory;
 mod objects;
 mod observe;

@@ -174,16 +174,13 @@ impl Gathered {
         let known = shared.memory.note(object, shared.clock.monotonic());
         let Observed { account, credential, not_copied, evidence } =
             Observed::of(object, known.deletion, shared).await;
-        let (claims, same_account) =
-            shared.others(object, account.as_ref().map(|account| &account.fingerprint));
         let context = Context {
             credential,
             not_copied,
-            claims,
-            same_account,
-            deletions_at_once: account
-                .as_ref()
-                .map_or(0, |account| shared.deletions.at_once(object, &account.fingerprint)),
+            claims: shared.claims(object, account.as_ref().map(|account| account.key), evidence.as_ref()),
+            same_account: shared.same_account(object, account.as_ref().map(|account| &account.fingerprint)),
+            deletions_at_once: shared.deletions_at_once(object, evidence.as_ref()),
+            listing: shared.lists.state(),
             crd: crd_state(object, known, shared).await,
             attachments: attachments(object, account.as_deref(), shared),
             gates: shared.gates,
@@ -207,7 +204,9 @@ impl Gathered {
 
 /// Read when the grace is over, and not for each object before that.
 async fn crd_state(object: &ZenlayerPort, known: KnownSince, shared: &Shared) -> CrdState {
-    let Some(deletion) = known.deletion.filter(|_| object.is_terminating()) else { return CrdState::Stays };
+    let Some(deletion) = known.deletion.filter(|_| object.is_terminating()) else {
+        return CrdState::Unknown("it is read once the object is deleted".to_owned());
+    };
     if decision::grace_is_over(known.deletion, &shared.timing, shared.clock.monotonic()) {
         shared.crd.state(deletion).await
     } else {

@@ -20,6 +20,7 @@ use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
 use super::deletions::Deletions;
 use super::events::Events;
 use super::invalid::{self, Invalids};
+use super::lists::Lists;
 use super::pass::{PassError, error_policy, guarded};
 use super::reference::Reference;
 use super::shared::{Shared, Stores};
@@ -221,6 +222,7 @@ pub(super) fn share(
     metrics: &Metrics,
     tasks: &Tasks,
 ) -> (Arc<Shared>, Woken) {
+    let watches = settings.watches();
     let timing = settings.timing;
     let (wake, objects) = wakes::channel();
     let (wake_invalid, invalid) = wakes::channel();
@@ -253,11 +255,12 @@ pub(super) fn share(
         mirror: mirror(),
         probes: mirror(),
         memory: super::memory::Memory::default(),
-        roster: super::roster::Roster::default(),
+        roster: super::roster::Roster::new(timing.grace + timing.claim_wait),
         invalids: Invalids::new(wake_invalid, metrics.invalid_objects.clone()),
         wakes: Arc::clone(&wake),
         calls: CallQueue::new(Arc::clone(&wake)),
         deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
+        lists: Lists::of(watches, clock.monotonic()),
         crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
         usage: Usage::new(usage, clock, Arc::clone(&wake), tasks),
         gates: settings.gates,

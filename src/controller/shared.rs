@@ -12,15 +12,17 @@ use super::credentials::{Credentials, Source, User};
 use super::deletions::Deletions;
 use super::events::Events;
 use super::invalid::Invalids;
+use super::lists::Lists;
 use super::memory::Memory;
 use super::reference::{Reference, reference};
-use super::roster::Roster;
+use super::roster::{Owner, Roster};
 use crate::api::ZenlayerPort;
 use crate::clock::Clock;
+use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Claim, GateSettings, Timing};
 use crate::fingerprint::Fingerprint;
 use crate::lease::Leadership;
-use crate::mirror::{Mirror, Usage};
+use crate::mirror::{AccountKey, Mirror, Usage};
 use crate::server::Metrics;
 use crate::wakes::WakeSender;
 use crate::zenlayer::Client;
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     pub(super) wakes: Arc<WakeSender<Reference>>,
     pub(super) calls: CallQueue<Reference>,
     pub(super) deletions: Deletions,
+    pub(super) lists: Lists,
     pub(super) crd: Crd,
     /// What uses the ports whose calls were refused.
     pub(super) usage: Usage<Reference, Client>,
@@ -67,21 +70,46 @@ impl Shared {
         self.usage.forget(reference);
     }
 
-    /// Who else owns the same port, and which credentials are known to be of one account with `credential`.
-    pub(super) fn others(
+    /// The watch shows the object like this. To be called before the controller can look at it: no deletion is decided about
+    /// that is not counted.
+    pub(super) fn count_deletion(&self, object: &ZenlayerPort) {
+        let source = self.credentials.source(object).ok();
+        self.wakes.wake(self.deletions.put(object, source.as_ref(), self.clock.monotonic()));
+    }
+
+    /// How many deletions there are at once with that of the object, as far as anybody asks. `evidence` is what its own
+    /// credential has read of its port.
+    pub(super) fn deletions_at_once(&self, object: &ZenlayerPort, evidence: Option<&Evidence>) -> u32 {
+        if !object.is_terminating() {
+            return 0;
+        }
+        let source = self.credentials.source(object).ok();
+        let has_seen =
+            |evidence: &&Evidence| matches!(&evidence.good, Some(good) if good.presence != Presence::Absent);
+        let seen_by = evidence.filter(has_seen).map(|evidence| &evidence.by);
+        self.deletions.at_once(object, source.as_ref(), seen_by, self.clock.monotonic())
+    }
+
+    /// Who else claims the object's port, `account` being its own. What that has read of the port counts for the others.
+    pub(super) fn claims(
         &self,
         object: &ZenlayerPort,
-        credential: Option<&Fingerprint>,
-    ) -> (Vec<Claim>, Vec<Fingerprint>) {
-        let others: Vec<_> = self.roster.others(object).iter().filter_map(|other| self.get(other)).collect();
-        let own_source = self.credentials.source(object).ok();
-        let claims = others.iter().map(|other| self.claim(other, own_source.as_ref())).collect();
-        (claims, self.same_account(object, credential))
+        account: Option<AccountKey>,
+        evidence: Option<&Evidence>,
+    ) -> Vec<Claim> {
+        self.wakes.wake(self.roster.looked(object, account, evidence));
+        let source = |object: &ZenlayerPort| self.credentials.source(object).ok();
+        let owner = Owner { object, source: source(object), account };
+        self.roster.claims(&owner, |other| self.get(other), source, self.clock.monotonic())
     }
 
     /// The fingerprints that have seen a port which `credential` has seen too: a port belongs to one account. Looked for only
     /// where the object's own witnesses do not include the credential.
-    fn same_account(&self, object: &ZenlayerPort, credential: Option<&Fingerprint>) -> Vec<Fingerprint> {
+    pub(super) fn same_account(
+        &self,
+        object: &ZenlayerPort,
+        credential: Option<&Fingerprint>,
+    ) -> Vec<Fingerprint> {
         let own = seen_by(object);
         let Some(credential) = credential.filter(|credential| !own.is_empty() && !own.contains(credential))
         else {
@@ -92,20 +120,6 @@ impl Shared {
         let of_one_account = witnesses.filter(|seen_by| seen_by.contains(credential)).flatten();
         // Thousands of objects have the same few.
         of_one_account.cloned().collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    fn claim(&self, other: &ZenlayerPort, own_source: Option<&Source>) -> Claim {
-        let metadata = other.metadata.clone();
-        Claim {
-            same_credential: own_source.is_some()
-                && self.credentials.source(other).ok().as_ref() == own_source,
-            identity: other.status.as_ref().and_then(|status| status.identity.clone()),
-            terminating: other.is_terminating(),
-            creation: metadata.creation_timestamp.map(|time| time.0),
-            namespace: metadata.namespace.unwrap_or_default(),
-            name: metadata.name.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
-        }
     }
 
     fn get(&self, reference: &Reference) -> Option<Arc<ZenlayerPort>> {

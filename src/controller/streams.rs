@@ -15,6 +15,7 @@ use super::roster::Change;
 use super::shared::Shared;
 use super::watch;
 use crate::api::ZenlayerPort;
+use crate::clock::Monotonic;
 use crate::server::Readiness;
 
 /// The objects of `namespace` (none: of all) to be looked at, as something changed that a decision rests on. Errors are
@@ -80,6 +81,7 @@ impl Intake {
     fn take_in(&mut self, event: Event<Received>) -> Option<ZenlayerPort> {
         match event {
             Event::Init => {
+                self.shared.lists.begins(self.namespace.as_deref(), self.now());
                 self.unlisted = self.shared.roster.within(self.namespace.as_deref()).into_iter().collect();
                 if self.is_first_list() {
                     self.writer.apply_watcher_event(&Event::Init);
@@ -138,12 +140,16 @@ impl Intake {
             // A list repeats what is known; thousands of copies in place of their equals would scatter the memory.
             Ok(object) if self.is_known(&reference, &object) => Some(object),
             Ok(object) => {
+                let before = self.known(&reference);
+                self.shared.count_deletion(&object);
                 self.writer.apply_watcher_event(&event(object.clone()));
-                self.settle(self.shared.roster.put(&object));
+                self.settle(self.shared.roster.put(&object, before.as_deref(), self.now()));
                 Some(object)
             }
             Err(invalid) => {
-                let change = self.shared.roster.put(&invalid.salvaged);
+                let before = self.known(&reference);
+                self.shared.count_deletion(&invalid.salvaged);
+                let change = self.shared.roster.put(&invalid.salvaged, before.as_deref(), self.now());
                 self.shared.invalids.hold(reference.clone(), invalid);
                 self.evict(&reference);
                 self.shared.stop_reading(&reference);
@@ -151,6 +157,16 @@ impl Intake {
                 None
             }
         }
+    }
+
+    fn now(&self) -> Monotonic {
+        self.shared.clock.monotonic()
+    }
+
+    /// The object as it was shown last.
+    fn known(&self, reference: &Reference) -> Option<Arc<ZenlayerPort>> {
+        let parsed = self.writer.as_reader().get(reference);
+        parsed.or_else(|| self.shared.invalids.salvaged(reference))
     }
 
     fn is_known(&self, reference: &Reference, object: &ZenlayerPort) -> bool {
@@ -164,6 +180,7 @@ impl Intake {
         for reference in std::mem::take(&mut self.unlisted) {
             self.remove(&reference);
         }
+        self.shared.lists.ends(self.namespace.as_deref());
         if let Some(readiness) = self.readiness.take() {
             readiness.one_more();
             tracing::info!(namespace = self.namespace, "the ZenlayerPorts are listed");
@@ -180,6 +197,7 @@ impl Intake {
     fn remove(&mut self, reference: &Reference) {
         self.evict(reference);
         self.shared.invalids.release(reference);
+        self.shared.deletions.remove(reference, self.now());
         self.settle(self.shared.roster.remove(reference));
     }
 

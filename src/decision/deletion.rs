@@ -3,6 +3,7 @@
 //! Top to bottom, the first row that matches wins. A *hold* changes nothing in the cloud until something else changes; a
 //! *wait* ends when the mirror has news.
 
+use super::claims::Obstacle;
 use super::facts::{self, Identity, identity, remember};
 use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until, standing};
@@ -146,8 +147,8 @@ fn in_place(
         return restored;
     }
     // 14
-    if let Some(claim) = claims::blocking(input.object, port.created_time.as_deref(), &input.context.claims) {
-        return upkeep::claimed(input, claim);
+    if let Some(obstacle) = claimed(input, port) {
+        return obstacle;
     }
     // 15
     if place == Place::Live && port.is_prepaid() {
@@ -338,6 +339,22 @@ fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
             Cadence::Release,
         )
         .fresh_after(at),
+    }
+}
+
+/// Another object owns the port too, or may: what it has seen is not known yet.
+fn claimed(input: &Input<'_>, port: &PortInfo) -> Option<Verdict> {
+    let now = input.now.monotonic;
+    let created_time = port.created_time.as_deref();
+    match claims::obstacle(input.object, created_time, &input.context.claims, now)? {
+        Obstacle::Owner(claim) => Some(upkeep::claimed(input, claim)),
+        Obstacle::PerhapsAnOwner { until } => {
+            let fact = format!(
+                "Another ZenlayerPort names port {} too. Nothing is called before it is known whether that one owns it.",
+                input.object.spec.port_id
+            );
+            Some(Verdict::wait(Reason::Observing, fact, Cadence::Release).deadline(until.since(now)))
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn newer_release(stored: Release, learnt: Release, adopted: bool) -> Release {
         seen_recycled: of_port.seen_recycled || (of_both && learnt.seen_recycled),
         restorations: of_port.restorations,
         latched: stored.latched || learnt.latched,
+        crd_deleted: stored.crd_deleted || learnt.crd_deleted,
         destroy_accepted: learnt.destroy_accepted || (!adopted && stored.destroy_accepted),
         credentials_seen: stored.credentials_seen || learnt.credentials_seen,
         call: newer_call(stored.call, learnt.call),
@@ -138,6 +139,7 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
                 uid: release.uid,
                 latched: release.latched,
                 credentials_seen: release.credentials_seen,
+                crd_deleted: release.crd_deleted,
                 call: release.call,
                 ..Release::default()
             };

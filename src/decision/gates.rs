@@ -2,7 +2,7 @@
 
 use super::sighting::Cadence;
 use super::status::Verdict;
-use super::{CrdState, Input, Timing};
+use super::{CrdState, Input, Listing, Timing};
 use crate::api::{
     CallAction, CallOutcome, DeletionPolicy, Reason, Release, ZenlayerPort, ZenlayerPortStatus,
 };
@@ -13,8 +13,10 @@ pub(super) fn shut(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Ver
     deletion_protection(input)
         .or_else(|| mass_deletion(input, status))
         .or_else(|| approval(input))
+        .or_else(|| crd_deletion(input, status))
         .or_else(|| grace(input))
-        .or_else(|| crd_deletion(input))
+        .or_else(|| unread_crd(input))
+        .or_else(|| listing(input))
 }
 
 fn deletion_protection(input: &Input<'_>) -> Option<Verdict> {
@@ -29,21 +31,37 @@ fn deletion_protection(input: &Input<'_>) -> Option<Verdict> {
     })
 }
 
-/// Marks, for good, a deletion that is one of too many at once, unless its DestroyPort was sent already.
+/// Marks a deletion for good that a person has to approve: it stays held when what held it is over.
 pub(super) fn latch(input: &Input<'_>, mut status: ZenlayerPortStatus) -> ZenlayerPortStatus {
+    if let Some(release) = status.release.as_mut() {
+        release.latched |= is_one_of_too_many(input, release);
+        release.crd_deleted |= goes_with_its_crd(input);
+    }
+    status
+}
+
+/// Unless its DestroyPort was sent already.
+fn is_one_of_too_many(input: &Input<'_>, release: &Release) -> bool {
     let too_many = input
         .context
         .gates
         .mass_deletion_threshold
         .is_some_and(|threshold| input.context.deletions_at_once > threshold.get());
-    if let Some(release) = status.release.as_mut()
-        && too_many
-        && !was_sent(release)
-        && !input.object.approves(Reason::MassDeletion)
-    {
-        release.latched = true;
-    }
-    status
+    too_many && !was_sent(release) && !input.object.approves(Reason::MassDeletion)
+}
+
+/// The deletion of the CRD deletes all objects. If the CRD is younger than the deletion of the object, another one was there
+/// before, and its deletion may have been what deleted the object. Times are in whole seconds.
+fn goes_with_its_crd(input: &Input<'_>) -> bool {
+    let object = input.object;
+    let may_go_with_it = match &input.context.crd {
+        CrdState::Terminating => true,
+        CrdState::Stays { created } => {
+            object.metadata.deletion_timestamp.as_ref().is_some_and(|deletion| deletion.0 <= *created)
+        }
+        CrdState::NotGranted | CrdState::Unknown(_) => false,
+    };
+    may_go_with_it && !object.approves(Reason::CRDDeleted)
 }
 
 fn was_sent(release: &Release) -> bool {
@@ -61,31 +79,43 @@ fn mass_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdi
         hold(
             Reason::MassDeletion,
             format!(
-                "Port {} is one of many whose deletion began at about the same time; nothing is called.",
+                "Port {} is one of many that are deleted at once; nothing is called.",
                 input.object.spec.port_id
             ),
         )
     })
 }
 
-fn crd_deletion(input: &Input<'_>) -> Option<Verdict> {
+fn crd_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
+    let latched = status.release.as_ref().is_some_and(|release| release.crd_deleted);
+    (latched && !input.object.approves(Reason::CRDDeleted)).then(|| {
+        hold(
+            Reason::CRDDeleted,
+            format!(
+                "Nothing is called for port {}: the CustomResourceDefinition is being deleted, or was deleted and created \
+                 again, and that may be what deleted this object.",
+                input.object.spec.port_id
+            ),
+        )
+    })
+}
+
+fn unread_crd(input: &Input<'_>) -> Option<Verdict> {
+    let CrdState::Unknown(why) = &input.context.crd else { return None };
     let id = &input.object.spec.port_id;
-    match &input.context.crd {
-        CrdState::Stays | CrdState::NotGranted => None,
-        CrdState::Terminating => (!input.object.approves(Reason::CRDDeleted)).then(|| {
-            hold(
-                Reason::CRDDeleted,
-                format!("Port {id} is not released, because the CustomResourceDefinition is being deleted."),
-            )
-        }),
-        CrdState::Unknown(why) => {
-            let fact = format!(
-                "Nothing is called for port {id}: the CustomResourceDefinition could not be read: {why}."
-            );
-            let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow);
-            Some(verdict.deadline(input.timing.release_interval))
-        }
-    }
+    let fact =
+        format!("Nothing is called for port {id}: the CustomResourceDefinition could not be read: {why}.");
+    let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow);
+    Some(verdict.deadline(input.timing.release_interval))
+}
+
+/// Another object that is not known yet may own the port, or be one deletion too many.
+fn listing(input: &Input<'_>) -> Option<Verdict> {
+    let Listing::UnderWay { since } = input.context.listing else { return None };
+    let id = &input.object.spec.port_id;
+    let fact = format!("Nothing is called for port {id}: the operator is still listing the ZenlayerPorts.");
+    let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Release);
+    Some(verdict.deadline(input.timing.release_interval).show_after(since + input.timing.quiet))
 }
 
 fn approval(input: &Input<'_>) -> Option<Verdict> {
@@ -98,11 +128,31 @@ fn approval(input: &Input<'_>) -> Option<Verdict> {
     })
 }
 
-/// Whether the deletion of `object` is one of those that the brake on mass deletions counts.
-pub fn counts_as_deletion(object: &ZenlayerPort) -> bool {
-    object.is_terminating()
-        && object.spec.deletion_policy != DeletionPolicy::Retain
-        && !object.approves(Reason::MassDeletion)
+/// How far a deletion is, as the brake on mass deletions sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionProgress {
+    /// Nobody deletes the object, or its policy or a person exempts it.
+    NotCounted,
+    /// Its port may still be called for.
+    Due,
+    /// Its DestroyPort was sent.
+    Called,
+    /// Our finalizer is off.
+    Released,
+}
+
+pub fn deletion_progress(object: &ZenlayerPort) -> DeletionProgress {
+    if !object.is_terminating() {
+        DeletionProgress::NotCounted
+    } else if !object.has_finalizer() {
+        DeletionProgress::Released
+    } else if object.spec.deletion_policy == DeletionPolicy::Retain || object.approves(Reason::MassDeletion) {
+        DeletionProgress::NotCounted
+    } else if object.release().is_some_and(was_sent) {
+        DeletionProgress::Called
+    } else {
+        DeletionProgress::Due
+    }
 }
 
 /// Whether the grace of a deletion that is known since then is over.

@@ -19,6 +19,7 @@ mod upkeep;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{Call, CallAction, EventType, Reason, Release, ZenlayerPort, ZenlayerPortStatus};
@@ -28,9 +29,9 @@ use crate::port::PortId;
 use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
-pub use claims::Claim;
+pub use claims::{Claim, ClaimBasis};
 pub use facts::Facts;
-pub use gates::{counts_as_deletion, grace_is_over};
+pub use gates::{DeletionProgress, deletion_progress, grace_is_over};
 pub use record::{was_refused_as_is, with_outcome};
 pub use status::held_as_invalid;
 pub use timing::Timing;
@@ -57,10 +58,12 @@ pub struct Context {
     /// Fingerprints that are known to belong to one account with the object's credential: some object has been seen by
     /// both.
     pub same_account: Vec<Fingerprint>,
-    /// How many deletions began within ten minutes of this object's, itself included, whose calls the same credential
-    /// signs: with a policy other than `Retain`, not approved, called already or not, gone already or not. Counted no
-    /// further than one beyond the threshold.
+    /// How many deletions there are at once with this one, itself included: of objects with the same credentials, whose
+    /// policy is not `Retain`, that nobody has approved, and whose DestroyPort was not sent, or only within the last ten
+    /// minutes. Counted no further than one beyond the threshold.
     pub deletions_at_once: u32,
+    /// Whether all objects are known whose deletions and claims count.
+    pub listing: Listing,
     pub crd: CrdState,
     /// What uses the port, as far as it was asked for: after a call was refused.
     pub attachments: Attachments,
@@ -82,10 +85,20 @@ pub struct GateSettings {
     pub require_approval: bool,
 }
 
+/// Whether all objects are known that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    Complete,
+    UnderWay { since: Monotonic },
+}
+
 /// Whether the CustomResourceDefinition, and all objects with it, is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CrdState {
-    Stays,
+    Stays {
+        created: Timestamp,
+    },
+    /// It is being deleted, or gone.
     Terminating,
     /// It could not be read.
     Unknown(String),

@@ -8,7 +8,7 @@ pub struct Timing {
     pub reading_valid: Duration,
     /// Between `deletionTimestamp` and the first disruptive call.
     pub grace: Duration,
-    /// Deletions that began within this time of each other count as one mass deletion.
+    /// How long a deletion counts towards a mass deletion after its call was sent or its object went.
     pub mass_deletion_window: Duration,
     /// How long a call without a clear answer may still be carried out.
     pub settle: Duration,
@@ -18,6 +18,8 @@ pub struct Timing {
     pub restored_apart: Duration,
     /// How long `Observing` and `ConfirmingAbsence` last before they are shown.
     pub quiet: Duration,
+    /// How long after the grace a call waits for what another object with the same port id has seen.
+    pub claim_wait: Duration,
     /// Between credentials that cannot be used and the next look at them.
     pub credentials_recheck: Duration,
     /// Between two questions about what uses the ports of an account.
@@ -60,6 +62,7 @@ impl Default for Timing {
             land: seconds(600),
             restored_apart: seconds(10),
             quiet: seconds(10),
+            claim_wait: seconds(60),
             credentials_recheck: seconds(60),
             attachments_recheck: seconds(60),
             relist: seconds(600),
@@ -95,6 +98,7 @@ impl Timing {
             land: scale(land),
             restored_apart: scale(restored_apart),
             quiet: scale(quiet),
+            claim_wait: scale(self.claim_wait),
             credentials_recheck: scale(credentials_recheck),
             attachments_recheck: scale(self.attachments_recheck),
             relist: scale(self.relist),

@@ -225,19 +225,25 @@ fn a_cloud_that_cannot_be_read_is_shown_as_cloud_unavailable_and_never_taken_for
 }
 
 #[test]
-fn more_deletions_at_once_than_the_threshold_are_held_until_the_printed_command_approves_them() {
+fn each_of_more_deletions_than_the_threshold_is_held_until_the_command_that_it_prints_approves_it_alone() {
     run(async {
         let ids: Vec<String> = (0..5).map(|number| format!("port-{number}")).collect();
         let all = given(ids.iter().map(|id| recycled(id)));
         let world = all.value("deletion.massDeletionThreshold=3").start().await?;
-        let message = world.hold_as_mass_deletion(&ids).await?;
+        let messages = world.hold_as_mass_deletion(&ids).await?;
         world.assert_only_destroyed(&[]);
         let world = world.killed_and_restarted().await?;
         for id in &ids {
             world.until_reason(id, "MassDeletion").await?;
         }
-        world.type_command_of(&message).await?;
-        for id in &ids {
+        world.type_command_of(&messages[0]).await?;
+        world.until_gone(&ids[0]).await?;
+        for id in &ids[1..] {
+            world.until_reason(id, "MassDeletion").await?;
+        }
+        world.assert_only_destroyed(&[ids[0].as_str()]);
+        for (id, message) in ids.iter().zip(&messages).skip(1) {
+            world.type_command_of(message).await?;
             world.until_gone(id).await?;
         }
         world.assert_only_destroyed(&ids.iter().map(String::as_str).collect::<Vec<_>>());

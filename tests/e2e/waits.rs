@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::future::try_join_all;
 use kube::api::ListParams;
 use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
 
@@ -34,8 +35,8 @@ fn a_call_that_takes_its_turn_behind_others_is_shown_as_queued() {
         let all = given(ids.iter().map(|id| recycled(id)));
         let world = all.value("deletion.massDeletionThreshold=3").start().await?;
         world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_secs(2)));
-        let message = world.hold_as_mass_deletion(&ids).await?;
-        world.type_command_of(&message).await?;
+        let messages = world.hold_as_mass_deletion(&ids).await?;
+        try_join_all(messages.iter().map(|message| world.type_command_of(message))).await?;
         let objects = world.objects().await?;
         until("one of them is queued", async || {
             let listed = objects.list(&ListParams::default()).await?;

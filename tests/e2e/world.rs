@@ -362,8 +362,8 @@ impl World {
     }
 
     /// Makes an object for each of these recycled ports, deletes all at once, and waits until all are held as one of too many;
-    /// returns what one of them says.
-    pub async fn hold_as_mass_deletion(&self, ids: &[String]) -> Result<String> {
+    /// returns what each of them says.
+    pub async fn hold_as_mass_deletion(&self, ids: &[String]) -> Result<Vec<String>> {
         for id in ids {
             self.own(id, id, "Destroy").await?;
         }
@@ -371,11 +371,11 @@ impl World {
             self.until_alive(id, "PortRecycled").await?;
         }
         self.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
-        let mut message = String::new();
+        let mut messages = Vec::new();
         for id in ids {
-            message = self.until_reason(id, "MassDeletion").await?;
+            messages.push(self.until_reason(id, "MassDeletion").await?);
         }
-        Ok(message)
+        Ok(messages)
     }
 
     /// Waits until the object is gone.

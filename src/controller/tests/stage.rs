@@ -121,6 +121,7 @@ impl Stage {
         for listed in [Event::Init, Event::InitDone] {
             writer.apply_watcher_event(&listed);
         }
+        shared.lists.ends(None);
         assert!(shared.stores.set([(None, store)].into()).is_ok(), "the stores are set once");
         Self { api, cloud, shared, _woken: woken, writer, _shutdown: shutdown.drop_guard() }
     }
@@ -152,7 +153,8 @@ impl Stage {
     pub(in crate::controller) fn notice(&mut self, name: &str) {
         match self.get(name) {
             Some(object) => {
-                self.shared.roster.put(&object);
+                self.shared.count_deletion(&object);
+                self.shared.roster.put(&object, None, self.shared.clock.monotonic());
                 self.writer.apply_watcher_event(&Event::Apply(object));
             }
             None => self.writer.apply_watcher_event(&Event::Delete(object(name))),

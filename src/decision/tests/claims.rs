@@ -3,8 +3,8 @@
 use super::scenario::*;
 use crate::api::CallAction::DestroyPort;
 use crate::api::DeletionPolicy::Destroy;
-use crate::api::{PortIdentity, Reason};
-use crate::decision::{Action, Claim};
+use crate::api::Reason;
+use crate::decision::{Action, Claim, ClaimBasis};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{Recycled, Running};
 
@@ -17,24 +17,22 @@ fn holds(claim: Claim) -> bool {
     }
 }
 
-fn created(created_time: Option<&str>) -> PortIdentity {
-    PortIdentity { created_time: created_time.map(str::to_owned), seen_by: vec![key(OTHER_KEY)] }
+fn saw(created_time: Option<&str>) -> ClaimBasis {
+    ClaimBasis::Saw { created_time: created_time.map(str::to_owned) }
 }
 
 #[test]
-fn only_a_claim_whose_own_credential_has_seen_this_port_counts() {
-    for (identity, same_credential, counts) in [
-        (Some(created(Some(CREATED))), false, true),
-        (Some(created(Some("2025-11-05T09:00:00+01:00"))), false, true),
-        (Some(created(None)), false, true),
-        (Some(created(Some(RECREATED))), false, false),
-        (Some(created(Some(RECREATED))), true, false),
-        (None, true, true),
+fn only_a_claim_whose_own_credential_sees_this_port_counts() {
+    for (basis, counts) in [
+        (saw(Some(CREATED)), true),
+        (saw(Some("2025-11-05T09:00:00+01:00")), true),
+        (saw(None), true),
+        (saw(Some(RECREATED)), false),
+        (ClaimBasis::SameCredential, true),
         // Anyone may write any id.
-        (None, false, false),
+        (ClaimBasis::None, false),
     ] {
-        let claim = Claim { identity: identity.clone(), same_credential, ..claim() };
-        assert_eq!(holds(claim), counts, "{identity:?}, same credential: {same_credential}");
+        assert_eq!(holds(Claim { basis: basis.clone(), ..claim() }), counts, "{basis:?}");
     }
 }
 
@@ -42,8 +40,45 @@ fn only_a_claim_whose_own_credential_has_seen_this_port_counts() {
 fn a_port_without_a_creation_time_may_be_the_one_that_is_claimed() {
     Scenario::deleting(Destroy)
         .seen_as(PortInfo { created_time: None, ..port(Recycled) })
-        .claimed_by(Claim { identity: Some(created(Some(RECREATED))), ..claim() })
+        .claimed_by(Claim { basis: saw(Some(RECREATED)), ..claim() })
         .waits(Reason::PortClaimed);
+}
+
+#[test]
+fn what_another_object_has_seen_is_waited_for_but_not_for_ever_observing() {
+    let not_known = |until| Claim { basis: ClaimBasis::NotKnown { until }, ..claim() };
+    let waiting = Scenario::deleting(Destroy).seen(Recycled).claimed_by(not_known(NOW + seconds(7)));
+    assert_eq!(waiting.waits(Reason::Observing).deadline, Some(seconds(7)));
+    waiting.clone().claimed().waits(Reason::PortClaimed);
+    waiting
+        .clone()
+        .with(|it| it.context.claims[0].basis = ClaimBasis::SameCredential)
+        .waits(Reason::PortClaimed);
+    waiting.clone().with(|it| it.context.claims[0].basis = ClaimBasis::None).calls(DestroyPort);
+    waiting.with(|it| it.context.claims[0] = not_known(NOW)).calls(DestroyPort);
+    let younger = Claim { terminating: true, ..not_known(NOW + seconds(7)) };
+    Scenario::deleting(Destroy).seen(Recycled).claimed_by(younger).calls(DestroyPort);
+    Scenario::living().seen(Running).claimed_by(not_known(NOW + seconds(7))).waits(Reason::Running);
+}
+
+#[test]
+fn of_several_owners_the_oldest_is_named_in_whatever_order_they_are_known() {
+    let claims: Vec<Claim> = [3, 1, 2]
+        .map(|age| Claim {
+            name: format!("made-{age}-hours-ago"),
+            uid: format!("uid-{age}"),
+            creation: Some(time(age * HOUR).0),
+            ..claim()
+        })
+        .into();
+    for scenario in [Scenario::living().seen(Running), Scenario::deleting(Destroy).seen(Recycled)] {
+        for first in 0..3 {
+            let claims = claims.iter().cycle().skip(first).take(3).cloned().collect();
+            let plan = scenario.clone().with(|it| it.context.claims = claims).waits(Reason::PortClaimed);
+            let message = &condition(&plan.status, "Ready").expect("Ready").message;
+            assert!(message.contains("made-3-hours-ago"), "{message}");
+        }
+    }
 }
 
 #[test]

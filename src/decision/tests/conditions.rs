@@ -14,20 +14,20 @@ fn statuses(plan: &Planned) -> [&str; 3] {
 
 #[test]
 fn three_conditions_say_whether_it_is_well_moves_on_or_needs_a_person() {
-    for (scenario, expected) in [
-        (Scenario::living().seen(Running), ["True", "False", "False"]),
-        (Scenario::living().seen(Recycled), ["False", "False", "True"]),
-        (Scenario::living().seen(Updating), ["False", "True", "False"]),
-        (Scenario::living(), ["Unknown", "True", "False"]),
-        (Scenario::living().without_credentials(), ["Unknown", "False", "True"]),
-        (Scenario::deleting(Destroy).seen(Running), ["False", "False", "True"]),
-        (Scenario::deleting(Destroy).seen(Destroying), ["False", "True", "False"]),
-        (Scenario::deleting(Destroy).seen(Recycled), ["False", "True", "False"]),
-    ] {
+    #[track_caller]
+    fn says(scenario: &Scenario, expected: [&str; 3]) {
         let plan = scenario.plan();
         assert_eq!(statuses(&plan), expected, "{:?}", shown(&plan));
         assert_eq!(plan.status.conditions.len(), 3);
     }
+    says(&Scenario::living().seen(Running), ["True", "False", "False"]);
+    says(&Scenario::living().seen(Recycled), ["False", "False", "True"]);
+    says(&Scenario::living().seen(Updating), ["False", "True", "False"]);
+    says(&Scenario::living(), ["Unknown", "True", "False"]);
+    says(&Scenario::living().without_credentials(), ["Unknown", "False", "True"]);
+    says(&Scenario::deleting(Destroy).seen(Running), ["False", "False", "True"]);
+    says(&Scenario::deleting(Destroy).seen(Destroying), ["False", "True", "False"]);
+    says(&Scenario::deleting(Destroy).seen(Recycled), ["False", "True", "False"]);
 }
 
 #[test]

@@ -127,7 +127,8 @@ fn a_port_that_is_adopted_by_consent_is_known_for_itself_alone() {
         .remembers(Recycled)
         .called(DestroyPort, accepted(), HOUR)
         .release(|it| {
-            (it.seen_recycled, it.restorations, it.destroy_accepted, it.latched) = (true, 1, true, true);
+            (it.seen_recycled, it.restorations, it.destroy_accepted) = (true, 1, true);
+            (it.latched, it.crd_deleted) = (true, true);
         })
         .approved(Reason::IdentityChanged)
         .with(|it| it.context.credential = CredentialState::Usable(key(OTHER_KEY)))
@@ -138,7 +139,7 @@ fn a_port_that_is_adopted_by_consent_is_known_for_itself_alone() {
     let after = release(&adopted);
     assert_eq!((after.seen_recycled, after.restorations, after.destroy_accepted), (false, 0, false));
     assert!(
-        after.latched && after.call.is_some(),
+        after.latched && after.crd_deleted && after.call.is_some(),
         "what holds of the deletion, and a call that may still arrive, stays"
     );
 }

@@ -5,8 +5,8 @@ use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{self, Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::Reason;
-use crate::decision::CrdState;
 use crate::decision::sighting::Cadence;
+use crate::decision::{Action, CrdState, Listing};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{self, Destroyed, Destroying, Recycled, Running};
 
@@ -141,6 +141,23 @@ fn a_living_object_is_latched_by_nothing() {
     assert_eq!(Scenario::living().among_too_many().seen(Recycled).plan().status.release, None);
 }
 
+// A list of all objects
+
+#[test]
+fn nothing_is_called_while_other_objects_may_be_unknown_cluster_state_unknown() {
+    let listing =
+        |since| Scenario::deleting(Destroy).with(|it| it.context.listing = Listing::UnderWay { since });
+    for (policy, status) in CALLED_FOR {
+        let unlisted =
+            listing(NOW - seconds(10)).with(|it| it.object.spec.deletion_policy = policy).seen(status);
+        let plan = unlisted.waits(Reason::ClusterStateUnknown);
+        assert_eq!(plan.deadline, Some(seconds(10)), "it is looked at again soon");
+        calls_something(&unlisted.with(|it| it.context.listing = Listing::Complete));
+    }
+    let brief = listing(NOW - seconds(9)).seen(Recycled).plan();
+    assert_eq!((shown(&brief), &brief.action), (None, &Action::None), "the wait is too short to be shown");
+}
+
 // Consent for each release
 
 #[test]
@@ -153,6 +170,43 @@ fn each_release_waits_for_consent_where_that_is_configured_approval_required() {
 #[test]
 fn the_end_of_the_crd_releases_no_port_until_approved_crd_deleted() {
     holds_until_approved(|scenario| scenario.crd(CrdState::Terminating), Reason::CRDDeleted);
+}
+
+#[test]
+fn an_object_that_went_with_its_crd_stays_held_when_the_crd_is_there_again_crd_deleted() {
+    let held = Scenario::deleting(Destroy).crd(CrdState::Terminating).seen(Recycled).written();
+    let applied_again = held.crd(CrdState::Stays { created: time(48 * HOUR).0 });
+    applied_again.waits(Reason::CRDDeleted);
+    let restarted = applied_again.clone().deleted_ago(0);
+    restarted.waits(Reason::CRDDeleted);
+    applied_again.clone().crd(CrdState::NotGranted).waits(Reason::CRDDeleted);
+    applied_again.approved(Reason::CRDDeleted).calls(DestroyPort);
+}
+
+#[test]
+fn an_object_whose_deletion_is_older_than_its_crd_is_held_though_nobody_saw_the_crd_go_crd_deleted() {
+    for created in [0, HOUR - 1, HOUR] {
+        holds_until_approved(
+            |scenario| scenario.crd(CrdState::Stays { created: time(created).0 }),
+            Reason::CRDDeleted,
+        );
+    }
+    Scenario::deleting(Destroy)
+        .crd(CrdState::Stays { created: time(HOUR + 1).0 })
+        .seen(Recycled)
+        .calls(DestroyPort);
+}
+
+#[test]
+fn a_deletion_is_marked_as_that_of_the_crd_whatever_it_waits_for() {
+    for waiting in [
+        Scenario::deleting(Destroy).seen(Running),
+        Scenario::deleting(Destroy).seen(Recycled).claimed(),
+        Scenario::deleting(Destroy).without_credentials(),
+    ] {
+        let plan = waiting.crd(CrdState::Terminating).plan();
+        assert!(plan.status.release.as_ref().is_some_and(|release| release.crd_deleted), "{plan:#?}");
+    }
 }
 
 #[test]
@@ -188,9 +242,11 @@ fn the_hold_that_needs_a_person_most_is_said_first_and_the_grace_after_it() {
     unprotected.waits(Reason::MassDeletion);
     unprotected.clone().annotated("MassDeletion-5f0c9a3e").waits(Reason::ApprovalRequired);
     let approved = unprotected.annotated("MassDeletion-5f0c9a3e,ApprovalRequired-5f0c9a3e");
-    let plan = approved.waits(Reason::GracePeriod);
+    approved.waits(Reason::CRDDeleted);
+    let unread = approved.crd(CrdState::Unknown("a timeout".to_owned()));
+    let plan = unread.waits(Reason::GracePeriod);
     assert_eq!(plan.want.map(|want| want.cadence), Some(Cadence::Paused));
-    approved.deleted_ago(10).waits(Reason::CRDDeleted);
+    unread.deleted_ago(10).waits(Reason::ClusterStateUnknown);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy
 use crate::api::{Call, CallOutcome, FINALIZER, Reason, Release};
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Presence, Reading};
-use crate::decision::{Attachments, Claim, CrdState, CredentialState};
+use crate::decision::{Attachments, Claim, ClaimBasis, CrdState, CredentialState, Listing};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
 
@@ -167,16 +167,21 @@ fn gates_are_open(it: &Scenario) -> bool {
         own_release(it).and_then(|release| release.call.as_ref()).is_some_and(was_sent_to_destroy);
     let latched = own_release(it).is_some_and(|release| release.latched);
     let one_of_many = latched || (context.deletions_at_once > threshold && !destroy_is_sent);
-    let crd = match context.crd {
-        CrdState::Stays | CrdState::NotGranted => true,
-        CrdState::Terminating => approved(it, "CRDDeleted", ""),
-        CrdState::Unknown(_) => false,
+    let deletion = it.object.metadata.deletion_timestamp.as_ref().map(|deletion| deletion.0);
+    let (crd_is_known, crd_stayed) = match context.crd {
+        CrdState::Stays { created } => (true, deletion > Some(created)),
+        CrdState::NotGranted => (true, true),
+        CrdState::Terminating => (true, false),
+        CrdState::Unknown(_) => (false, true),
     };
+    let crd_stayed = crd_stayed && !own_release(it).is_some_and(|release| release.crd_deleted);
     !it.object.spec.deletion_protection
         && context.deletion_known_since.is_some_and(|known| elapsed(known) >= seconds(10))
         && (!one_of_many || approved(it, "MassDeletion", ""))
         && (!context.gates.require_approval || approved(it, "ApprovalRequired", ""))
-        && crd
+        && crd_is_known
+        && (crd_stayed || approved(it, "CRDDeleted", ""))
+        && context.listing == Listing::Complete
 }
 
 fn approved(it: &Scenario, reason: &str, occurrence: &str) -> bool {
@@ -235,9 +240,13 @@ fn in_use(it: &Scenario, status: &str, reading: &Reading) -> bool {
 }
 
 fn claim_goes_first(it: &Scenario, port: &PortInfo, claim: &Claim) -> bool {
-    let of_this_port = match &claim.identity {
-        Some(theirs) => may_be_same(theirs.created_time.as_deref(), port.created_time.as_deref()),
-        None => claim.same_credential,
+    let of_this_port = match &claim.basis {
+        ClaimBasis::Saw { created_time } => {
+            may_be_same(created_time.as_deref(), port.created_time.as_deref())
+        }
+        ClaimBasis::SameCredential => true,
+        ClaimBasis::NotKnown { until } => *until > NOW,
+        ClaimBasis::None => false,
     };
     let metadata = &it.object.metadata;
     let age = |creation: Option<Timestamp>, uid: &str| (creation, uid.to_owned());

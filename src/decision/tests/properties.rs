@@ -216,6 +216,7 @@ fn forgotten(
         (kept.restorations < release.restorations, "a restoration"),
         (release.destroy_accepted && !kept.destroy_accepted, "that DestroyPort was accepted"),
         (release.latched && !kept.latched, "a latch"),
+        (release.crd_deleted && !kept.crd_deleted, "that the CRD was deleted"),
     ];
     let lost_call = || {
         let call = release.call.as_ref()?;

@@ -14,8 +14,8 @@ use crate::api::{
 use crate::clock::{Monotonic, Now};
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 use crate::decision::{
-    Action, Announcement, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan,
-    Timing, decide,
+    Action, Announcement, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings,
+    Input, Listing, Plan, Timing, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
@@ -111,7 +111,8 @@ impl Scenario {
                 claims: Vec::new(),
                 same_account: Vec::new(),
                 deletions_at_once: 1,
-                crd: CrdState::Stays,
+                listing: Listing::Complete,
+                crd: CrdState::Stays { created: time(48 * HOUR).0 },
                 attachments: Attachments::Unknown,
                 gates: GateSettings::default(),
                 deletion_known_since: None,
@@ -365,11 +366,7 @@ pub(super) fn claim() -> Claim {
         uid: OTHER_UID.to_owned(),
         creation: Some(time(HOUR).0),
         terminating: false,
-        same_credential: false,
-        identity: Some(PortIdentity {
-            created_time: Some(CREATED.to_owned()),
-            seen_by: vec![key(OTHER_KEY)],
-        }),
+        basis: ClaimBasis::Saw { created_time: Some(CREATED.to_owned()) },
     }
 }
 

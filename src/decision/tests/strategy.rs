@@ -18,7 +18,9 @@ use crate::api::{
 };
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
-use crate::decision::{Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Lack, Setback};
+use crate::decision::{
+    Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Lack, Listing, Setback,
+};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
 
@@ -96,12 +98,13 @@ fn release() -> impl Strategy<Value = Release> {
     let uid = prop_oneof![9 => Just(UID), 1 => Just(OTHER_UID)];
     let rarely = || proptest::bool::weighted(0.1);
     let restorations = prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2)];
-    (uid, any::<bool>(), restorations, rarely(), rarely(), of(call())).prop_map(
-        |(uid, seen_recycled, restorations, latched, destroy_accepted, call)| Release {
+    (uid, any::<bool>(), restorations, (rarely(), rarely()), rarely(), of(call())).prop_map(
+        |(uid, seen_recycled, restorations, (latched, crd_deleted), destroy_accepted, call)| Release {
             uid: uid.to_owned(),
             seen_recycled,
             restorations,
             latched,
+            crd_deleted,
             destroy_accepted,
             credentials_seen: seen_recycled,
             call,
@@ -158,12 +161,12 @@ fn context() -> impl Strategy<Value = Context> {
         prop_oneof![3 => Just(vec![]), 1 => select(&[KEY, "1"]).prop_map(|one| vec![key(one)])];
     let known = (weighted(0.9, moment()), weighted(0.9, moment()));
     let credential = (credential, weighted(0.2, lack()));
-    (credential, claims, same_account, around_the_port(), known).prop_map(
+    (credential, claims, same_account, (around_the_port(), listing()), known).prop_map(
         |(
             (credential, not_copied),
             claims,
             same_account,
-            (mass, required, crd, attachments),
+            ((mass, required, crd, attachments), listing),
             (deletion, call),
         )| Context {
             credential,
@@ -171,6 +174,7 @@ fn context() -> impl Strategy<Value = Context> {
             claims,
             same_account,
             deletions_at_once: if mass { 21 } else { 20 },
+            listing,
             crd,
             attachments,
             gates: GateSettings { mass_deletion_threshold: NonZeroU32::new(20), require_approval: required },
@@ -193,11 +197,17 @@ fn lack() -> impl Strategy<Value = Lack> {
     prop_oneof![Just(Lack::from("The copy of Secret team-a/keys could not be written.")), unread]
 }
 
+fn listing() -> impl Strategy<Value = Listing> {
+    prop_oneof![9 => Just(Listing::Complete), 1 => moment().prop_map(|since| Listing::UnderWay { since })]
+}
+
 /// Too many deletions at once, consent required, the CRD's state, what uses the port.
 fn around_the_port() -> impl Strategy<Value = (bool, bool, CrdState, Attachments)> {
     let rarely = || proptest::bool::weighted(0.1);
     let crd = prop_oneof![
-        8 => Just(CrdState::Stays),
+        8 => Just(CrdState::Stays { created: time(48 * HOUR).0 }),
+        // The object was deleted an hour ago.
+        1 => select(&[HOUR - 1, HOUR, HOUR + 1]).prop_map(|ago| CrdState::Stays { created: time(ago).0 }),
         2 => Just(CrdState::NotGranted),
         1 => Just(CrdState::Terminating),
         1 => Just(CrdState::Unknown("a timeout".to_owned())),
@@ -224,16 +234,20 @@ fn annotations() -> impl Strategy<Value = Option<BTreeMap<String, String>>> {
 
 fn other_claim() -> impl Strategy<Value = Claim> {
     let uid = select(&[OTHER_UID, "00000000-0000-4000-8000-000000000000"]);
-    (of(ago()), uid, any::<bool>(), any::<bool>(), of(identity())).prop_map(
-        |(age, uid, terminating, same_credential, identity)| Claim {
-            creation: age.map(|age| wall() - age),
-            uid: uid.to_owned(),
-            terminating,
-            same_credential,
-            identity,
-            ..claim()
-        },
-    )
+    let until = select(vec![NOW - seconds(1), NOW, NOW + seconds(1), NOW + seconds(70)]);
+    let basis = prop_oneof![
+        4 => created_time().prop_map(|created_time| ClaimBasis::Saw { created_time }),
+        1 => Just(ClaimBasis::SameCredential),
+        1 => Just(ClaimBasis::None),
+        1 => until.prop_map(|until| ClaimBasis::NotKnown { until }),
+    ];
+    (of(ago()), uid, any::<bool>(), basis).prop_map(|(age, uid, terminating, basis)| Claim {
+        creation: age.map(|age| wall() - age),
+        uid: uid.to_owned(),
+        terminating,
+        basis,
+        ..claim()
+    })
 }
 
 pub(super) fn evidence() -> impl Strategy<Value = Evidence> {

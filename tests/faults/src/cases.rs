@@ -36,6 +36,7 @@ pub const IN_CARGO_TEST: &[&str] = &[
     "no-right-to-finalizer",
     "rejected-by-policy",
     "kind-deleted",
+    "kind-applied-again",
     "finalizer-stripped",
     "secret-rotated-mid-call",
     "lease-lost",

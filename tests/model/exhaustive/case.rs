@@ -54,6 +54,7 @@ space! {
     protected: bool,
     deletion: Deletion,
     consent_required: bool,
+    listed: bool,
     crd: Crd,
     consent: Consent,
     claim: Claimed,
@@ -202,6 +203,10 @@ pub enum Crd {
     NotGranted,
     Terminating,
     Unread,
+    /// It was being deleted at an earlier pass, and stays now.
+    WasTerminating,
+    /// It was created when the object was already deleted.
+    AppliedAgain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +225,10 @@ pub enum Claimed {
     ByAYoungerThatGoesToo,
     /// Its own key has never seen the port.
     ByAStranger,
+    /// It goes too. What its own key sees is not known yet.
+    PerhapsByAnOlder,
+    /// What its own key sees was not known in time.
+    ByOneThatNeverLooked,
 }
 
 impl Case {
@@ -332,6 +341,7 @@ const CALLS: Space = Space {
     protected: &[false, true],
     deletion: &[Deletion::Seconds9, Deletion::Seconds10, Deletion::Seconds60],
     consent_required: &[false, true],
+    listed: &[true],
     crd: &[Crd::Stays, Crd::Terminating, Crd::Unread],
     consent: CONSENTS,
     claim: &[Claimed::No, Claimed::ByALivingObject, Claimed::ByAYoungerThatGoesToo],
@@ -361,14 +371,44 @@ const ENDS: Space = Space {
     protected: &[false],
     deletion: &[Deletion::Seconds10, Deletion::Seconds60],
     consent_required: &[false],
+    listed: &[true],
     crd: &[Crd::NotGranted],
     consent: &[Consent::ToNothing, Consent::ToAll],
     claim: &[Claimed::ByAnOlderThatGoesToo, Claimed::ByAStranger],
     in_use: &[false],
 };
 
+/// What else keeps a call back: the brakes that outlive what put them on.
+const BRAKES: Space = Space {
+    policy: &[Destroy, TerminateAndDestroy],
+    credential: &[Credential::Signs],
+    record: &[
+        Record::None,
+        Record::Of(DestroyPort, S::UnclearSettled),
+        Record::Of(TerminatePort, S::AcceptedGivenUp),
+    ],
+    history: &[History::Nothing],
+    listed: &[true, false],
+    crd: &[
+        Crd::Stays,
+        Crd::NotGranted,
+        Crd::Terminating,
+        Crd::Unread,
+        Crd::WasTerminating,
+        Crd::AppliedAgain,
+    ],
+    claim: &[
+        Claimed::No,
+        Claimed::ByAnOlderThatGoesToo,
+        Claimed::PerhapsByAnOlder,
+        Claimed::ByOneThatNeverLooked,
+    ],
+    in_use: &[false],
+    ..CALLS
+};
+
 /// The same, with fewer values of each dimension, but each rule among them.
-const SHORT: [Space; 2] = [
+const SHORT: [Space; 3] = [
     Space {
         policy: &[TerminateAndDestroy],
         sighting: &[Sighting::Seen(Seen::Live), Sighting::Seen(Seen::InBin)],
@@ -409,11 +449,19 @@ const SHORT: [Space; 2] = [
         claim: &[Claimed::No],
         ..ENDS
     },
+    Space {
+        policy: &[Destroy],
+        sighting: &[Sighting::Seen(Seen::InBin)],
+        identity: &[Identity::SeenByThisKey],
+        record: &[Record::None],
+        consent: &[Consent::ToNothing, Consent::ToAll, Consent::To(Reason::CRDDeleted)],
+        ..BRAKES
+    },
 ];
 
-pub fn spaces(effort: Effort) -> [Space; 2] {
+pub fn spaces(effort: Effort) -> [Space; 3] {
     match effort {
         Effort::Short => SHORT,
-        Effort::Deep => [CALLS, ENDS],
+        Effort::Deep => [CALLS, ENDS, BRAKES],
     }
 }

@@ -14,7 +14,8 @@ use zenlayer_port_operator::decision::sighting::{
     Absences, Evidence, Failure, Presence, Reading, Unreadable, Want,
 };
 use zenlayer_port_operator::decision::{
-    Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Plan, Timing, decide,
+    Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
+    Plan, Timing, decide,
 };
 use zenlayer_port_operator::port::{PortInfo, PortStatus};
 
@@ -126,6 +127,7 @@ fn release(case: &Case) -> Release {
         seen_recycled: case.history == History::SeenInBin,
         restorations: i64::from(case.history == History::Restored),
         latched: case.brake == Brake::Latched,
+        crd_deleted: case.crd == Crd::WasTerminating,
         destroy_accepted: case.destroy_accepted,
         credentials_seen: true,
         call,
@@ -274,8 +276,10 @@ fn context(case: &Case) -> Context {
             _ => Vec::new(),
         },
         deletions_at_once: if case.brake == Brake::TooManyAtOnce { 21 } else { 20 },
+        listing: if case.listed { Listing::Complete } else { Listing::UnderWay { since: NOW - seconds(60) } },
         crd: match case.crd {
-            Crd::Stays => CrdState::Stays,
+            Crd::Stays | Crd::WasTerminating => CrdState::Stays { created: wall() - seconds(48 * 3600) },
+            Crd::AppliedAgain => CrdState::Stays { created: wall() - seconds(60) },
             Crd::NotGranted => CrdState::NotGranted,
             Crd::Terminating => CrdState::Terminating,
             Crd::Unread => CrdState::Unknown("a timeout".to_owned()),
@@ -303,18 +307,21 @@ fn claim(claimed: Claimed) -> Option<Claim> {
     let older = Duration::from_hours(48);
     let (age, terminating) = match claimed {
         Claimed::No => return None,
-        Claimed::ByALivingObject | Claimed::ByAStranger => (older, false),
-        Claimed::ByAnOlderThatGoesToo => (older, true),
+        Claimed::ByALivingObject | Claimed::ByAStranger | Claimed::ByOneThatNeverLooked => (older, false),
+        Claimed::ByAnOlderThatGoesToo | Claimed::PerhapsByAnOlder => (older, true),
         Claimed::ByAYoungerThatGoesToo => (seconds(60), true),
     };
-    let seen_by = vec![facts::fingerprint(OTHER_KEY)];
     Some(Claim {
         namespace: "team-a".to_owned(),
         name: "edge-2".to_owned(),
         uid: UIDS[1].to_owned(),
         creation: Some(wall() - age),
         terminating,
-        same_credential: false,
-        identity: (claimed != Claimed::ByAStranger).then_some(PortIdentity { created_time: None, seen_by }),
+        basis: match claimed {
+            Claimed::ByAStranger => ClaimBasis::None,
+            Claimed::PerhapsByAnOlder => ClaimBasis::NotKnown { until: NOW + seconds(1) },
+            Claimed::ByOneThatNeverLooked => ClaimBasis::NotKnown { until: NOW },
+            _ => ClaimBasis::Saw { created_time: None },
+        },
     })
 }

@@ -17,7 +17,7 @@ type Rule = (&'static str, fn(&Case) -> bool);
 type RuleOfPlans = (&'static str, fn(&Case, &Planned) -> bool);
 
 /// A call is made unless one of these holds.
-pub const AGAINST_A_CALL: [Rule; 16] = [
+pub const AGAINST_A_CALL: [Rule; 18] = [
     ("the object lives", |case| case.life == Life::Alive),
     ("our finalizer is not the last", |case| case.finalizers != Finalizers::Ours),
     ("there are no credentials", |case| case.credential == Credential::Missing),
@@ -31,14 +31,16 @@ pub const AGAINST_A_CALL: [Rule; 16] = [
     ("another object owns it and goes later, or never", |case| {
         matches!(case.claim, Claimed::ByALivingObject | Claimed::ByAnOlderThatGoesToo)
     }),
+    ("another object may own it, and is not known yet", |case| case.claim == Claimed::PerhapsByAnOlder),
     ("deletionProtection", |case| case.protected),
     ("the grace, which is over before the last look", |case| !began_after_grace(case)),
     ("one of many deletions", is_one_of_many),
     ("the CRD goes, or perhaps does", |case| match case.crd {
         Crd::Stays | Crd::NotGranted => false,
-        Crd::Terminating => !case.has_consent(Reason::CRDDeleted),
+        Crd::Terminating | Crd::WasTerminating | Crd::AppliedAgain => !case.has_consent(Reason::CRDDeleted),
         Crd::Unread => true,
     }),
+    ("not all objects are listed", |case| !case.listed),
     ("consent is required", |case| case.consent_required && !case.has_consent(Reason::ApprovalRequired)),
 ];
 
@@ -80,7 +82,7 @@ pub fn end(case: &Case) -> Option<Reason> {
 }
 
 /// What holds of every plan, whatever it decides.
-pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
+pub const OF_EVERY_PLAN: [RuleOfPlans; 8] = [
     (
         "a call goes with the pending record of the next attempt, by the credential that will sign it",
         |case, plan| {
@@ -112,6 +114,12 @@ pub const OF_EVERY_PLAN: [RuleOfPlans; 7] = [
     ("a latch stays, and one of many is latched at once", |case, plan| {
         let held = case.brake == Brake::Latched || (is_acting(case, plan) && is_one_of_many(case));
         !held || plan.status.release.as_ref().is_some_and(|after| after.latched)
+    }),
+    ("a deletion that may be that of the CRD is marked so at once, and stays marked", |case, plan| {
+        let goes = matches!(case.crd, Crd::Terminating | Crd::AppliedAgain);
+        let marked = case.crd == Crd::WasTerminating
+            || (goes && is_acting(case, plan) && !case.has_consent(Reason::CRDDeleted));
+        !marked || plan.status.release.as_ref().is_some_and(|after| after.crd_deleted)
     }),
     ("Ready is true only of a living object with our finalizer", |case, plan| {
         let ready = facts::shown(&plan.status.conditions) == Some(Reason::Running);

@@ -233,6 +233,7 @@ impl Release {
             seen_recycled: self.seen_recycled,
             restorations: self.restorations,
             latched: self.latched,
+            crd_deleted: false,
             destroy_accepted: self.destroy_accepted,
             // What a copy may sign is decided before `decide` is asked.
             credentials_seen: true,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{self, Absences, Evidence, Presence};
 use zenlayer_port_operator::decision::{
-    Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Timing, decide,
+    Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
+    Timing, decide,
 };
 
 use super::Sighting;
@@ -170,7 +171,8 @@ impl Situation {
                 }
             },
             deletions_at_once: if self.too_many { 2 } else { 1 },
-            crd: CrdState::Stays,
+            listing: Listing::Complete,
+            crd: CrdState::Stays { created: wall() - seconds(2 * 24 * 3600) },
             attachments: Attachments::Unknown,
             gates: GateSettings { mass_deletion_threshold: 1.try_into().ok(), require_approval: false },
             deletion_known_since: self.deletion_known.map(|known| NOW - ticks(known)),
@@ -199,8 +201,11 @@ impl Other {
                 .creation_timestamp
                 .map(|time| time.0),
             terminating: self.deleted,
-            same_credential: self.same_key,
-            identity: self.identity.as_ref().map(Identity::told),
+            basis: match &self.identity {
+                Some(identity) => ClaimBasis::Saw { created_time: identity.told().created_time },
+                None if self.same_key => ClaimBasis::SameCredential,
+                None => ClaimBasis::None,
+            },
         }
     }
 }

@@ -4,9 +4,11 @@ use super::Mutant;
 
 const CLIENT: &str = "src/zenlayer/client.rs";
 const CREDENTIALS: &str = "src/controller/credentials/mod.rs";
+const DELETIONS: &str = "src/controller/deletions.rs";
 const EVENTS: &str = "src/controller/events.rs";
 const EXECUTE: &str = "src/controller/execute.rs";
 const PASS: &str = "src/controller/pass.rs";
+const ROSTER: &str = "src/controller/roster.rs";
 const STREAMS: &str = "src/controller/streams.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -215,5 +217,50 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "src/cli.rs",
         search: "mass_deletion_threshold: NonZeroU32::new(self.mass_deletion_threshold),",
         replacement: "mass_deletion_threshold: NonZeroU32::new(self.mass_deletion_threshold).filter(|_| false),",
+    },
+    Mutant {
+        name: "a claim is compared by the name of its Secret alone",
+        file: ROSTER,
+        search: "if same_account() || same_source() =>",
+        replacement: "if (same_account() && false) || same_source() =>",
+    },
+    Mutant {
+        name: "an object that has not looked yet claims nothing",
+        file: ROSTER,
+        search: "ClaimBasis::NotKnown { until: *since + self.patience }",
+        replacement: "ClaimBasis::NotKnown { until: *since }",
+    },
+    Mutant {
+        name: "whoever makes objects again and again keeps another waiting",
+        file: ROSTER,
+        search: "*until = (*until).min(since + self.patience);",
+        replacement: "*until = (*until).max(since + self.patience);",
+    },
+    Mutant {
+        name: "every change of an object wakes the others of its port",
+        file: ROSTER,
+        search: "Some(before) if claims_the_same(before, object) => Vec::new(),",
+        replacement: "Some(before) if claims_the_same(before, object) && false => Vec::new(),",
+    },
+    Mutant {
+        name: "a deletion that has waited for long no longer counts",
+        file: DELETIONS,
+        search: "            DeletionProgress::Due => {\n",
+        replacement: "            DeletionProgress::Due if uid.len() > 1 => {\n                \
+                      let groups = known.groups_of(object, source);\n                \
+                      known.called(&reference, uid, groups, until);\n            }\n            \
+                      DeletionProgress::Due => {\n",
+    },
+    Mutant {
+        name: "deletions of one Secret do not count together",
+        file: DELETIONS,
+        search: "source.cloned().map(Group::Source).into_iter()",
+        replacement: "source.filter(|_| false).cloned().map(Group::Source).into_iter()",
+    },
+    Mutant {
+        name: "a deletion whose object is gone no longer counts",
+        file: DELETIONS,
+        search: "        } else if was_seen {",
+        replacement: "        } else if was_seen && false {",
     },
 ];

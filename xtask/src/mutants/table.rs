@@ -229,8 +229,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an object that stays has no claim",
         file: "src/decision/claims.rs",
-        search: "(!claim.terminating || precedes(claim, object))",
-        replacement: "claim.terminating && precedes(claim, object)",
+        search: "!claim.terminating || claim.age() < age(object);",
+        replacement: "claim.terminating && claim.age() < age(object);",
+    },
+    Mutant {
+        name: "a claim that is not known yet is taken for none",
+        file: "src/decision/claims.rs",
+        search: "ClaimBasis::NotKnown { until } if until > now => Some(until),",
+        replacement: "ClaimBasis::NotKnown { until } if until > now && false => Some(until),",
+    },
+    Mutant {
+        name: "of several owners of a port the one that is named depends on the order in which they are known",
+        file: "src/decision/claims.rs",
+        search: "fn first<'a>(claims: impl Iterator<Item = &'a Claim>) -> Option<&'a Claim> {\n    \
+                 claims.min_by(|one, other| one.age().cmp(&other.age()))",
+        replacement: "fn first<'a>(mut claims: impl Iterator<Item = &'a Claim>) -> Option<&'a Claim> {\n    claims.next()",
     },
     Mutant {
         name: "no grace",
@@ -241,8 +254,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the latch of a mass deletion is forgotten",
         file: GATES,
-        search: "        release.latched = true;",
-        replacement: "        release.latched = false;",
+        search: "release.latched |= is_one_of_too_many(input, release);",
+        replacement: "release.latched = is_one_of_too_many(input, release);",
     },
     Mutant {
         name: "deletionProtection is ignored",
@@ -253,8 +266,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the end of the CRD is ignored",
         file: GATES,
-        search: "CrdState::Terminating => (!input.object.approves(Reason::CRDDeleted)).then(|| {",
-        replacement: "CrdState::Terminating => (!input.object.approves(Reason::CRDDeleted) && false).then(|| {",
+        search: "        CrdState::Terminating => true,",
+        replacement: "        CrdState::Terminating => false,",
+    },
+    Mutant {
+        name: "the end of the CRD is forgotten once it is there again",
+        file: GATES,
+        search: "release.crd_deleted |= goes_with_its_crd(input);",
+        replacement: "release.crd_deleted = goes_with_its_crd(input);",
+    },
+    Mutant {
+        name: "a CRD that is younger than the deletion is taken for the one that was there then",
+        file: GATES,
+        search: "deletion.0 <= *created)",
+        replacement: "deletion.0 <= *created && false)",
+    },
+    Mutant {
+        name: "a call is made before all objects are listed",
+        file: GATES,
+        search: "        .or_else(|| listing(input))",
+        replacement: "        .or_else(|| listing(input).filter(|_| false))",
     },
     Mutant {
         name: "consent to anything counts as consent to all",

@@ -8,7 +8,7 @@ use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
 use zenlayer_simulator::{Account, Port, PortStatus, Rule};
 
 use super::cases;
-use crate::bench::{Bench, LONG_GRACE, SECRET};
+use crate::bench::{Bench, CRD, LONG_GRACE, SECRET};
 use crate::proxy::Line;
 
 cases! {
@@ -134,6 +134,45 @@ cases! {
         let message = bench.shows(released, "CRDDeleted").await?;
         let calls = bench.cloud.journal();
         ensure!(calls.calls("DestroyPort").chain(calls.calls("TerminatePort")).count() == 0, "O2 no wrong kill");
+        bench.ask_for_deletion(released);
+        bench.type_command_of(&message).await?;
+        bench.goes(released).await?;
+        bench.ask_for_deletion(kept);
+        bench.set_policy(kept, DeletionPolicy::Retain).await?;
+        bench.goes(kept).await?;
+    }
+
+    "kind-applied-again" ["K8"] Own
+    "The CustomResourceDefinition is deleted, a person clears its finalizer, and it is applied again: no port is released \
+     until a person types the printed command." |bench| {
+        bench.start().await?;
+        let (kept, released) = (bench.recycled().await?, bench.recycled().await?);
+        let kind = ["customresourcedefinition", "zenlayerports.sdn.zenlayer.com"];
+        bench.cluster.kubectl(&["delete", kind[0], kind[1], "--wait=false"]).await?;
+        if bench.chance.bool() {
+            bench.shows(kept, "CRDDeleted").await?;
+        }
+        for object in [kept, released] {
+            bench.until("the object is being deleted", async |bench| {
+                let found = bench.get(object).await?.context("its finalizer holds it")?;
+                Ok(found.metadata.deletion_timestamp.map(drop))
+            }).await?;
+        }
+        let cleared = r#"{"metadata":{"finalizers":null}}"#;
+        bench.cluster.kubectl(&["patch", kind[0], kind[1], "--type=merge", "-p", cleared]).await?;
+        bench.until("the kind is gone", async |bench| {
+            let found = bench.cluster.kubectl(&["get", kind[0], kind[1], "--ignore-not-found", "-o", "name"]).await?;
+            Ok(found.trim().is_empty().then_some(()))
+        }).await?;
+        bench.cluster.install_kind::<ZenlayerPort>(CRD).await?;
+        bench.shows(kept, "CRDDeleted").await?;
+        let message = bench.shows(released, "CRDDeleted").await?;
+        bench.neighbour_goes().await?;
+        let calls = bench.cloud.journal();
+        for object in [kept, released] {
+            let called = calls.calls_for("DestroyPort", bench.port_of(object)).count();
+            ensure!(called == 0, "O2 no wrong kill: DestroyPort was called for {}", bench.port_of(object));
+        }
         bench.ask_for_deletion(released);
         bench.type_command_of(&message).await?;
         bench.goes(released).await?;

@@ -28,7 +28,7 @@ cases! {
     }
 
     "many-at-once-are-held" ["S3"] Shared
-    "As many deletions at once are held by default, until a person approves them with one command." |bench| {
+    "As many deletions at once are held by default, until a person approves each with the command that it prints." |bench| {
         bench.start().await?;
         let objects = bench.many(30, PortStatus::Recycled, DeletionPolicy::Destroy).await?;
         for object in &objects {
@@ -38,12 +38,14 @@ cases! {
             bench.ask_for_deletion(*object);
         }
         bench.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
-        let mut message = String::new();
+        let mut messages = Vec::new();
         for object in &objects {
-            message = bench.shows(*object, "MassDeletion").await?;
+            messages.push(bench.shows(*object, "MassDeletion").await?);
         }
         ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called while held");
-        bench.type_command_of(&message).await?;
+        for message in &messages {
+            bench.type_command_of(message).await?;
+        }
         bench.all_go(&objects).await?;
     }
 
