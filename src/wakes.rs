@@ -91,3 +91,22 @@ impl<K> Drop for Wakes<K> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+    use tokio::task::yield_now;
+
+    use super::channel;
+
+    #[tokio::test]
+    async fn who_waits_hears_of_a_single_wake() {
+        let (wake, mut wakes) = channel();
+        let waiting = tokio::spawn(async move { wakes.next().await });
+        yield_now().await;
+        wake.wake([1]);
+        yield_now().await;
+        let heard = waiting.now_or_never().and_then(Result::ok).flatten();
+        assert_eq!(heard, Some(1), "nothing but the wake makes it go on");
+    }
+}

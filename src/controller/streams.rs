@@ -55,7 +55,7 @@ pub(super) fn objects(
 }
 
 /// Whether something else is asked of the operator than before; the status is its own.
-fn is_asked_anew(before: &ZenlayerPort, now: &ZenlayerPort) -> bool {
+pub(super) fn is_asked_anew(before: &ZenlayerPort, now: &ZenlayerPort) -> bool {
     let (before, now) = (&before.metadata, &now.metadata);
     before.uid != now.uid
         || before.generation != now.generation

@@ -172,3 +172,12 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_was_throttled_is_asked_half_as_often() {
+    let limiter = Limiter::new(rate(2.0));
+    limiter.heed(Pushback::Throttled(None));
+    let began = Instant::now();
+    drop(limiter.acquire(Priority::Release).await);
+    assert!(began.elapsed() > SECOND * 3 / 4, "every second, and not twice: {:?}", began.elapsed());
+}
