@@ -92,128 +92,133 @@ const WARNING: Option<EventType> = Some(EventType::Warning);
 
 reasons! {
     Running: True, Nobody, stalls after None, event None,
-        "The port is live.", "";
+        "The port is running.", "";
     Observing: Unknown, Operator, stalls after Some(5 * MINUTE), event None,
-        "The port is being read.", "";
+        "The operator is checking the port's state at Zenlayer.", "";
     PortNotFound: False, Person, stalls after None, event WARNING,
-        "The object's credentials see no port of this id.",
-        "Check spec.portId and the credentials.";
+        "Zenlayer returns no port with this id for these credentials.",
+        "Check spec.portId, and check that the Secret holds a key of the account that owns the port.";
     PortRecycled: False, Person, stalls after None, event NORMAL,
-        "The port lies in the recycle bin; Zenlayer releases it itself within 24 hours to 2 days.",
-        "Restore it in the Zenlayer console to keep it, or release it now: \
-         kubectl delete zenlayerport {name} -n {namespace}";
+        "The port is in the recycle bin. Zenlayer destroys it 24 to 48 hours after it was put there.",
+        "To keep the port, restore it in the Zenlayer console. To destroy it now: kubectl delete zenlayerport {name} \
+         -n {namespace}";
     PortBusy: False, Zenlayer, stalls after Some(HOUR), event None,
         "Zenlayer is working on the port (CREATING, UPDATING, RECOVERING or DELETING).",
-        "If it lasts, ask Zenlayer's support about the port.";
+        "If this lasts, ask Zenlayer's support about the port.";
     UnknownPortStatus: False, Person, stalls after None, event WARNING,
-        "Zenlayer reports a port status that this version of the operator does not know, so it changes nothing.",
-        "Upgrade the operator, or let go of the port without touching it: {retain}";
+        "Zenlayer reports a port status that this version of the operator does not know. The operator makes no \
+         changes.",
+        "Upgrade the operator. To remove the object and leave the port as it is: {retain}";
     PortClaimed: False, Person, stalls after None, event WARNING,
-        "Another ZenlayerPort owns the same port, so its end is not this object's to bring about.",
-        "Delete the other object, or keep the port by this one's policy: {retain}";
+        "Another ZenlayerPort owns the same port, so the operator does not destroy it for this object.",
+        "Delete the other object first. To remove this object and leave the port to the other one: {retain}";
     IdentityChanged: False, Person, stalls after None, event WARNING,
-        "The id now names a port with another creation time than the one this object owned.",
-        "To leave the new port alone, set spec.deletionPolicy to Retain; to own it from now on: {approve}";
+        "Zenlayer has given the id to another port: its creation time is not that of the port that this object owned.",
+        "To remove the object and leave the new port as it is, set spec.deletionPolicy to Retain. To make this object \
+         own the new port: {approve}";
 
     InvalidSpec: False, Person, stalls after None, event WARNING,
-        "This version of the operator cannot parse the object, so it decides nothing about it.",
-        "Correct it, or run a version of the operator that knows what it says: \
-         kubectl edit zenlayerport {name} -n {namespace}";
+        "This version of the operator cannot read the object, so it does nothing about it.",
+        "Correct the object, or run a version of the operator that understands it: kubectl edit zenlayerport {name} \
+         -n {namespace}";
 
     CredentialsUnavailable: Unknown, Person, stalls after None, event WARNING,
-        "There are no usable credentials for this object.",
-        "Create or correct the Secret; it is read again every minute.";
+        "The operator has no usable credentials for this object.",
+        "Create or correct the Secret. The operator reads it again every minute.";
     CredentialsNotCopied: False, Person, stalls after None, event WARNING,
         "The operator cannot keep a copy of the object's Secret in its own namespace. Without it, the deletion of the object's \
          namespace, which deletes the Secret first, leaves the port without credentials.",
         "The operator tries again every minute. To do without copies, set credentials.keepCopies to false.";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer's API does not answer, or not in a way that can be trusted.", "";
+        "Zenlayer's API does not answer, or its answer cannot be trusted. The operator tries again.", "";
     ReadingRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer refuses to say what became of the port; it is asked again by itself.",
-        "Check spec.portId; if it lasts, give the request's id to Zenlayer's support.";
+        "Zenlayer refuses to tell the port's state. The operator asks again by itself.",
+        "Check spec.portId. If this lasts, give Zenlayer's support the request id.";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
-        "Zenlayer's API limits the rate of requests of this account.",
-        "If it lasts, lower --requests-per-second or ask Zenlayer for a higher limit.";
+        "Zenlayer limits the rate of requests of this account. The operator waits and tries again.",
+        "If this lasts, lower --requests-per-second, or ask Zenlayer for a higher limit.";
     Unauthorized: Unknown, Person, stalls after None, event WARNING,
         "Zenlayer does not accept the credentials.",
-        "Put a valid key or token into the Secret; it is read again every minute.";
+        "Put a valid key or token into the Secret. The operator reads it again every minute.";
     PermissionDenied: Unknown, Person, stalls after None, event WARNING,
-        "The credentials are good, but may not do this.",
-        "Grant the key's owner the permission at Zenlayer.";
+        "The credentials are valid, but Zenlayer does not permit this request.",
+        "Ask the owner of the Zenlayer account to grant the permission.";
     ClockSkew: Unknown, Person, stalls after None, event WARNING,
-        "Zenlayer refuses the signature's time: the node's clock is more than five minutes off.",
-        "Correct the clock of the node that the operator runs on.";
+        "Zenlayer refuses the time in the request: the node's clock is wrong by more than five minutes.",
+        "Correct the clock of the node that runs the operator.";
 
     GracePeriod: False, Operator, stalls after None, event None,
-        "The object was deleted a moment ago; nothing is called yet, so that one can change one's mind. Then its call takes \
-         its turn behind the account's other calls.",
+        "You deleted the object a moment ago. The operator makes no changes yet, so that you can still change your \
+         mind. After that, its request may wait for other requests of the same account.",
         "To keep the port: {retain}";
     Queued: False, Operator, stalls after Some(HOUR), event None,
-        "The port's call is due, and takes its turn behind the account's other calls.",
-        "If it lasts, the account's rate is low for what is deleted at once: raise --requests-per-second if Zenlayer allows \
-         more. To keep the port: {retain}";
+        "The request for this port waits for other requests of the same account.",
+        "If this lasts, the account's rate limit is low for this number of deletions: raise --requests-per-second if \
+         Zenlayer allows more. To keep the port: {retain}";
     WaitingForFinalizers: False, Operator, stalls after Some(10 * MINUTE), event None,
-        "Other finalizers are still on the object; releasing the port is the last act.",
+        "The object has other finalizers. The operator destroys the port after they are gone.",
         "The owners of the other finalizers act next.";
     DeletionProtected: False, Person, stalls after None, event WARNING,
-        "The object is deleted, but spec.deletionProtection is true: nothing is called.",
-        "To release the port after all: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionProtection\":false}}'";
+        "You deleted the object, but spec.deletionProtection is true. The operator does not change the port.",
+        "To let the deletion go on: kubectl patch zenlayerport {name} -n {namespace} --type=merge -p \
+         '{\"spec\":{\"deletionProtection\":false}}'";
     NotInRecycleBin: False, Person, stalls after None, event WARNING,
-        "The port is live, and the policy releases only a port that lies in the recycle bin.",
-        "Move the port to the recycle bin in the Zenlayer console, or let the operator do it, which stops its traffic: \
-         kubectl patch zenlayerport {name} -n {namespace} --type=merge \
-         -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
+        "The port is running. The policy Destroy only destroys a port that is in the recycle bin.",
+        "Move the port to the recycle bin in the Zenlayer console, or let the operator do it, which stops its \
+         traffic: kubectl patch zenlayerport {name} -n {namespace} --type=merge -p \
+         '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
     PrepaidPort: False, Person, stalls after None, event WARNING,
-        "The port is prepaid; Zenlayer's API cannot terminate it.",
-        "Have Zenlayer end the subscription, or let go of the port without touching it: {retain}";
+        "The port is prepaid. Zenlayer's API cannot terminate it.",
+        "Ask Zenlayer to end the subscription. To remove the object and leave the port as it is: {retain}";
     RestoredElsewhere: False, Person, stalls after None, event WARNING,
-        "After this deletion had seen the port in the recycle bin, somebody restored it.",
-        "To leave the port as it is, set spec.deletionPolicy to Retain; to release it all the same: {approve}";
+        "Someone restored the port from the recycle bin during this deletion, or Zenlayer dropped a TerminatePort \
+         that it had accepted.",
+        "To remove the object and leave the port as it is, set spec.deletionPolicy to Retain. To let the deletion go \
+         on: {approve}";
     MassDeletion: False, Person, stalls after None, event WARNING,
-        "More objects with the same credentials are deleted at once than the threshold allows. No port of theirs is released \
-         before a person has looked.",
-        "To keep the ports, set spec.deletionPolicy to Retain; to release this one: {approve}";
+        "Many objects of one account are being deleted at the same time. The operator pauses each of them until you \
+         approve it.",
+        "To keep the port, set spec.deletionPolicy to Retain. To let this deletion go on: {approve}";
     CRDDeleted: False, Person, stalls after None, event WARNING,
-        "The CustomResourceDefinition is being deleted, or was deleted and created again. That deletes all objects, and \
-         releases no port.",
-        "To keep the port, set spec.deletionPolicy to Retain; to release it: {approve}";
+        "The CustomResourceDefinition was deleted, and this object with it. That alone destroys no port.",
+        "To keep the port, set spec.deletionPolicy to Retain. To let the deletion go on: {approve}";
     ApprovalRequired: False, Person, stalls after None, event WARNING,
-        "The operator runs with --require-approval: each release waits for a person's consent.",
-        "To release the port: {approve}";
+        "The operator runs with --require-approval: it changes no port without your approval.",
+        "To let the deletion go on: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, \
          whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.", "";
     InUse: False, Person, stalls after None, event WARNING,
-        "Zenlayer refuses the call, and the port is in use.",
-        "Delete what uses it at Zenlayer first; it is tried again by itself.";
+        "Zenlayer refuses the request, and the port is in use.",
+        "Delete what uses the port at Zenlayer. The operator tries again by itself.";
     Terminating: False, Zenlayer, stalls after Some(10 * MINUTE), event NORMAL,
-        "TerminatePort was called; Zenlayer moves the port to the recycle bin.",
-        "If it lasts, ask Zenlayer's support about the port.";
+        "The operator called TerminatePort. Zenlayer moves the port to the recycle bin.",
+        "If this lasts, ask Zenlayer's support about the port.";
     Destroying: False, Zenlayer, stalls after Some(HOUR), event NORMAL,
-        "DestroyPort was called, or the port is being destroyed already.",
-        "If it lasts, ask Zenlayer's support about the port.";
+        "The operator called DestroyPort, or Zenlayer is already destroying the port.",
+        "If this lasts, ask Zenlayer's support about the port.";
     Confirming: False, Operator, stalls after Some(5 * MINUTE), event None,
-        "A call was sent and its answer was not heard; the port is watched to learn whether it was carried out.", "";
+        "The operator sent a request and got no clear answer. It checks the port's state to learn whether Zenlayer \
+         carried out the request.", "";
     Refused: False, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer refused the call; it is tried again after a pause.",
+        "Zenlayer refused the request. The operator tries again after a pause.",
         "If the port is still in use, delete its private connects and cloud router points first.";
     ConfirmingAbsence: False, Operator, stalls after Some(30 * MINUTE), event None,
-        "The port is not listed; further readings make sure that it is gone.", "";
+        "Zenlayer no longer lists the port. The operator checks again to make sure that the port is gone.", "";
     AbsenceUnproven: False, Person, stalls after None, event WARNING,
-        "The port is not listed, but these credentials never saw it, so their not seeing it proves nothing.",
-        "Put a key into the Secret that has seen the port. Or, once you have checked in the Zenlayer console that the port is gone \
-         or may stay, remove the object and leave the port as it is: {retain}";
+        "Zenlayer does not list the port, but these credentials never saw it. So this does not prove that the port is \
+         gone.",
+        "Put back credentials of the account that owns the port. To remove the object without that proof: {retain}";
 
     PortDestroyed: False, Nobody, stalls after None, event NORMAL,
-        "The port was destroyed by this deletion; the object goes.", "";
+        "This deletion destroyed the port. The operator removes the finalizer.", "";
     PortGone: False, Nobody, stalls after None, event NORMAL,
-        "The port is gone, by somebody else's doing; the object goes.", "";
+        "The port is gone: someone else destroyed it. The operator removes the finalizer.", "";
     PortNeverFound: False, Nobody, stalls after None, event WARNING,
-        "No port of this id was ever seen: nothing was destroyed, and the object goes.", "";
+        "Zenlayer never returned a port with this id for these credentials. The operator destroyed nothing and \
+         removes the finalizer.", "";
     PortRetained: False, Nobody, stalls after None, event NORMAL,
-        "The policy is Retain: the port is left as it is, and the object goes.", "";
+        "The policy is Retain. The operator leaves the port as it is and removes the finalizer.", "";
 }
 
 impl Reason {
