@@ -110,7 +110,7 @@ pub struct Run {
     #[arg(long, env, global = true, action = ArgAction::SetTrue)]
     require_approval: bool,
 
-    /// The address that serves /livez, /readyz and /metrics. [::] is IPv6 and IPv4.
+    /// The address that serves /livez, /readyz and /metrics. The default is IPv6 and IPv4.
     #[arg(long, env, global = true, default_value = "[::]:8080")]
     listen: SocketAddr,
 

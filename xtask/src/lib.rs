@@ -8,7 +8,7 @@
 //! | [`faults`] | everything that can be spoilt, and what must hold after it |
 //! | [`model`] | the decision on all inputs, and in all states of its model |
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
-//! | [`bench`] | what the operator costs, and the document that tells |
+//! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 
