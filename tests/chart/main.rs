@@ -271,7 +271,8 @@ async fn the_check_before_an_uninstall_is_of_the_operators_image_and_account() {
     assert_eq!(check["spec"]["serviceAccountName"], operator["spec"]["serviceAccountName"]);
     let args = args(&objects, "Job");
     let repair = "--repair-command=helm rollback zpo 1 --namespace system";
-    assert_eq!(args, ["check-uninstall", repair, "--watch-namespaces=a,b"]);
+    let copies = "--credentials-keep-copies=true";
+    assert_eq!(args, ["check-uninstall", copies, repair, "--watch-namespaces=a,b"]);
     command_line(&args);
     assert_eq!(
         find(&objects, "Job").expect("a Job")["metadata"]["annotations"]["helm.sh/hook"],
