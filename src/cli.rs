@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
 use crate::decision::{GateSettings, Timing};
-use crate::lease::{LeaseSettings, LeaseTiming};
+use crate::lease::{LeaseSettings, LeaseTiming, PodIdentity};
 use crate::server::{self, LogFormat};
 use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
@@ -134,6 +134,10 @@ pub struct Run {
     #[arg(long, env, global = true, hide = true)]
     pod_name: Option<String>,
 
+    /// The uid of the Pod, which owns the Lease while it holds it.
+    #[arg(long, env, global = true, hide = true, requires = "pod_name")]
+    pod_uid: Option<String>,
+
     /// The namespace of the Pod, for the Lease and the copies of Secrets.
     #[arg(long, env, global = true, hide = true)]
     pod_namespace: Option<String>,
@@ -238,6 +242,11 @@ impl Run {
                 namespace: self.pod_namespace.clone(),
                 name: self.lease_name.clone(),
                 timing: LeaseTiming::default().scaled(self.time_scale),
+                pod: self
+                    .pod_name
+                    .clone()
+                    .zip(self.pod_uid.clone())
+                    .map(|(name, uid)| PodIdentity { name, uid }),
             },
             instance: self.pod_name.clone(),
         })

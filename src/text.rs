@@ -6,8 +6,13 @@ const LONGEST: usize = 200;
 /// `text` in one line of at most 200 characters. Characters that steer a terminal or change how others are shown are
 /// escaped, not dropped: what looks like a known word is that word.
 pub fn sanitized(text: &str) -> String {
+    sanitized_up_to(text, LONGEST)
+}
+
+/// The same, of at most so many characters.
+pub fn sanitized_up_to(text: &str, longest: usize) -> String {
     let mut safe = String::new();
-    let mut left = LONGEST;
+    let mut left = longest;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         let shown = shown(c);

@@ -4,6 +4,7 @@
 
 mod approval;
 mod reason;
+mod receipt;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use approval::APPROVE_ANNOTATION;
 pub use reason::{Actor, EventType, READY, RECONCILING, Readiness, Reason, STALLED};
+pub use receipt::Receipt;
 pub use status::{Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};
 
 use crate::fingerprint::Fingerprint;

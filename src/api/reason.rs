@@ -121,6 +121,10 @@ reasons! {
         "This version of the operator cannot read the object, so it does nothing about it.",
         "Correct the object, or run a version of the operator that understands it: kubectl edit zenlayerport {name} \
          -n {namespace}";
+    UpdateRefused: False, Person, stalls after None, event WARNING,
+        "The API server refuses a change of this object that the operator must make.",
+        "Exempt the operator's ServiceAccount from the admission policy or webhook that the message names. The operator \
+         tries the change again.";
 
     CredentialsUnavailable: Unknown, Person, stalls after None, event WARNING,
         "The operator has no usable credentials for this object.",

@@ -66,6 +66,14 @@ impl<K: Clone + Eq + Hash> CallQueue<K> {
         self.wakes.wake(lines.keep_free_slots(Instant::now()));
     }
 
+    /// All who wait for their turn, or have been woken for it.
+    pub(super) fn waiters(&self) -> Vec<K> {
+        let lines = self.lock();
+        let waiting =
+            lines.by_credential.values().flat_map(|line| line.waiting.values().chain(line.kept.keys()));
+        waiting.cloned().collect()
+    }
+
     fn give_back(&self, credential: AccountKey) {
         let mut lines = self.lock();
         let turn = lines.draw_turn();

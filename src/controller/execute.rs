@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, TestOperation};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
-
 use super::crash::CrashPoint;
+use super::objects::Objects;
 use super::pass::{Gathered, PassError, Turn, tell_mirror};
 use super::shared::Shared;
+use super::writes::{self, Refusal, Written};
 use crate::answer::NotSentCause;
 use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
-use crate::decision::{Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
+use crate::decision::{self, Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -26,16 +22,16 @@ const MOST_OUTCOME_WRITES: u32 = 3;
 /// How carrying out a plan ended.
 pub(super) enum Done {
     Settled,
-    /// The finalizer is off.
+    /// The finalizer is off, or the object is gone.
     Gone,
-    /// The object is not what the decision saw: look again.
-    Conflict,
+    /// The object is not what the decision saw: this is what it is now.
+    Overtaken(Box<ZenlayerPort>),
     /// A call was made and its outcome is written: this is the object now.
     Called(Box<ZenlayerPort>),
 }
 
 pub(super) async fn execute(
-    api: &Api<ZenlayerPort>,
+    api: &Objects,
     object: &ZenlayerPort,
     plan: Plan,
     turn: Option<Turn>,
@@ -45,35 +41,35 @@ pub(super) async fn execute(
     let Plan { action, event, .. } = plan;
     match action {
         Action::None => {
-            let written = write_status(api, object, status, shared).await?;
-            let Some(_) = written else { return Ok(Done::Conflict) };
+            if let Err(ended) = taken(write_status(api, object, status, shared).await?) {
+                return Ok(ended);
+            }
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
             }
             Ok(Done::Settled)
         }
-        Action::AddFinalizer => add_finalizer(api, object).await,
-        Action::LetGo(reason) => {
-            if let Some(event) = &event {
-                shared.events.send(object, event).await;
-            }
-            let_go(api, object, reason, shared).await
-        }
+        Action::AddFinalizer => add_finalizer(api, object, shared).await,
+        Action::LetGo(reason) => let_go(api, object, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
             // Without a turn there is nothing to send: the next round gets one.
-            let Some(turn) = turn else { return Ok(Done::Conflict) };
+            let Some(turn) = turn else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
             // Saves a record that another replica would have to wait for; safety does not rest on it.
             if !shared.leadership.is_current() {
                 return Err(PassError::NotLeading);
             }
             CrashPoint::BeforeRecord.reached();
             let started = shared.clock.monotonic();
-            let Some(written) = write_status(api, object, status, shared).await? else {
-                return Ok(Done::Conflict);
+            let written = match taken(write_status(api, object, status, shared).await?) {
+                Ok(written) => written,
+                Err(ended) => return Ok(ended),
             };
             shared.memory.note(&written, shared.clock.monotonic());
             CrashPoint::AfterRecord.reached();
-            let Some(recorded) = Recorded::new(written, warrant) else { return Ok(Done::Conflict) };
+            let recorded = match Recorded::new(written, warrant) {
+                Ok(recorded) => recorded,
+                Err(written) => return Ok(Done::Overtaken(written)),
+            };
             let answer = if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
                 ChangeAnswer::NotSent {
                     cause: NotSentCause::RecordTooSlow,
@@ -92,21 +88,30 @@ pub(super) async fn execute(
             if let Some(told) = &told {
                 shared.events.send(&after, told).await;
             }
-            Ok(Done::Called(Box::new(after)))
+            Ok(Done::Called(after))
         }
+    }
+}
+
+/// The object with what was written, or how the plan ends without that.
+fn taken(written: Written) -> Result<Box<ZenlayerPort>, Done> {
+    match written {
+        Written::Done(now) => Ok(now),
+        Written::Overtaken(now) => Err(Done::Overtaken(now)),
+        Written::Gone => Err(Done::Gone),
     }
 }
 
 /// The proof that the record of a call is written: only with it can the call be made.
 struct Recorded {
-    object: ZenlayerPort,
+    object: Box<ZenlayerPort>,
     warrant: Warrant,
 }
 
 impl Recorded {
-    /// None if `written`, what the API server made of the write, does not hold the pending record of the call.
-    fn new(written: ZenlayerPort, warrant: Warrant) -> Option<Self> {
-        warrant.is_recorded_in(&written).then_some(Self { object: written, warrant })
+    /// `written` back if it, which is what the API server made of the write, does not hold the pending record of the call.
+    fn new(written: Box<ZenlayerPort>, warrant: Warrant) -> Result<Self, Box<ZenlayerPort>> {
+        if warrant.is_recorded_in(&written) { Ok(Self { object: written, warrant }) } else { Err(written) }
     }
 
     async fn call(&self, (account, permit): Turn) -> ChangeAnswer {
@@ -138,29 +143,26 @@ impl Recorded {
     /// `Pending` settles by readings.
     async fn write_outcome(
         &self,
-        api: &Api<ZenlayerPort>,
+        api: &Objects,
         outcome: CallOutcome,
         shared: &Shared,
-    ) -> Result<Option<(ZenlayerPort, Option<Announcement>)>, PassError> {
+    ) -> Result<Option<(Box<ZenlayerPort>, Option<Announcement>)>, PassError> {
         let mut object = self.object.clone();
         for _ in 0..MOST_OUTCOME_WRITES {
             let told =
-                ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..object.clone() };
+                ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
             let gathered = Gathered::of(&told, shared).await;
             let plan = gathered.decide(&told, shared);
             tell_mirror(&told, &plan, shared);
             shared.memory.learn(&object, &plan.facts);
             CrashPoint::BeforeOutcome.reached();
-            // The Event of a next call is sent with that call.
-            let event = plan.event.clone().filter(|_| !matches!(plan.action, Action::Call(_)));
+            // The Event of a next act is sent with that act.
+            let event = plan.event.clone().filter(|_| matches!(plan.action, Action::None));
             let status = plan.status_without_call(&told);
-            if let Some(written) = write_status(api, &object, status, shared).await? {
-                return Ok(Some((written, event)));
-            }
-            let name = object.metadata.name.clone().unwrap_or_default();
-            match api.get_opt(&name).await.map_err(|error| kubernetes("get", "the object", error))? {
-                Some(newer) if self.warrant.is_newest_of(&newer) => object = newer,
-                Some(_) | None => return Ok(None),
+            match write_status(api, &object, status, shared).await? {
+                Written::Done(written) => return Ok(Some((written, event))),
+                Written::Overtaken(newer) if self.warrant.is_newest_of(&newer) => object = newer,
+                Written::Overtaken(_) | Written::Gone => return Ok(None),
             }
         }
         Ok(None)
@@ -176,107 +178,112 @@ fn outcome(answer: ChangeAnswer) -> CallOutcome {
     }
 }
 
-/// PUTs `status` onto the object as the decision saw it; none on a conflict. What is unchanged is not written.
+/// PUTs `status` onto the object as the decision saw it. What is unchanged is not written.
 async fn write_status(
-    api: &Api<ZenlayerPort>,
+    api: &Objects,
     object: &ZenlayerPort,
     status: ZenlayerPortStatus,
     shared: &Shared,
-) -> Result<Option<ZenlayerPort>, PassError> {
-    if object.status.as_ref().unwrap_or(&ZenlayerPortStatus::default()) == &status {
-        return Ok(Some(object.clone()));
-    }
-    let name = object.metadata.name.clone().unwrap_or_default();
-    let body = ZenlayerPort { status: Some(status), ..object.clone() };
-    match api.replace_status(&name, &PostParams::default(), &body).await {
-        Ok(written) => {
-            shared.memory.learn(&written, &Facts::stored_in(&written));
-            Ok(Some(written))
+) -> Result<Written, PassError> {
+    let what = "the update of the object's status";
+    match put_status(api, object, status, shared).await? {
+        Ok(written) => Ok(written),
+        Err(refusal) => {
+            // It cannot be shown on the object.
+            shared.events.send(object, &decision::refused_update(object, &told(what, &refusal))).await;
+            Err(PassError::Refused { what, refusal })
         }
-        Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => Ok(None),
-        Err(error) => Err(kubernetes("update", "the object's status", error)),
     }
 }
 
-async fn add_finalizer(api: &Api<ZenlayerPort>, object: &ZenlayerPort) -> Result<Done, PassError> {
-    let add = match &object.metadata.finalizers {
-        Some(finalizers) if !finalizers.is_empty() => add(&["metadata", "finalizers", "-"], json!(FINALIZER)),
-        _ => add(&["metadata", "finalizers"], json!([FINALIZER])),
+async fn put_status(
+    api: &Objects,
+    object: &ZenlayerPort,
+    status: ZenlayerPortStatus,
+    shared: &Shared,
+) -> Result<Result<Written, Refusal>, PassError> {
+    if object.status.as_ref().unwrap_or(&ZenlayerPortStatus::default()) == &status {
+        return Ok(Ok(Written::Done(Box::new(object.clone()))));
+    }
+    let body = ZenlayerPort { status: Some(status), ..object.clone() };
+    let answer = writes::status(api, &body).await;
+    let answer = answer.map_err(|error| kubernetes("update", "the object's status", error))?;
+    if let Ok(Written::Done(written)) = &answer {
+        shared.memory.learn(written, &Facts::stored_in(written));
+        shared.own_writes.wrote(written);
+    }
+    Ok(answer)
+}
+
+/// Writes the object's finalizers; if the API server refuses that, the object says so.
+async fn write_finalizers(
+    api: &Objects,
+    object: &ZenlayerPort,
+    finalizers: &[String],
+    what: &'static str,
+    shared: &Shared,
+) -> Result<Written, PassError> {
+    let answer = writes::finalizers(api, object, finalizers).await;
+    let refusal = match answer.map_err(|error| kubernetes("patch", "the object's finalizers", error))? {
+        Ok(written) => {
+            if let Written::Done(now) = &written {
+                shared.own_writes.wrote(now);
+            }
+            return Ok(written);
+        }
+        Err(refusal) => refusal,
     };
-    CrashPoint::BeforeFinalizer.reached();
-    let patched = patch(api, object, vec![add]).await?;
-    CrashPoint::AfterFinalizer.reached();
-    match patched {
-        Patched::Done | Patched::Gone => Ok(Done::Settled),
-        Patched::Conflict => Ok(Done::Conflict),
+    let (status, event) = decision::held_as_refused(object, &told(what, &refusal), shared.clock.now());
+    // Not if it was overtaken: then it is looked at again.
+    let shown = put_status(api, object, status, shared).await?;
+    if let Some(event) = event.filter(|_| !matches!(shown, Ok(Written::Overtaken(_) | Written::Gone))) {
+        shared.events.send(object, &event).await;
     }
+    Err(PassError::Refused { what, refusal })
 }
 
+fn told(what: &str, refusal: &Refusal) -> String {
+    format!("The API server refuses {what}: {refusal}.")
+}
+
+async fn add_finalizer(api: &Objects, object: &ZenlayerPort, shared: &Shared) -> Result<Done, PassError> {
+    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.push(FINALIZER.to_owned());
+    CrashPoint::BeforeFinalizer.reached();
+    let what = "to add the operator's finalizer";
+    let written = write_finalizers(api, object, &finalizers, what, shared).await?;
+    CrashPoint::AfterFinalizer.reached();
+    Ok(taken(written).map_or_else(|ended| ended, |_| Done::Settled))
+}
+
+/// Removes the finalizer. That the port's end has come is told only after that, and so once.
 async fn let_go(
-    api: &Api<ZenlayerPort>,
+    api: &Objects,
     object: &ZenlayerPort,
     reason: Reason,
+    event: Option<Announcement>,
     shared: &Shared,
 ) -> Result<Done, PassError> {
-    let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
-    let Some(at) = finalizers.iter().position(|finalizer| finalizer == FINALIZER) else {
-        return Ok(Done::Gone);
-    };
-    let index = at.to_string();
-    let path = ["metadata", "finalizers", index.as_str()];
+    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
     CrashPoint::BeforeFinalizerRemoval.reached();
-    let remove = PatchOperation::Remove(RemoveOperation { path: pointer(&path) });
-    match patch(api, object, vec![test(&path, json!(FINALIZER)), remove]).await? {
-        Patched::Conflict => Ok(Done::Conflict),
-        Patched::Done | Patched::Gone => {
-            shared.metrics.count_let_go(reason);
-            tracing::info!(
-                namespace = object.metadata.namespace, name = object.metadata.name, port = %object.spec.port_id,
-                reason = reason.as_str(), "the finalizer is off",
-            );
-            Ok(Done::Gone)
-        }
+    let what = "to remove the operator's finalizer";
+    let written = write_finalizers(api, object, &finalizers, what, shared).await?;
+    if let Err(ended) = taken(written) {
+        return Ok(ended);
     }
-}
-
-enum Patched {
-    Done,
-    Conflict,
-    Gone,
-}
-
-/// A JSON patch that applies only to the object that the decision saw.
-async fn patch(
-    api: &Api<ZenlayerPort>,
-    object: &ZenlayerPort,
-    operations: Vec<PatchOperation>,
-) -> Result<Patched, PassError> {
-    let mut guarded = vec![
-        test(&["metadata", "uid"], json!(object.metadata.uid)),
-        test(&["metadata", "resourceVersion"], json!(object.metadata.resource_version)),
-    ];
-    guarded.extend(operations);
-    let name = object.metadata.name.clone().unwrap_or_default();
-    let patch: Patch<ZenlayerPort> = Patch::Json(JsonPatch(guarded));
-    match api.patch(&name, &PatchParams::default(), &patch).await {
-        Ok(_) => Ok(Patched::Done),
-        Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(Patched::Gone),
-        // A test that fails is answered with 422.
-        Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_invalid() => Ok(Patched::Conflict),
-        Err(error) => Err(kubernetes("patch", "the object's finalizers", error)),
+    shared.metrics.count_let_go(reason);
+    let receipt = object.receipt();
+    tracing::info!(
+        namespace = object.metadata.namespace, name = object.metadata.name, port = %object.spec.port_id,
+        port_name = receipt.port_name, request_id = receipt.request_id, reason = reason.as_str(),
+        "the finalizer is off",
+    );
+    if let Some(mut event) = event {
+        event.message = format!("{} {receipt}", event.message);
+        shared.events.send(object, &event).await;
     }
-}
-
-fn pointer(path: &[&str]) -> PointerBuf {
-    PointerBuf::from_tokens(path.iter().copied())
-}
-
-fn test(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: pointer(path), value })
-}
-
-fn add(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: pointer(path), value })
+    Ok(Done::Gone)
 }
 
 pub(super) fn kubernetes(verb: &'static str, what: &'static str, source: kube::Error) -> PassError {

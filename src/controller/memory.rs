@@ -93,6 +93,16 @@ impl Memory {
         self.lock().remove(uid);
     }
 
+    /// Keeps what is remembered of objects with such a uid.
+    pub(super) fn retain(&self, known: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| known(uid));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn with<T>(&self, object: &ZenlayerPort, f: impl FnOnce(&mut Remembered) -> T) -> Option<T> {
         let uid = object.metadata.uid.clone()?;
         Some(f(self.lock().entry(uid).or_default()))
@@ -100,5 +110,64 @@ impl Memory {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Remembered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(uid: &str, deletion: &Value, attempt: Option<i64>) -> ZenlayerPort {
+        let call = attempt.map(|attempt| {
+            json!({
+                "action": "DestroyPort", "attempt": attempt, "requestedTime": "2026-01-01T00:00:00Z",
+                "portStatusBefore": "RECYCLED", "credential": "abc", "outcome": { "pending": {} },
+            })
+        });
+        let object = json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": { "name": "edge", "uid": uid, "deletionTimestamp": deletion },
+            "spec": { "portId": "port-1" }, "status": { "release": { "uid": uid, "call": call } },
+        });
+        serde_json::from_value(object).expect("a ZenlayerPort")
+    }
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::default() + std::time::Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_newer_call_is_known_since_it_was_first_seen_and_not_since_the_one_before() {
+        let memory = Memory::default();
+        let deleted = json!("2026-01-01T00:00:00Z");
+        let known = |attempt, now| memory.note(&object("1", &deleted, attempt), at(now));
+        assert_eq!(known(None, 1).call, None);
+        assert_eq!(known(Some(1), 2).call, Some(at(2)));
+        assert_eq!(known(Some(1), 50).call, Some(at(2)), "it is the same call");
+        assert_eq!(known(Some(2), 60).call, Some(at(60)), "it is another call");
+        assert_eq!(known(Some(2), 70).deletion, Some(at(1)), "the deletion is known since the first sight");
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_an_object_that_only_lives_nor_after_it_is_forgotten() {
+        let memory = Memory::default();
+        memory.note(&object("1", &json!(null), None), at(1));
+        assert_eq!(memory.len(), 0);
+        let deleted = object("1", &json!("2026-01-01T00:00:00Z"), Some(1));
+        memory.note(&deleted, at(1));
+        memory.forget("1");
+        let known = memory.note(&deleted, at(5));
+        assert_eq!((known.deletion, known.call), (Some(at(5)), Some(at(5))), "nothing of before is left");
+    }
+
+    #[test]
+    fn failures_count_until_a_pass_ends_well() {
+        let memory = Memory::default();
+        let object = object("1", &json!(null), None);
+        assert_eq!([memory.failed(&object), memory.failed(&object)], [1, 2]);
+        memory.succeeded(&object);
+        assert_eq!(memory.failed(&object), 1);
     }
 }

@@ -19,6 +19,7 @@ mod lists;
 mod memory;
 mod objects;
 mod observe;
+mod own_writes;
 mod pass;
 mod received;
 mod reference;
@@ -29,6 +30,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod writes;
 
 pub use crash::CRASH_AT;
 pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError, delete_leftover_copies};

@@ -6,7 +6,7 @@ use std::io;
 use futures::{AsyncBufRead, AsyncReadExt};
 use http::Request as HttpRequest;
 use kube::Resource;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Error, Result};
 use serde::de::DeserializeOwned;
@@ -61,6 +61,31 @@ struct WireListMetadata {
 impl Objects {
     pub(super) fn within(client: Client, namespace: Option<&str>) -> Self {
         Self { client, requests: Request::new(ZenlayerPort::url_path(&(), namespace)) }
+    }
+
+    /// The object; none only if the API server knows the kind and has no object of this name.
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Received>> {
+        let request = self.requests.get(name, &GetParams::default()).map_err(Error::BuildRequest)?;
+        match self.send(request).await {
+            Ok(object) => Ok(Some(object)),
+            // A kind that is not served is answered 404 too, in plain text.
+            Err(Error::Api(answer)) if answer.code == 404 && answer.reason == "NotFound" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// PUTs the status of `object` onto the version of it that `object` is.
+    pub(super) async fn replace_status(&self, object: &ZenlayerPort) -> Result<Received> {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let body = serde_json::to_vec(object).map_err(Error::SerdeError)?;
+        let params = PostParams::default();
+        let request = self.requests.replace_subresource("status", name, &params, body);
+        self.send(request.map_err(Error::BuildRequest)?).await
+    }
+
+    pub(super) async fn merge(&self, name: &str, patch: &impl Serialize) -> Result<Received> {
+        let request = self.requests.patch(name, &PatchParams::default(), &Patch::Merge(patch));
+        self.send(request.map_err(Error::BuildRequest)?).await
     }
 
     pub(super) async fn merge_status(&self, name: &str, patch: &impl Serialize) -> Result<Received> {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::Api;
 use kube::runtime::controller::Action as Requeue;
 
 use super::execute::{self, Done};
 use super::memory::KnownSince;
+use super::objects::Objects;
 use super::observe::Observed;
 use super::reference::reference;
 use super::shared::Shared;
+use super::writes::Refusal;
 use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
 use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan};
@@ -43,6 +44,8 @@ const SLOT_RECHECK: Duration = Duration::from_mins(1);
 pub(super) enum PassError {
     #[error("the Kubernetes API server refused {verb} of {what}: {source}")]
     Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
+    #[error("the API server refuses {what}: {refusal}")]
+    Refused { what: &'static str, refusal: Refusal },
     #[error("the object kept changing while it was looked at")]
     Contended,
     #[error("this replica leads no longer, so it calls nothing")]
@@ -57,6 +60,7 @@ impl PassError {
     pub(super) fn class(&self) -> &'static str {
         match self {
             Self::Kubernetes { .. } => "kubernetes",
+            Self::Refused { .. } => "refused",
             Self::Contended => "contended",
             Self::NotLeading => "not_leading",
             Self::Deadline => "deadline",
@@ -77,13 +81,14 @@ pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> R
         shared.memory.succeeded(&object);
     }
     shared.metrics.count_pass(result.as_ref().err().map_or("ok", PassError::class));
+    shared.after_pass(&object);
     result
 }
 
 /// The pause after a failed pass, longer with each that fails in a row.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared: Arc<Shared>) -> Requeue {
-    let failures = shared.memory.failed(&object);
+    let failures = if shared.is_known(&object) { shared.memory.failed(&object) } else { 1 };
     let mut hasher = DefaultHasher::new();
     object.metadata.uid.hash(&mut hasher);
     let pause = decision::error_backoff(failures, hasher.finish());
@@ -94,9 +99,9 @@ pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared:
     Requeue::requeue(pause)
 }
 
-async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, PassError> {
+async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, PassError> {
+    let mut object = shared.own_writes.newest(cached);
     let api = api_of(&object, shared);
-    let name = object.metadata.name.clone().unwrap_or_default();
     let reference = reference(object.as_ref());
     let mut slot = shared.calls.take(&reference);
     let mut permit = None;
@@ -133,21 +138,10 @@ async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue,
         match execute::execute(&api, &object, plan, permit.take(), shared).await? {
             Done::Settled => return Ok(requeue(deadline)),
             Done::Gone => {
-                shared.mirror.forget(&reference);
+                shared.stop_reading(&reference);
                 return Ok(Requeue::await_change());
             }
-            Done::Conflict => {
-                let read = api
-                    .get_opt(&name)
-                    .await
-                    .map_err(|error| execute::kubernetes("get", "the object", error))?;
-                match read {
-                    Some(newer) if newer.metadata.uid == object.metadata.uid => object = Arc::new(newer),
-                    // Another object by now, or none: the watch tells.
-                    Some(_) | None => return Ok(Requeue::await_change()),
-                }
-            }
-            Done::Called(after) => object = Arc::new(*after),
+            Done::Overtaken(now) | Done::Called(now) => object = Arc::new(*now),
         }
     }
     Err(PassError::Contended)
@@ -157,9 +151,8 @@ fn requeue(deadline: Option<Duration>) -> Requeue {
     Requeue::requeue(deadline.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))
 }
 
-pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Api<ZenlayerPort> {
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    Api::namespaced(shared.kubernetes.clone(), namespace)
+pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Objects {
+    Objects::within(shared.kubernetes.clone(), object.metadata.namespace.as_deref())
 }
 
 /// What a decision about one object rests on.
@@ -229,10 +222,11 @@ fn attachments(object: &ZenlayerPort, account: Option<&Account<Client>>, shared:
 
 pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
     let reference = reference(object);
-    if let Some(want) = plan.want {
-        shared.mirror.want(&reference, want);
-    } else {
-        shared.stop_reading(&reference);
+    match (plan.want, &plan.action) {
+        (Some(want), _) => shared.mirror.want(&reference, want),
+        // What was read proves that the finalizer may go, and is needed until it is off.
+        (None, Action::LetGo(_)) => {}
+        (None, _) => shared.stop_reading(&reference),
     }
 }
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use crate::api::{APPROVE_ANNOTATION, DeletionPolicy, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus};
 use crate::port::PortId;
+use crate::text::sanitized_up_to;
 
-/// Characters of a parser's complaint that are shown; it may quote what users wrote.
-const LONGEST_COMPLAINT: usize = 300;
+/// Characters that are shown of what a parser or the API server complains of; it may quote what users wrote.
+pub(super) const LONGEST_COMPLAINT: usize = 300;
 
 /// Bytes that are kept of the annotation with a person's consents.
 const LONGEST_CONSENTS: usize = 4096;
@@ -97,10 +98,12 @@ fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<Zenlaye
     match parsed {
         Ok((spec, status)) => Ok(ZenlayerPort { metadata, spec, status }),
         Err((part, error)) => {
-            let words = error.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
             let salvaged =
                 ZenlayerPort { metadata, spec: salvaged_spec(spec), status: Some(salvaged_status(status)) };
-            Err(Invalid { salvaged: Arc::new(salvaged), complaint: format!("{part}: {}", shortened(words)) })
+            Err(Invalid {
+                salvaged: Arc::new(salvaged),
+                complaint: format!("{part}: {}", sanitized_up_to(&error, LONGEST_COMPLAINT)),
+            })
         }
     }
 }
@@ -142,14 +145,6 @@ fn bounded_consents(mut consents: String) -> String {
         consents.shrink_to_fit();
     }
     consents
-}
-
-fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST_COMPLAINT) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 fn salvaged_spec(spec: &Value) -> ZenlayerPortSpec {

@@ -255,6 +255,7 @@ pub(super) fn share(
         mirror: mirror(),
         probes: mirror(),
         memory: super::memory::Memory::default(),
+        own_writes: super::own_writes::OwnWrites::default(),
         roster: super::roster::Roster::new(timing.grace + timing.claim_wait),
         invalids: Invalids::new(wake_invalid, metrics.invalid_objects.clone()),
         wakes: Arc::clone(&wake),
@@ -346,6 +347,7 @@ async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(shared.timing.credentials_recheck);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        shared.sweep();
         let users = shared.users_of_credentials();
         let snapshot = shared.credentials.snapshot(&users).await;
         let changed = shared.credentials.refresh(&users, snapshot.as_ref()).await;

@@ -14,6 +14,7 @@ use super::events::Events;
 use super::invalid::Invalids;
 use super::lists::Lists;
 use super::memory::Memory;
+use super::own_writes::OwnWrites;
 use super::reference::{Reference, reference};
 use super::roster::{Owner, Roster};
 use crate::api::ZenlayerPort;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) credentials: Credentials,
     pub(super) events: Events,
     pub(super) memory: Memory,
+    pub(super) own_writes: OwnWrites,
     pub(super) roster: Roster,
     pub(super) invalids: Invalids,
     pub(super) wakes: Arc<WakeSender<Reference>>,
@@ -60,6 +62,47 @@ impl Shared {
     pub(super) fn forget(&self, reference: &Reference, uid: &str) {
         self.stop_reading(reference);
         self.memory.forget(uid);
+        self.own_writes.forget(uid);
+    }
+
+    /// A pass may outlive its object, and register again what was forgotten with it.
+    pub(super) fn after_pass(&self, object: &ZenlayerPort) {
+        if !self.is_known(object) {
+            self.forget(&reference(object), object.metadata.uid.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Whether the object, of this uid, is one that is decided about.
+    pub(super) fn is_known(&self, object: &ZenlayerPort) -> bool {
+        let store = self.store_of(object.metadata.namespace.as_deref());
+        let known = store.and_then(|store| store.get(&reference(object)));
+        known.is_some_and(|known| known.metadata.uid == object.metadata.uid)
+    }
+
+    /// Forgets what is still registered for objects that are not known, however it came about.
+    pub(super) fn sweep(&self) {
+        let objects = self.objects();
+        let uids: HashSet<&str> =
+            objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
+        self.memory.retain(|uid| uids.contains(uid));
+        self.own_writes.retain(|uid| uids.contains(uid));
+        let waiting =
+            self.mirror.waiters().into_iter().chain(self.probes.waiters()).chain(self.calls.waiters());
+        let unknown: HashSet<Reference> = waiting
+            .filter(|waiter| {
+                self.store_of(waiter.namespace.as_deref()).is_none_or(|store| store.get(waiter).is_none())
+            })
+            .collect();
+        for reference in &unknown {
+            self.stop_reading(reference);
+        }
+    }
+
+    /// How much is registered for objects, for tests.
+    #[cfg(test)]
+    pub(super) fn registered(&self) -> usize {
+        let waiters = self.mirror.waiters().len() + self.probes.waiters().len() + self.calls.waiters().len();
+        waiters + self.memory.len() + self.own_writes.len()
     }
 
     /// Nobody waits for the object's port any more.

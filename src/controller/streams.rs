@@ -140,6 +140,7 @@ impl Intake {
             // A list repeats what is known; thousands of copies in place of their equals would scatter the memory.
             Ok(object) if self.is_known(&reference, &object) => Some(object),
             Ok(object) => {
+                self.shared.own_writes.shown(&object);
                 let before = self.known(&reference);
                 self.shared.count_deletion(&object);
                 self.writer.apply_watcher_event(&event(object.clone()));
@@ -213,5 +214,103 @@ impl Intake {
             self.shared.forget(&reference, &entry.uid);
         }
         self.shared.wakes.wake(change.others);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::{Value, json};
+
+    use super::super::tests::stage::Stage;
+    use super::*;
+
+    fn object(name: &str, uid: &str, spec: &Value) -> Received {
+        let metadata = json!({ "name": name, "namespace": "ports", "uid": uid, "resourceVersion": "1" });
+        serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("an object")
+    }
+
+    fn valid(name: &str, uid: &str) -> Received {
+        object(name, uid, &json!({ "portId": "port-1" }))
+    }
+
+    fn invalid(name: &str, uid: &str) -> Received {
+        object(name, uid, &json!({ "portId": "port-1", "deletionPolicy": "Obliterate" }))
+    }
+
+    fn intake(stage: &Stage) -> Intake {
+        let (_, writer) = kube::runtime::reflector::store();
+        let shared = Arc::clone(&stage.shared);
+        let readiness = Some(Readiness::after(1));
+        Intake { writer, shared, namespace: None, unlisted: HashSet::new(), readiness }
+    }
+
+    impl Intake {
+        /// Takes in a whole list; the names of the objects that are to be looked at.
+        fn list(&mut self, objects: Vec<Received>) -> Vec<String> {
+            let listed = objects.into_iter().map(Event::InitApply);
+            let events = std::iter::once(Event::Init).chain(listed).chain([Event::InitDone]);
+            events.filter_map(|event| self.take_in(event)).map(|object| object.name_any()).collect()
+        }
+
+        fn stored(&self) -> Vec<String> {
+            let mut names: Vec<_> = self.writer.as_reader().state().iter().map(|it| it.name_any()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_read_again_removes_what_vanished_and_tells_those_who_share_its_port() {
+        let stage = Stage::new();
+        let mut intake = intake(&stage);
+        assert_eq!(intake.list(vec![valid("a", "1"), valid("b", "2"), invalid("c", "3")]), ["a", "b"]);
+        assert_eq!(intake.stored(), ["a", "b"]);
+        let a = valid("a", "1");
+        assert_eq!(stage.shared.roster.within(None).len(), 3, "c is known, though it cannot be parsed");
+        stage.shared.own_writes.wrote(valid("b", "2").object());
+        assert_eq!(intake.list(vec![a.clone()]), [""; 0], "a is as it was");
+        assert_eq!(intake.stored(), ["a"]);
+        assert_eq!(stage.shared.roster.within(None), [reference(&a)], "nothing of b and c is left");
+        assert_eq!(stage.shared.own_writes.len(), 0, "nor what was written to them");
+        assert_eq!(stage.shared.invalids.all_salvaged().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_object_made_again_under_its_name_is_another() {
+        let stage = Stage::new();
+        let mut intake = intake(&stage);
+        intake.list(vec![valid("a", "1")]);
+        stage.shared.own_writes.wrote(valid("a", "1").object());
+        assert_eq!(intake.list(vec![valid("a", "2")]), ["a"]);
+        assert_eq!(stage.shared.own_writes.len(), 0, "what was written to the former is forgotten");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_can_no_longer_be_parsed_leaves_the_store_and_keeps_its_claim() {
+        let stage = Stage::new();
+        let mut intake = intake(&stage);
+        intake.list(vec![valid("a", "1"), valid("b", "2")]);
+        assert!(intake.take_in(Event::Apply(invalid("b", "2"))).is_none(), "nothing is decided about it");
+        assert_eq!(intake.stored(), ["a"]);
+        assert_eq!(stage.shared.roster.within(None).len(), 2, "it still claims its port");
+        let parsed = intake.take_in(Event::Apply(valid("b", "2"))).map(|object| object.name_any());
+        assert_eq!(parsed.as_deref(), Some("b"));
+        assert_eq!(stage.shared.invalids.all_salvaged().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_own_write_is_remembered_until_the_watch_shows_it() {
+        let stage = Stage::new();
+        let mut intake = intake(&stage);
+        intake.list(vec![valid("a", "1")]);
+        let mut written = valid("a", "1").object().clone();
+        written.metadata.resource_version = Some("2".to_owned());
+        written.metadata.generation = Some(2);
+        stage.shared.own_writes.wrote(&written);
+        intake.take_in(Event::Delete(valid("b", "9")));
+        assert_eq!(stage.shared.own_writes.len(), 1);
+        intake.take_in(Event::Apply(Received(Ok(written))));
+        assert_eq!(stage.shared.own_writes.len(), 0);
     }
 }

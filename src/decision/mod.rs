@@ -33,7 +33,7 @@ pub use claims::{Claim, ClaimBasis};
 pub use facts::Facts;
 pub use gates::{DeletionProgress, deletion_progress, grace_is_over};
 pub use record::{was_refused_as_is, with_outcome};
-pub use status::held_as_invalid;
+pub use status::{held_as_invalid, held_as_refused, refused_update};
 pub use timing::Timing;
 
 /// All that a decision rests on.

@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::sighting::{Cadence, Want};
 use super::{Action, Announcement, Display, Facts, Input, Plan, freshness, record};
 use crate::api::{
-    Actor, CallAction, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
+    Actor, CallAction, EventType, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort,
+    ZenlayerPortStatus,
 };
 use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
@@ -128,9 +129,36 @@ pub fn held_as_invalid(
     fact: &str,
     now: Now,
 ) -> (ZenlayerPortStatus, Option<Announcement>) {
+    held(object, Reason::InvalidSpec, fact, now)
+}
+
+/// The status of an object that the API server does not let the operator change as it must, and the Event of the
+/// transition to it.
+pub fn held_as_refused(
+    object: &ZenlayerPort,
+    fact: &str,
+    now: Now,
+) -> (ZenlayerPortStatus, Option<Announcement>) {
+    held(object, Reason::UpdateRefused, fact, now)
+}
+
+/// The Event where even the status cannot be written.
+pub fn refused_update(object: &ZenlayerPort, fact: &str) -> Announcement {
+    let status = object.status.clone().unwrap_or_default();
+    let reason = Reason::UpdateRefused;
+    let event_type = EventType::Warning;
+    Announcement { reason, event_type, message: message(object, &status, reason, fact) }
+}
+
+fn held(
+    object: &ZenlayerPort,
+    reason: Reason,
+    fact: &str,
+    now: Now,
+) -> (ZenlayerPortStatus, Option<Announcement>) {
     let mut status = object.status.clone().unwrap_or_default();
-    let message = message(object, &status, Reason::InvalidSpec, fact);
-    let (_, event) = show(object, now, &mut status, Reason::InvalidSpec, message);
+    let message = message(object, &status, reason, fact);
+    let (_, event) = show(object, now, &mut status, reason, message);
     (status, event)
 }
 

@@ -12,7 +12,7 @@ use anyhow::Context;
 use futures::future;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::watch;
@@ -33,6 +33,28 @@ pub struct LeaseSettings {
     pub namespace: Option<String>,
     pub name: String,
     pub timing: LeaseTiming,
+    /// The Pod of this process. The Lease goes with its holder's Pod, also where it could not be released, as after
+    /// `helm uninstall`, which takes the right to do so first.
+    pub pod: Option<PodIdentity>,
+}
+
+/// Names a Pod for Kubernetes' garbage collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodIdentity {
+    pub name: String,
+    pub uid: String,
+}
+
+impl PodIdentity {
+    fn owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            ..OwnerReference::default()
+        }
+    }
 }
 
 /// One replica that wants to lead.
@@ -40,6 +62,7 @@ pub struct Candidate {
     api: Api<Lease>,
     name: String,
     timing: LeaseTiming,
+    pod: Option<PodIdentity>,
     election: Election,
     /// The Lease as it was last seen, for what others wrote into it.
     seen: Option<Lease>,
@@ -92,7 +115,7 @@ impl Candidate {
         instance: &str,
         clock: Clock,
     ) -> anyhow::Result<(Self, Leadership)> {
-        let LeaseSettings { namespace, name, timing } = settings;
+        let LeaseSettings { namespace, name, timing, pod } = settings;
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random).context("no random numbers are to be had")?;
         let me = format!("{instance}_{:016x}", u64::from_ne_bytes(random));
@@ -102,7 +125,7 @@ impl Candidate {
         };
         let (standing, observed) = watch::channel(Standing::Unknown);
         let election = Election::new(me, timing, clock.monotonic());
-        let candidate = Self { api, name, timing, election, seen: None, clock, standing };
+        let candidate = Self { api, name, timing, pod, election, seen: None, clock, standing };
         Ok((candidate, Leadership { standing: observed, clock }))
     }
 
@@ -147,7 +170,7 @@ impl Candidate {
 
     /// Whether it succeeded.
     async fn write(&mut self, write: Write) -> bool {
-        let lease = lease(&self.name, &write, self.seen.as_ref(), self.timing);
+        let lease = lease(&self.name, &write, self.seen.as_ref(), self.timing, self.pod.as_ref());
         let options = PostParams::default();
         let sent = self.clock.monotonic();
         let (verb, answer) = match write.version {
@@ -256,7 +279,13 @@ fn record(lease: &Lease) -> Record {
 }
 
 /// The Lease to write. Its times are for people: no replica reads them.
-fn lease(name: &str, write: &Write, before: Option<&Lease>, timing: LeaseTiming) -> Lease {
+fn lease(
+    name: &str,
+    write: &Write,
+    before: Option<&Lease>,
+    timing: LeaseTiming,
+    pod: Option<&PodIdentity>,
+) -> Lease {
     let spec = before.and_then(|before| before.spec.clone()).unwrap_or_default();
     let is_renewal = spec.holder_identity == write.holder;
     let changes_hands = before.is_some() && write.holder.is_some() && !is_renewal;
@@ -265,7 +294,11 @@ fn lease(name: &str, write: &Write, before: Option<&Lease>, timing: LeaseTiming)
     let metadata =
         before.filter(|_| write.version.is_some()).map_or(metadata, |before| before.metadata.clone());
     Lease {
-        metadata: ObjectMeta { resource_version: write.version.clone(), ..metadata },
+        metadata: ObjectMeta {
+            resource_version: write.version.clone(),
+            owner_references: pod.map(|pod| vec![pod.owner()]),
+            ..metadata
+        },
         spec: Some(LeaseSpec {
             acquire_time: spec.acquire_time.filter(|_| is_renewal).or_else(|| Some(now.clone())),
             renew_time: Some(now),

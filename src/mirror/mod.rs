@@ -204,6 +204,11 @@ where
         lock(&self.state).leave(waiter, self.clock.monotonic());
     }
 
+    /// All who wait for a port.
+    pub fn waiters(&self) -> Vec<K> {
+        lock(&self.state).places.keys().cloned().collect()
+    }
+
     pub fn stats(&self) -> MirrorStats {
         let state = lock(&self.state);
         MirrorStats {

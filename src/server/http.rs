@@ -136,4 +136,23 @@ mod tests {
             .collect();
         assert_eq!(seen, [false, false, true, true]);
     }
+
+    #[tokio::test]
+    async fn readyz_answers_503_until_the_operator_is_ready_and_livez_does_not_mind() {
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (readiness, shutdown) = (Readiness::after(1), CancellationToken::new());
+        let served = tokio::spawn(serve(listener, Metrics::default(), readiness.clone(), shutdown.clone()));
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let status = async |path: &str| {
+            let answer = http.get(format!("{url}{path}")).send().await.expect("an answer");
+            answer.status().as_u16()
+        };
+        assert_eq!([status("/readyz").await, status("/livez").await], [503, 200]);
+        readiness.one_more();
+        assert_eq!([status("/readyz").await, status("/livez").await], [200, 200]);
+        drop(http);
+        shutdown.cancel();
+        served.await.expect("no panic").expect("it ends well");
+    }
 }

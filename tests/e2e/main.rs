@@ -18,3 +18,4 @@ mod uninstall;
 mod waits;
 mod witness;
 mod world;
+mod writes;

@@ -2,8 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
 use test_cluster::RunningPod;
+use tokio_util::sync::CancellationToken;
+use zenlayer_port_operator::clock::Clock;
+use zenlayer_port_operator::lease::{Candidate, LeaseSettings, LeaseTiming, PodIdentity};
 
 use crate::world::{PATIENCE, World, given, recycled, run, until};
 
@@ -119,5 +125,39 @@ fn a_leader_that_may_no_longer_use_the_lease_ends_and_says_what_is_missing() {
         let log = world.operator().logs();
         assert!(!status.success() && log.contains("grant its ServiceAccount"), "{status}\n{log}");
         Ok(())
+    });
+}
+
+#[test]
+fn the_lease_goes_with_the_pod_of_its_holder_where_it_could_not_be_released() {
+    run(async {
+        let world = given([]).start().await?;
+        let client = world.cluster.client().await?;
+        let pods = Api::<Pod>::namespaced(client.clone(), world.release());
+        let pod = serde_json::from_value(json!({
+            "metadata": { "name": "holder" },
+            "spec": { "containers": [{ "name": "operator", "image": "none" }] },
+        }))?;
+        let pod = pods.create(&PostParams::default(), &pod).await?;
+        let identity = PodIdentity {
+            name: "holder".to_owned(),
+            uid: pod.metadata.uid.context("the API server made a Pod without a uid")?,
+        };
+        let settings = LeaseSettings {
+            namespace: Some(world.release().to_owned()),
+            name: "held".to_owned(),
+            timing: LeaseTiming::default(),
+            pod: Some(identity),
+        };
+        let (candidate, mut leadership) =
+            Candidate::new(client.clone(), settings, "holder", Clock::Boottime)?;
+        let election = tokio::spawn(candidate.run(CancellationToken::new()));
+        leadership.won().await;
+        // It may write no more, as after `helm uninstall`.
+        election.abort();
+        let leases = Api::<Lease>::namespaced(client, world.release());
+        assert!(leases.get_opt("held").await?.is_some(), "it is held");
+        pods.delete("holder", &DeleteParams::default().grace_period(0)).await?;
+        until("the Lease is gone", async || Ok(leases.get_opt("held").await?.is_none().then_some(()))).await
     });
 }

@@ -1,5 +1,5 @@
 //! A Kubernetes API server in memory, behind a real `kube::Client`: any kind, by its path. It has uids, resource versions,
-//! generations, finalizers, the status subresource, and both kinds of patch. It has no watch, no admission and no RBAC:
+//! generations, finalizers, the status subresource, and merge patches. It has no watch, no admission and no RBAC:
 //! what a test needs of these it says with [`ApiServer::on`].
 
 use std::collections::BTreeMap;
@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Response, Uri, header};
-use json_patch::Patch;
+use axum::http::{Method, Response, Uri, header};
 use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -147,7 +146,7 @@ impl ApiServer {
         self.lock().delete(&path::<K>(namespace, name)).expect("the object is there");
     }
 
-    async fn answer(&self, request: Request, query: &str) -> Answer {
+    async fn answer(&self, request: Request) -> Answer {
         let reaction = {
             let mut contents = self.lock();
             contents.requests.push(request.clone());
@@ -159,7 +158,7 @@ impl ApiServer {
         {
             return Err(failure);
         }
-        self.lock().carry_out(request, query)
+        self.lock().carry_out(request)
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -168,8 +167,7 @@ impl ApiServer {
 }
 
 impl Contents {
-    fn carry_out(&mut self, Request { method, path, body }: Request, query: &str) -> Answer {
-        let is_merge = query == "merge";
+    fn carry_out(&mut self, Request { method, path, body }: Request) -> Answer {
         let (object, status) = match path.strip_suffix("/status") {
             Some(object) => (object, true),
             None => (path.as_str(), false),
@@ -189,7 +187,7 @@ impl Contents {
             }
             Method::PATCH => {
                 let before = self.found(object)?;
-                let after = if is_merge { merged(&before, &body)? } else { patched(&before, body)? };
+                let after = merged(&before, &body)?;
                 let after = if status { with_status(before, &after) } else { without_status(&before, after) };
                 Ok(self.store(object, after))
             }
@@ -279,25 +277,10 @@ fn merged(before: &Value, given: &Value) -> Answer {
     Ok(after)
 }
 
-fn patched(before: &Value, operations: Value) -> Answer {
-    let invalid = |why: String| Failure::new(422, "Invalid", why);
-    let patch: Patch = serde_json::from_value(operations).map_err(|error| invalid(error.to_string()))?;
-    let mut after = before.clone();
-    json_patch::patch(&mut after, &patch).map_err(|error| invalid(error.to_string()))?;
-    Ok(after)
-}
-
-async fn serve(
-    State(server): State<ApiServer>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<Body> {
-    let is_merge = headers.get(header::CONTENT_TYPE).is_some_and(|it| it == "application/merge-patch+json");
+async fn serve(State(server): State<ApiServer>, method: Method, uri: Uri, body: Bytes) -> Response<Body> {
     let body = serde_json::from_slice(&body).unwrap_or_default();
     let request = Request { method, path: uri.path().to_owned(), body };
-    let answer = server.answer(request, if is_merge { "merge" } else { "json" }).await;
+    let answer = server.answer(request).await;
     let (code, body) = match answer {
         Ok(body) => (200, body),
         Err(Failure { code, reason, message }) => {

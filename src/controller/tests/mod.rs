@@ -8,5 +8,7 @@ mod events;
 mod facts;
 mod passes;
 mod refusals;
+mod registrations;
 mod secrets;
 mod watch;
+mod writes;

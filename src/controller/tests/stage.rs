@@ -21,6 +21,7 @@ use crate::api::{
 use crate::clock::{Clock, Monotonic};
 use crate::controller::credentials::CredentialCopies;
 use crate::controller::pass::{self, Gathered, PassError, tell_mirror};
+use crate::controller::reference::reference;
 use crate::controller::run::{Settings, Woken, share};
 use crate::controller::shared::Shared;
 use crate::decision::{Action, GateSettings, Plan, Timing};
@@ -151,13 +152,15 @@ impl Stage {
 
     /// The watch shows the object as it is now, or that it is gone.
     pub(in crate::controller) fn notice(&mut self, name: &str) {
-        match self.get(name) {
-            Some(object) => {
-                self.shared.count_deletion(&object);
-                self.shared.roster.put(&object, None, self.shared.clock.monotonic());
-                self.writer.apply_watcher_event(&Event::Apply(object));
-            }
-            None => self.writer.apply_watcher_event(&Event::Delete(object(name))),
+        if let Some(object) = self.get(name) {
+            self.shared.count_deletion(&object);
+            self.shared.roster.put(&object, None, self.shared.clock.monotonic());
+            self.writer.apply_watcher_event(&Event::Apply(object));
+            return;
+        }
+        self.writer.apply_watcher_event(&Event::Delete(object(name)));
+        if let Some((reference, entry)) = self.shared.roster.remove(&reference(&object(name))).gone {
+            self.shared.forget(&reference, &entry.uid);
         }
     }
 
@@ -293,6 +296,7 @@ fn settings(setting: Setting) -> Settings {
             namespace: Some(HOME.to_owned()),
             name: "zenlayer-port-operator".to_owned(),
             timing: LeaseTiming::default(),
+            pod: None,
         },
         instance: Some("pod".to_owned()),
     }

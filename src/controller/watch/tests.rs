@@ -108,17 +108,19 @@ async fn answer(With(contents): With<Arc<Mutex<Contents>>>, uri: Uri) -> Respons
         }
         Lists::Never => std::future::pending().await,
     }
-    let value = |key: &str| -> Option<usize> {
-        query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
-    };
     let contents = contents.lock().expect("nobody panics while it holds this");
-    let from = value("continue").unwrap_or(0);
+    let from = value(&query, "continue").unwrap_or(0);
     let rest = contents.objects.get(from..).unwrap_or_default();
-    let items = &rest[..rest.len().min(value("limit").unwrap_or(usize::MAX))];
+    let items = &rest[..rest.len().min(value(&query, "limit").unwrap_or(usize::MAX))];
     let end = from + items.len();
     let token = if end < contents.objects.len() { end.to_string() } else { String::new() };
     let metadata = json!({ "resourceVersion": "7", "continue": token });
     format!(r#"{{"metadata":{metadata},"items":[{}]}}"#, items.join(",")).into_response()
+}
+
+/// A number of the query.
+fn value(query: &str, key: &str) -> Option<usize> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
 }
 
 fn object(name: &str) -> Value {
@@ -182,6 +184,12 @@ async fn fat_objects_are_all_listed_and_nothing_fat_is_kept() {
         assert!(kept < 4096, "{kept} bytes are kept of an object");
     }
     expect(&mut events, &["InitDone"]).await;
+    let limits: Vec<usize> =
+        server.lock().requests.iter().filter_map(|query| value(query, "limit")).collect();
+    assert!(
+        limits.windows(2).any(|two| two[1] < two[0]),
+        "a page that is too long is asked for again: {limits:?}"
+    );
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 
 use crate::lease::election::{LeaseTiming, Write};
-use crate::lease::{lease, record};
+use crate::lease::{PodIdentity, lease, record};
 
 fn by(holder: Option<&str>, before: Option<&Lease>) -> Lease {
     let version = before.and_then(|before| before.metadata.resource_version.clone());
     let write = Write { version, holder: holder.map(str::to_owned) };
-    let mut written = lease("operator", &write, before, LeaseTiming::default().scaled(0.5));
+    let mut written = lease("operator", &write, before, LeaseTiming::default().scaled(0.5), None);
     written.metadata.resource_version = Some("next".to_owned());
     written
 }
@@ -46,6 +46,22 @@ fn an_update_is_of_the_version_seen_and_leaves_labels_alone() {
     let mut seen = by(Some("one"), None);
     seen.metadata.labels = Some([("team".to_owned(), "network".to_owned())].into());
     let write = Write { version: Some("7".to_owned()), holder: Some("two".to_owned()) };
-    let update = lease("operator", &write, Some(&seen), LeaseTiming::default()).metadata;
+    let update = lease("operator", &write, Some(&seen), LeaseTiming::default(), None).metadata;
     assert_eq!((update.resource_version.as_deref(), &update.labels), (Some("7"), &seen.metadata.labels));
+}
+
+#[test]
+fn the_lease_goes_with_the_pod_of_its_holder() {
+    let pod = |name: &str| PodIdentity { name: name.to_owned(), uid: format!("{name}-uid") };
+    let by = |pod: &PodIdentity, before: Option<&Lease>| {
+        let write = Write { version: before.map(|_| "1".to_owned()), holder: Some(pod.name.clone()) };
+        lease("operator", &write, before, LeaseTiming::default(), Some(pod))
+    };
+    let first = by(&pod("one"), None);
+    let taken = by(&pod("two"), Some(&first));
+    let owners = [&first, &taken].map(|lease| {
+        let owners = lease.metadata.owner_references.iter().flatten();
+        owners.map(|owner| format!("{} {} {}", owner.kind, owner.name, owner.uid)).collect::<Vec<_>>()
+    });
+    assert_eq!(owners, [["Pod one one-uid"], ["Pod two two-uid"]], "whoever takes it owns it alone");
 }

@@ -227,6 +227,8 @@ async fn start_etcd(assets: &Assets, folder: &Folder) -> Result<Process> {
     let args = [
         format!("--data-dir={}", folder.join("etcd").display()),
         "--unsafe-no-fsync".to_owned(),
+        // Some tests write a lot, and what was overwritten stays until it is compacted.
+        format!("--quota-backend-bytes={}", 8_u64 << 30),
         "--log-level=warn".to_owned(),
         "--heartbeat-interval=10".to_owned(),
         "--election-timeout=100".to_owned(),

@@ -1,6 +1,7 @@
 //! The findings as Markdown, and their plots.
 
 mod costs;
+mod hostile;
 mod rest;
 mod table;
 
@@ -43,6 +44,7 @@ pub fn body(findings: &Findings) -> String {
         rates(findings),
         isolation(findings),
         findings.rest.as_ref().map(rest::section).unwrap_or_default(),
+        hostile::section(&findings.hostile),
         simulator(findings),
     ];
     sections.concat()

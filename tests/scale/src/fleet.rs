@@ -102,6 +102,11 @@ impl Fleet {
 
     /// Makes all objects and waits until each has seen its port. How long that took.
     pub async fn create(&self, bench: &Bench) -> Result<Duration> {
+        self.create_with(bench, &ObjectMeta::default()).await
+    }
+
+    /// The same, with this in the metadata of each.
+    pub async fn create_with(&self, bench: &Bench, metadata: &ObjectMeta) -> Result<Duration> {
         let began = Instant::now();
         let creations = self.ports.iter().enumerate().map(|(number, id)| async move {
             let spec = ZenlayerPortSpec {
@@ -110,7 +115,7 @@ impl Fleet {
                 deletion_protection: false,
                 credentials_ref: Some(CredentialsRef { name: SECRET.to_owned() }),
             };
-            let metadata = ObjectMeta { name: Some(id.clone()), ..ObjectMeta::default() };
+            let metadata = ObjectMeta { name: Some(id.clone()), ..metadata.clone() };
             let object = ZenlayerPort { metadata, spec, status: None };
             self.api(bench, number).create(&PostParams::default(), &object).await.map(drop)
         });

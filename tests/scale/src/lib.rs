@@ -15,6 +15,7 @@ mod cloud;
 mod deletion;
 pub mod document;
 mod fleet;
+mod hostile;
 mod isolation;
 mod machine;
 mod operator;

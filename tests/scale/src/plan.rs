@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use crate::baseline::{Baseline, Loop};
 use crate::deletion::{Company, Deletion};
 use crate::fleet::{DestroyTime, Layout};
+use crate::hostile::{Filling, Hostile};
 use crate::isolation::{Isolation, Trouble};
 use crate::operator::{Operator, Values};
 use crate::proc::Memory;
@@ -29,13 +30,22 @@ pub enum Scenario {
     Isolation,
     /// The loops of other operators.
     Loops,
+    /// Objects that users have filled with all that the API server takes.
+    Hostile,
     /// How much the simulator can answer.
     Simulator,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 6] =
-        [Self::Simulator, Self::Numbers, Self::Loops, Self::Rates, Self::Isolation, Self::Rest];
+    pub const ALL: [Self; 7] = [
+        Self::Simulator,
+        Self::Numbers,
+        Self::Loops,
+        Self::Rates,
+        Self::Isolation,
+        Self::Rest,
+        Self::Hostile,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +54,7 @@ impl Scenario {
             Self::Rest => "rest",
             Self::Isolation => "isolation",
             Self::Loops => "loops",
+            Self::Hostile => "hostile",
             Self::Simulator => "simulator",
         }
     }
@@ -59,6 +70,7 @@ pub struct Findings {
     pub rest: Option<Rest>,
     pub isolation: Vec<Isolation>,
     pub loops: Vec<Baseline>,
+    pub hostile: Vec<Hostile>,
     pub throughput: Option<Throughput>,
 }
 
@@ -106,6 +118,12 @@ impl Findings {
                 let runs = layouts.into_iter().flat_map(|layout| Loop::ALL.map(|name| (name, layout)));
                 let runs = runs.map(|(name, layout)| Baseline::measure(bench, name, layout));
                 self.loops = try_join_all(runs).await?;
+            }
+            Scenario::Hostile => {
+                for filling in Filling::ALL {
+                    let layout = Layout { rate: 40.0, ..ports(filling.objects()) };
+                    self.hostile.push(Hostile::measure(bench, layout, filling).await?);
+                }
             }
             Scenario::Simulator => {
                 let lasts = Duration::from_secs(10);

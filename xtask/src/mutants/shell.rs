@@ -10,6 +10,7 @@ const EXECUTE: &str = "src/controller/execute.rs";
 const PASS: &str = "src/controller/pass.rs";
 const ROSTER: &str = "src/controller/roster.rs";
 const STREAMS: &str = "src/controller/streams.rs";
+const WRITES: &str = "src/controller/writes.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -18,14 +19,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         search: "                permit = Some((Arc::clone(account), granted));\n                continue;",
         replacement: "                permit = Some((Arc::clone(account), granted));\n                \
                       match execute::execute(&api, &object, plan, permit.take(), shared).await? {\n                    \
-                      Done::Called(after) => object = Arc::new(*after),\n                    \
-                      Done::Settled | Done::Gone | Done::Conflict => {}\n                }\n                continue;",
+                      Done::Called(now) | Done::Overtaken(now) => object = Arc::new(*now),\n                    \
+                      Done::Settled | Done::Gone => {}\n                }\n                continue;",
     },
     Mutant {
         name: "another object of the same name is taken for the one that changed",
-        file: PASS,
-        search: "Some(newer) if newer.metadata.uid == object.metadata.uid => object = Arc::new(newer),",
-        replacement: "Some(newer) if !newer.metadata.uid.is_none() => object = Arc::new(newer),",
+        file: WRITES,
+        search: "Some(Received(Ok(now))) if now.uid() == object.uid() => {",
+        replacement: "Some(Received(Ok(now))) if now.uid().is_some() => {",
     },
     Mutant {
         name: "whoever has a permit may send, whatever credential is on record",
@@ -48,8 +49,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an outcome is written onto the record of another call",
         file: EXECUTE,
-        search: "Some(newer) if self.warrant.is_newest_of(&newer) => object = newer,",
-        replacement: "Some(newer) if newer.release().is_some() => object = newer,",
+        search: "Written::Overtaken(newer) if self.warrant.is_newest_of(&newer) => object = newer,",
+        replacement: "Written::Overtaken(newer) if newer.release().is_some() => object = newer,",
     },
     Mutant {
         name: "the finalizer goes on before the credential is kept",
@@ -59,10 +60,46 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "finalizers are patched onto whatever has the name",
-        file: EXECUTE,
-        search: "        test(&[\"metadata\", \"uid\"], json!(object.metadata.uid)),\n        \
-                 test(&[\"metadata\", \"resourceVersion\"], json!(object.metadata.resource_version)),\n",
+        file: WRITES,
+        search: "\"uid\": metadata.uid, \"resourceVersion\": metadata.resource_version, ",
         replacement: "",
+    },
+    Mutant {
+        name: "whatever is answered 404 is gone",
+        file: WRITES,
+        search: "        Err(Error::Api(answer)) if is_final(&answer) => answer,",
+        replacement: "        Err(Error::Api(answer)) if answer.code == 404 => return Ok(Ok(Written::Gone)),\n        \
+                      Err(Error::Api(answer)) if is_final(&answer) => answer,",
+    },
+    Mutant {
+        name: "a kind that is not served has no object",
+        file: "src/controller/objects.rs",
+        search: "if answer.code == 404 && answer.reason == \"NotFound\" => Ok(None),",
+        replacement: "if answer.code == 404 => Ok(None),",
+    },
+    Mutant {
+        name: "what was read is forgotten before the finalizer is off",
+        file: PASS,
+        search: "        (None, Action::LetGo(_)) => {}\n",
+        replacement: "        (None, Action::LetGo(_)) if false => {}\n",
+    },
+    Mutant {
+        name: "a cache that lags behind counts as the newest",
+        file: PASS,
+        search: "let mut object = shared.own_writes.newest(cached);",
+        replacement: "let mut object = cached;",
+    },
+    Mutant {
+        name: "what a late pass registers stays",
+        file: PASS,
+        search: "    shared.after_pass(&object);\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "a page of a list may be of any length",
+        file: "src/controller/watch.rs",
+        search: "if self.0 > 1 { LARGEST_PAGE } else { LARGEST_OBJECT }",
+        replacement: "LARGEST_OBJECT * 1000",
     },
     Mutant {
         name: "each change is sent twice",
@@ -209,8 +246,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the Lease is written whatever version it is of by now",
         file: "src/lease/mod.rs",
-        search: "ObjectMeta { resource_version: write.version.clone(), ..metadata }",
-        replacement: "ObjectMeta { resource_version: None, ..metadata }",
+        search: "            resource_version: write.version.clone(),\n",
+        replacement: "            resource_version: None,\n",
     },
     Mutant {
         name: "the threshold of a mass deletion is not taken from the command line",

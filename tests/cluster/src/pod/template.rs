@@ -88,6 +88,8 @@ impl Template {
             }
             EnvVarSource { field_ref: Some(from), .. } => match from.field_path.as_str() {
                 "metadata.name" => Ok(Some(pod.to_owned())),
+                // No Pod object is made, so nothing has its uid.
+                "metadata.uid" => Ok(None),
                 "metadata.namespace" => Ok(Some(values.namespace().to_owned())),
                 "spec.serviceAccountName" => Ok(Some(self.service_account().to_owned())),
                 "status.podIP" => Ok(Some("127.0.0.1".to_owned())),

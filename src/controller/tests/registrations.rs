@@ -1,0 +1,104 @@
+//! What is registered for an object ends with it, whatever the order of its end and of the passes over it.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use proptest::prelude::*;
+use zenlayer_simulator::PortStatus;
+
+use super::stage::{NAMESPACE, Stage, object};
+use crate::api::ZenlayerPort;
+use crate::controller::pass::{error_policy, guarded};
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// An object of this name is made, if there is none.
+    Create(usize),
+    /// It goes, and the watch shows it.
+    Remove(usize),
+    /// A pass over the object as it is.
+    Pass(usize),
+    /// A pass that began before the object went, and ends now, well or not.
+    LatePass(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = 0..2_usize;
+    prop_oneof![
+        2 => which.clone().prop_map(Step::Create),
+        2 => which.clone().prop_map(Step::Remove),
+        2 => which.clone().prop_map(Step::Pass),
+        3 => which.prop_map(Step::LatePass),
+    ]
+}
+
+const NAMES: [&str; 2] = ["edge", "core"];
+
+async fn play(steps: Vec<Step>) -> Stage {
+    let mut stage = Stage::new();
+    let mut before: [Option<Arc<ZenlayerPort>>; 2] = [None, None];
+    for step in steps {
+        match step {
+            Step::Create(which) if stage.get(NAMES[which]).is_none() => {
+                stage.own(NAMES[which], PortStatus::Recycled);
+                before[which] = stage.get(NAMES[which]).map(Arc::new);
+            }
+            Step::Remove(which) if stage.get(NAMES[which]).is_some() => remove(&mut stage, NAMES[which]),
+            Step::Pass(which) if stage.get(NAMES[which]).is_some() => {
+                let _ = stage.pass(NAMES[which]).await;
+            }
+            Step::LatePass(which) => {
+                let Some(object) = before[which].clone() else { continue };
+                if let Err(error) = guarded(Arc::clone(&object), Arc::clone(&stage.shared)).await {
+                    error_policy(object, &error, Arc::clone(&stage.shared));
+                }
+            }
+            Step::Create(_) | Step::Remove(_) | Step::Pass(_) => {}
+        }
+    }
+    for name in NAMES.into_iter().filter(|name| stage.get(name).is_some()).collect::<Vec<_>>() {
+        remove(&mut stage, name);
+    }
+    stage
+}
+
+/// Somebody strips the finalizer of an object that is being deleted.
+fn remove(stage: &mut Stage, name: &str) {
+    stage.delete(name);
+    stage.api.edit(Some(NAMESPACE), name, |object: &mut ZenlayerPort| object.metadata.finalizers = None);
+    stage.notice(name);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_stays_registered_for_an_object_that_is_gone(steps in prop::collection::vec(step(), 1..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let registered = runtime.block_on(async {
+            let stage = play(steps).await;
+            stage.shared.registered()
+        });
+        prop_assert_eq!(registered, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_stays_registered_all_the_same_is_swept() {
+    let mut stage = Stage::new();
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.shared.own_writes.wrote(&stage.get("edge").expect("it is there"));
+    let gone = object("gone");
+    let ghost = ZenlayerPort {
+        metadata: kube::api::ObjectMeta { uid: Some("ghost".to_owned()), ..gone.metadata },
+        ..gone
+    };
+    stage.shared.own_writes.wrote(&ghost);
+    stage.shared.memory.failed(&ghost);
+    let before = stage.shared.registered();
+    stage.shared.sweep();
+    assert!(stage.shared.registered() < before, "the ghost is swept");
+    let known = stage.get("edge").expect("it is there");
+    assert_eq!(stage.shared.mirror.stats().ports, 1, "{} is still read", known.name_any());
+}

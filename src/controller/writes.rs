@@ -1,0 +1,89 @@
+//! Writes of a ZenlayerPort. Each takes effect on the very version that was decided about, or not at all; and what became
+//! of it is told apart: done, overtaken by another write, gone, or refused.
+
+use kube::core::response::Status;
+use kube::{Error, ResourceExt};
+use serde_json::json;
+
+use super::objects::Objects;
+use super::received::{LONGEST_COMPLAINT, Received};
+use crate::api::ZenlayerPort;
+use crate::text::sanitized_up_to;
+
+/// What became of a write.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// The object as it is now.
+    Done(Box<ZenlayerPort>),
+    /// It was changed before: this is what it is now.
+    Overtaken(Box<ZenlayerPort>),
+    /// There is no such object any more, or one that this version cannot parse; the watch tells more.
+    Gone,
+}
+
+/// Why the API server does not take a write, in its own words. The object is still what was decided about.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{words} (HTTP {code})")]
+pub(super) struct Refusal {
+    code: u16,
+    words: String,
+}
+
+/// PUTs the status of `object`, which is otherwise as it was decided about.
+pub(super) async fn status(
+    objects: &Objects,
+    object: &ZenlayerPort,
+) -> kube::Result<Result<Written, Refusal>> {
+    let answer = objects.replace_status(object).await;
+    judge(objects, object, answer).await
+}
+
+/// Writes the object's finalizers.
+pub(super) async fn finalizers(
+    objects: &Objects,
+    object: &ZenlayerPort,
+    finalizers: &[String],
+) -> kube::Result<Result<Written, Refusal>> {
+    let metadata = &object.metadata;
+    let patch = json!({ "metadata": {
+        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
+    } });
+    let answer = objects.merge(&object.name_any(), &patch).await;
+    judge(objects, object, answer).await
+}
+
+async fn judge(
+    objects: &Objects,
+    object: &ZenlayerPort,
+    answer: kube::Result<Received>,
+) -> kube::Result<Result<Written, Refusal>> {
+    let refusal = match answer {
+        Ok(Received(Ok(written))) => return Ok(Ok(Written::Done(Box::new(written)))),
+        Ok(Received(Err(_))) => return Ok(Ok(Written::Gone)),
+        Err(Error::Api(answer)) if is_final(&answer) => answer,
+        Err(error) => return Err(error),
+    };
+    // Whatever the answer says: admission may use any code, and a kind or a namespace that is missing is a 404 too.
+    match objects.get(&object.name_any()).await? {
+        Some(Received(Ok(now))) if now.uid() == object.uid() => {
+            if now.resource_version() == object.resource_version() {
+                let words = sanitized_up_to(&refusal.message, LONGEST_COMPLAINT);
+                Ok(Err(Refusal { code: refusal.code, words }))
+            } else {
+                Ok(Ok(Written::Overtaken(Box::new(now))))
+            }
+        }
+        Some(_) | None => Ok(Ok(Written::Gone)),
+    }
+}
+
+/// Whether the same write would be answered the same way, as far as the answer tells. A webhook that cannot be reached is
+/// a 500; any other 500 is the API server's own trouble.
+fn is_final(answer: &Status) -> bool {
+    match answer.code {
+        408 | 429 => false,
+        400..=499 => true,
+        500 => answer.message.contains("webhook"),
+        _ => false,
+    }
+}
