@@ -1,5 +1,6 @@
 //! What a pass does when something gets in between, and what follows a pass that fails.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -128,4 +129,21 @@ async fn a_wake_goes_to_the_watch_of_its_namespace() {
         (other.name_any().as_str(), Some("others"))
     );
     assert!(first.next().now_or_never().flatten().is_none(), "nobody else is");
+}
+
+#[tokio::test]
+async fn a_copy_stays_if_an_object_has_come_to_use_it_since_the_users_were_counted() {
+    let mut stage = Stage::new();
+    let mut unowned = object("edge");
+    unowned.metadata.finalizers = None;
+    stage.own_by(&unowned, PortStatus::Recycled);
+    stage.pass_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer)).await;
+    let credentials = &stage.shared.credentials;
+    let nobody = HashMap::new();
+    let snapshot = credentials.snapshot(&nobody).await.expect("the copies are listed");
+    let deleted = |stage: &Stage| stage.api.requests_for(&Method::DELETE, "/secrets").len();
+    credentials.drop_copies(&snapshot, &nobody, |source| stage.shared.may_be_used(source)).await;
+    assert_eq!(deleted(&stage), 0, "edge uses it: {:#?}", stage.api);
+    credentials.drop_copies(&snapshot, &nobody, |_| false).await;
+    assert_eq!(deleted(&stage), 1, "nobody uses it any more: {:#?}", stage.api);
 }
