@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use zenlayer_simulator::{PortStatus, PortUser, Rule};
+use zenlayer_simulator::{Port, PortStatus, PortUser, Rule};
 
-use super::stage::{Stage, outcome, port_of, shown};
+use super::stage::{Stage, object, outcome, port_of, shown};
 use crate::answer::{Refusal, RefusalKind};
 use crate::api::CallOutcome;
 use crate::port::PortId;
@@ -64,10 +64,10 @@ async fn what_uses_a_port_is_told_when_it_is_known_and_no_pass_waits_for_it() {
 #[tokio::test]
 async fn a_port_that_zenlayer_refuses_to_release_is_shown_as_in_use_by_what_is_listed() {
     let mut stage = Stage::new();
-    stage.own("edge", PortStatus::Recycled);
+    let port = Port::new(port_of("edge")).account("tenant").status(PortStatus::Recycled);
+    stage.cloud.seed(port.used_by(PortUser::PrivateConnect("connect-1".to_owned())));
+    stage.api.create(&object("edge"));
     stage.pass_until_shown("edge", "PortRecycled").await;
-    let used = zenlayer_simulator::Port::new(port_of("edge")).account("tenant").status(PortStatus::Recycled);
-    stage.cloud.seed(used.used_by(PortUser::PrivateConnect("connect-1".to_owned())));
     stage.delete("edge");
     let message = stage.pass_until_shown("edge", "InUse").await;
     assert!(
