@@ -300,4 +300,40 @@ pub(super) const MUTANTS: &[Mutant] = &[
         search: "        } else if was_seen {",
         replacement: "        } else if was_seen && false {",
     },
+    Mutant {
+        name: "a reading counts from when it was due, not from when it left",
+        file: "src/mirror/poller.rs",
+        search: "let sent = sent.get().copied().unwrap_or(chunk.taken);",
+        replacement: "let sent = sent.get().map_or(chunk.taken, |_| chunk.taken);",
+    },
+    Mutant {
+        name: "a reading waits for the end of any pause",
+        file: CLIENT,
+        search: "if let Some(pause) = self.paused().filter(|pause| pause.left > SHORT_PAUSE) {",
+        replacement: "if let Some(pause) = self.paused().filter(|pause| pause.left.is_zero()) {",
+    },
+    Mutant {
+        name: "a call waits for the end of a pause without saying so",
+        file: PASS,
+        search: "account.paused().filter(|pause| pause.left > PERMIT_PATIENCE)",
+        replacement: "account.paused().filter(|pause| pause.left.is_zero())",
+    },
+    Mutant {
+        name: "what an outcome is worth telling is told to nobody",
+        file: EXECUTE,
+        search: "filter(|_| !matches!(plan.action, Action::Call(_)))",
+        replacement: "filter(|_| false)",
+    },
+    Mutant {
+        name: "what uses a port wakes nobody when it is known",
+        file: "src/mirror/usage.rs",
+        search: "                    wakes.wake(woken);",
+        replacement: "                    wakes.wake(woken.into_iter().take(0));",
+    },
+    Mutant {
+        name: "what lies in the recycle bin uses a port",
+        file: "src/zenlayer/attachments.rs",
+        search: "!matches!(status, Some(\"RECYCLED\" | \"DESTROYING\" | \"DESTROYED\"))",
+        replacement: "!matches!(status, Some(\"DESTROYED\"))",
+    },
 ];
