@@ -134,7 +134,7 @@ pub struct Run {
     #[arg(long, env, global = true, hide = true)]
     pod_name: Option<String>,
 
-    /// The uid of the Pod, which owns the Lease while it holds it.
+    /// The uid of the Pod. While this replica leads, the Pod owns the Lease.
     #[arg(long, env, global = true, hide = true, requires = "pod_name")]
     pod_uid: Option<String>,
 
@@ -272,7 +272,7 @@ impl Run {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let malformed = |_| format!("{text:?} is no duration; write it like 10s, 5m or 1h");
+    let malformed = |_| format!("{text:?} is not a duration; write it like 10s, 5m or 1h");
     let parsed: SignedDuration = text.parse().map_err(malformed)?;
     let duration = Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())?;
     if duration <= Duration::from_hours(24) { Ok(duration) } else { Err("at most 24h".to_owned()) }
@@ -284,7 +284,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 async fn clients() -> anyhow::Result<Clients> {
-    let mut config = kube::Config::infer().await.context("no Kubernetes API server is configured")?;
+    let mut config =
+        kube::Config::infer().await.context("cannot find out which Kubernetes API server to use")?;
     // kube takes up HTTPS_PROXY outside of a cluster. It is for Zenlayer only.
     config.proxy_url = config.proxy_url.filter(|url| !is_proxy_of_environment(url));
     Ok(Clients::new(config)?)
@@ -306,7 +307,10 @@ fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<O
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("shutting down: no new work is begun, and calls under way may return");
+        tracing::info!(
+            "shutting down: the operator starts nothing new and waits for the answers to the requests that it has \
+             sent"
+        );
         shutdown.cancel();
     })
 }

@@ -20,7 +20,7 @@ pub struct TaskFailures(mpsc::Receiver<TaskFailure>);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskFailure {
-    #[error("the task that {0} ended by itself")]
+    #[error("the task that {0} stopped by itself")]
     Ended(&'static str),
     #[error("the task that {task} panicked: {message}")]
     Panicked { task: &'static str, message: String },

@@ -14,7 +14,7 @@ use crate::api::{FINALIZER, READY, ZenlayerPort};
 use crate::controller::delete_leftover_copies;
 use crate::kubernetes::says_not_found;
 
-const UNREAD: &str = "cannot read whether ZenlayerPorts are left";
+const UNREAD: &str = "cannot check whether any ZenlayerPort still has the finalizer";
 
 /// Objects that are read at a time.
 const PAGE: u32 = 500;
@@ -61,11 +61,11 @@ pub async fn delete_copies(client: &Client, home: Option<&str>) {
     match delete_leftover_copies(client, home, used).await {
         Ok(0) => {}
         Ok(deleted) => {
-            println!("Copies of credentials that no object needs any more are deleted: {deleted}.");
+            println!("Deleted the copies of Secrets that no object uses any more: {deleted}.");
         }
         Err(error) => println!(
-            "Copies of credentials may be left: {error:#}\nTo delete them: kubectl delete secrets --namespace {} \
-             --selector app.kubernetes.io/component=credentials-copy",
+            "Some copies of Secrets may still exist: {error:#}\nTo delete them: kubectl delete secrets --namespace \
+             {} --selector app.kubernetes.io/component=credentials-copy",
             home.unwrap_or(client.default_namespace()),
         ),
     }
@@ -154,8 +154,8 @@ impl fmt::Display for Held {
         }
         write!(
             f,
-            "Nothing has been removed. Delete these objects while the operator still runs. To keep a port in Zenlayer, set \
-             its object's spec.deletionPolicy to Retain before that. To uninstall all the same, because you will install \
+            "Helm has removed nothing. Delete these objects while the operator is still running. To keep a port, \
+             first set spec.deletionPolicy of its object to Retain. To uninstall anyway, because you will install \
              the operator again, add --no-hooks to helm uninstall."
         )
     }
@@ -164,7 +164,9 @@ impl fmt::Display for Held {
 /// What to do about a release that Helm takes for half uninstalled.
 fn way_back(repair_command: Option<&str>) -> String {
     repair_command.map_or_else(String::new, |command| {
-        format!("\nHelm now shows the release as uninstalling and does not upgrade it. To repair that, type: {command}")
+        format!(
+            "\nHelm now shows the release as uninstalling and does not upgrade it. To repair that: {command}"
+        )
     })
 }
 
@@ -246,7 +248,7 @@ mod tests {
         let proxy = |_: &str| (StatusCode::NOT_FOUND, "<html>no such page</html>".to_owned());
         for (answer, who) in [(there as fn(&str) -> _, "the kind is there"), (proxy, "a proxy")] {
             let refused = check(&api_server(answer).await, &[], None).await.expect_err(who);
-            assert!(format!("{refused:#}").contains("cannot read"), "{who}: {refused:#}");
+            assert!(format!("{refused:#}").contains("cannot check"), "{who}: {refused:#}");
         }
     }
 

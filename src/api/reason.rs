@@ -99,7 +99,7 @@ reasons! {
         "Zenlayer returns no port with this id for these credentials.",
         "Check spec.portId, and check that the Secret holds a key of the account that owns the port.";
     PortRecycled: False, Person, stalls after None, event NORMAL,
-        "The port is in the recycle bin. Zenlayer destroys it 24 to 48 hours after it was put there.",
+        "The port is in the recycle bin. Zenlayer destroys it 24 hours to 2 days after it was terminated.",
         "To keep the port, restore it in the Zenlayer console. To destroy it now: kubectl delete zenlayerport {name} \
          -n {namespace}";
     PortBusy: False, Zenlayer, stalls after Some(HOUR), event None,
@@ -135,8 +135,8 @@ reasons! {
         "The operator tries again every minute. To do without copies, set credentials.keepCopies to false.";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer's API does not answer, or its answer cannot be trusted. The operator tries again.", "";
-    ReadingRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer refuses to tell the port's state. The operator asks again by itself.",
+    DescribeRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
+        "Zenlayer refuses DescribePorts, the request for the port's status. The operator tries again.",
         "Check spec.portId. If this lasts, give Zenlayer's support the request id.";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "Zenlayer limits the rate of requests of this account. The operator waits and tries again.",

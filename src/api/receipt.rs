@@ -44,7 +44,7 @@ impl fmt::Display for Receipt<'_> {
         match (self.action, self.request_id) {
             (Some(action), Some(request_id)) => write!(f, ", {} requestId {request_id}.", action.as_str()),
             (Some(action), None) => write!(f, ", {} accepted.", action.as_str()),
-            (None, _) => f.write_str(", no call of this deletion was accepted."),
+            (None, _) => f.write_str(": Zenlayer accepted no call of this deletion."),
         }
     }
 }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn it_claims_no_request_that_was_not_accepted_or_is_of_another_deletion() {
-        let none = "Port port-1, no call of this deletion was accepted.";
+        let none = "Port port-1: Zenlayer accepted no call of this deletion.";
         assert_eq!(receipt(&json!({ "release": release(&json!({ "unclear": { "why": "?" } })) })), none);
         let mut of_another = release(&json!({ "accepted": { "requestId": "T1" } }));
         of_another["uid"] = json!("2");

@@ -35,7 +35,7 @@ impl CrashPoint {
     pub(super) fn reached(self) {
         let Ok(asked) = std::env::var(CRASH_AT) else { return };
         if asked == self.name() {
-            tracing::warn!(point = self.name(), "killing this process, as {CRASH_AT} says");
+            tracing::warn!(point = self.name(), "{CRASH_AT} is set: killing this process");
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
         assert_ne!(asked.strip_prefix("panic:"), Some(self.name()), "as {CRASH_AT} says");

@@ -50,8 +50,9 @@ impl Crd {
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "this operator may not read the CustomResourceDefinition {NAME}: its deletion, which deletes all \
-                         ZenlayerPorts, is taken for theirs; grant it `get` there to have them held"
+                        "the operator may not read the CustomResourceDefinition {NAME}. If someone deletes it, \
+                         Kubernetes deletes all ZenlayerPorts, and the operator cannot tell this from ordinary \
+                         deletions. Grant the operator `get` on it, so that it pauses them"
                     );
                 }
                 CrdState::NotGranted
@@ -65,6 +66,6 @@ fn state_of(crd: &ObjectMeta) -> CrdState {
     match (&crd.deletion_timestamp, &crd.creation_timestamp) {
         (Some(_), _) => CrdState::Terminating,
         (None, Some(created)) => CrdState::Stays { created: created.0 },
-        (None, None) => CrdState::Unknown("it bears no creationTimestamp".to_owned()),
+        (None, None) => CrdState::Unknown("it has no creationTimestamp".to_owned()),
     }
 }

@@ -61,7 +61,7 @@ impl Events {
             name = object.metadata.name,
             reason = announcement.reason.as_str(),
             why,
-            "an Event could not be sent; nothing depends on it",
+            "cannot send an Event; this has no other effect",
         );
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn execute(
             let answer = if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
                 ChangeAnswer::NotSent {
                     cause: NotSentCause::RecordTooSlow,
-                    why: "writing its record took too long".to_owned(),
+                    why: "it took too long to write the record of the call".to_owned(),
                 }
             } else {
                 recorded.call(turn).await
@@ -119,7 +119,7 @@ impl Recorded {
         if account.fingerprint != *self.warrant.credential() {
             return ChangeAnswer::NotSent {
                 cause: NotSentCause::CredentialsChanged,
-                why: "the credentials changed in the meantime".to_owned(),
+                why: "the credentials changed after the decision".to_owned(),
             };
         }
         let action = self.warrant.action();
@@ -133,7 +133,7 @@ impl Recorded {
         };
         tracing::info!(
             namespace = self.object.metadata.namespace, name = self.object.metadata.name, %port, ?answer,
-            "{} was answered", action.as_str(),
+            "Zenlayer answered {}", action.as_str(),
         );
         answer
     }
@@ -277,7 +277,7 @@ async fn let_go(
     tracing::info!(
         namespace = object.metadata.namespace, name = object.metadata.name, port = %object.spec.port_id,
         port_name = receipt.port_name, request_id = receipt.request_id, reason = reason.as_str(),
-        "the finalizer is off",
+        "removed the finalizer",
     );
     if let Some(mut event) = event {
         event.message = format!("{} {receipt}", event.message);

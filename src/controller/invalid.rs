@@ -91,7 +91,7 @@ pub(super) async fn tell(shared: Arc<Shared>, mut wakes: Wakes<Reference>, shutd
         if let Err(error) = write_status(&invalid, &shared).await {
             tracing::warn!(
                 %reference, %error, complaint = invalid.complaint,
-                "an object that cannot be parsed could not be told so; it is tried again",
+                "cannot write the status of an object that this version cannot parse; the operator tries again",
             );
         }
     }

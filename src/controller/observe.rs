@@ -129,16 +129,17 @@ fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe
         (Some(Presence::Seen(_)), _) => return Probe::Shown,
         (None, None) => return Probe::Unanswered,
         (_, Some(Unreadable::Refused(refusal))) if refusal.kind == RefusalKind::Unauthorized => {
-            format!("Zenlayer rejects them ({refusal})")
+            format!("Zenlayer does not accept the new credentials ({refusal})")
         }
         (_, Some(Unreadable::Refused(refusal))) if refusal.kind == RefusalKind::PermissionDenied => {
-            format!("DescribePorts is forbidden to them ({refusal})")
+            format!("Zenlayer does not permit DescribePorts ({refusal})")
         }
-        (Some(Presence::Absent), _) => "Zenlayer lists no such port to them".to_owned(),
-        (None, Some(_)) => "the port could not be read with them yet".to_owned(),
+        (Some(Presence::Absent), _) => "Zenlayer lists no such port".to_owned(),
+        (None, Some(_)) => "the operator could not check the port with them yet".to_owned(),
     };
     Probe::Failed(format!(
-        "The credentials were replaced, and the new ones have not shown port {id}: {cause}. The former ones go on reading; \
-         nothing is called before the new ones show the port or the former ones are back."
+        "Someone replaced the credentials, and Zenlayer has not returned port {id} for the new ones: {cause}. The \
+         operator checks the port with the old credentials, but does not change it until Zenlayer returns the port \
+         for the new ones, or you put the old ones back."
     ))
 }

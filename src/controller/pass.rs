@@ -42,17 +42,17 @@ const SLOT_RECHECK: Duration = Duration::from_mins(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
-    #[error("the Kubernetes API server refused {verb} of {what}: {source}")]
+    #[error("cannot {verb} {what}: {source}")]
     Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
     #[error("the API server refuses {what}: {refusal}")]
     Refused { what: &'static str, refusal: Refusal },
-    #[error("the object kept changing while it was looked at")]
+    #[error("the object changed several times during the reconcile")]
     Contended,
-    #[error("this replica leads no longer, so it calls nothing")]
+    #[error("this replica no longer leads, so it does not change the port")]
     NotLeading,
-    #[error("the pass took longer than {} s", DEADLINE.as_secs())]
+    #[error("the reconcile took longer than {} s", DEADLINE.as_secs())]
     Deadline,
-    #[error("the pass panicked: {0}")]
+    #[error("the reconcile panicked: {0}")]
     Panicked(String),
 }
 
@@ -94,7 +94,7 @@ pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared:
     let pause = decision::error_backoff(failures, hasher.finish());
     tracing::warn!(
         namespace = object.metadata.namespace, name = object.metadata.name, %error, failures,
-        retry_in_seconds = pause.as_secs(), "reconciling failed; it is tried again",
+        retry_in_seconds = pause.as_secs(), "the reconcile failed; the operator tries again",
     );
     Requeue::requeue(pause)
 }
@@ -198,12 +198,12 @@ impl Gathered {
 /// Read when the grace is over, and not for each object before that.
 async fn crd_state(object: &ZenlayerPort, known: KnownSince, shared: &Shared) -> CrdState {
     let Some(deletion) = known.deletion.filter(|_| object.is_terminating()) else {
-        return CrdState::Unknown("it is read once the object is deleted".to_owned());
+        return CrdState::Unknown("the operator reads it after the deletion of the object".to_owned());
     };
     if decision::grace_is_over(known.deletion, &shared.timing, shared.clock.monotonic()) {
         shared.crd.state(deletion).await
     } else {
-        CrdState::Unknown("it is read when the grace is over".to_owned())
+        CrdState::Unknown("the operator reads it after the grace period".to_owned())
     }
 }
 

@@ -132,8 +132,9 @@ fn kept(wire: WireMetadata) -> (ObjectMeta, Option<String>) {
     let too_many = number > MOST_FINALIZERS;
     (
         metadata,
-        too_many
-            .then(|| format!("{number} finalizers are more than the {MOST_FINALIZERS} that are supported")),
+        too_many.then(|| {
+            format!("it has {number} finalizers, and the operator supports at most {MOST_FINALIZERS}")
+        }),
     )
 }
 
@@ -262,7 +263,10 @@ mod tests {
         };
         assert!(with(MOST_FINALIZERS).is_ok());
         let invalid = with(10_000).expect_err("too many");
-        assert_eq!(invalid.complaint, "metadata: 10000 finalizers are more than the 16 that are supported");
+        assert_eq!(
+            invalid.complaint,
+            "metadata: it has 10000 finalizers, and the operator supports at most 16"
+        );
         assert_eq!(invalid.salvaged.metadata.finalizers.as_ref().map(Vec::len), Some(MOST_FINALIZERS));
     }
 

@@ -128,7 +128,7 @@ pub async fn run(
         served = http => served
             .context("the health endpoint failed")
             .flatten()
-            .and_then(|()| Err(anyhow::anyhow!("the health endpoint ended by itself"))),
+            .and_then(|()| Err(anyhow::anyhow!("the health endpoint stopped by itself"))),
     };
     // Only now: whoever takes over finds no work of this process under way.
     resign.cancel();
@@ -152,11 +152,11 @@ async fn stand_by(mut leadership: Leadership, readiness: &Readiness, watches: us
 /// Others may lead from now on: this process ends at once, and what it has recorded tells them of calls under way.
 fn leads_no_longer(ended: Result<Result<(), Loss>, JoinError>) -> anyhow::Error {
     let error = match ended {
-        Ok(Ok(())) => anyhow::anyhow!("the election ended by itself"),
+        Ok(Ok(())) => anyhow::anyhow!("the election stopped by itself"),
         Ok(Err(loss)) => anyhow::anyhow!("this replica has lost the Lease: {loss}"),
         Err(failed) => anyhow::Error::new(failed).context("the election failed"),
     };
-    tracing::error!(%error, "this process ends, so that no two replicas work");
+    tracing::error!(%error, "this process stops, so that two replicas never work at the same time");
     error
 }
 
@@ -195,12 +195,15 @@ async fn lead(
     };
     tokio::select! {
         failure = failures.first() => {
-            tracing::error!(%failure, "this process ends, so that another does all of the work");
+            tracing::error!(%failure, "this process stops; Kubernetes starts a new one");
             Err(failure.into())
         }
-        _ = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("a controller ended by itself")) },
+        _ = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("a controller stopped by itself")) },
         () = deadline => {
-            tracing::warn!("passes were still under way at the end of the shutdown; their records tell the next process");
+            tracing::warn!(
+                "some reconciles did not finish before the shutdown; the next process continues from the status of \
+                 the objects"
+            );
             Ok(())
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn objects(
             Ok(event) => intake.take_in(event),
             Err(error) => {
                 intake.shared.metrics.watch_errors.inc();
-                tracing::warn!(%error, "watching ZenlayerPorts failed; it is tried again");
+                tracing::warn!(%error, "the watch on ZenlayerPorts failed; the operator tries again");
                 None
             }
         };
@@ -184,7 +184,7 @@ impl Intake {
         self.shared.lists.ends(self.namespace.as_deref());
         if let Some(readiness) = self.readiness.take() {
             readiness.one_more();
-            tracing::info!(namespace = self.namespace, "the ZenlayerPorts are listed");
+            tracing::info!(namespace = self.namespace, "listed the ZenlayerPorts");
         }
     }
 

@@ -157,7 +157,8 @@ async fn follow(version: String, mut watch: Watch) -> Step {
         }
         None => {
             let too_soon = watch.began.elapsed() < SHORTEST_WATCH;
-            let error = too_soon.then(|| kube::Error::Service("the watch ended at once".into()));
+            let error =
+                too_soon.then(|| kube::Error::Service("the API server closed the watch at once".into()));
             let error = error.map(|error| Err(Error::WatchFailed(error)));
             return (error, State::Watching { version, watch: None });
         }

@@ -34,14 +34,14 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
     if spec.deletion_policy == DeletionPolicy::Retain {
         return Verdict::let_go(
             Reason::PortRetained,
-            format!("Port {id} is left as it is: spec.deletionPolicy is Retain."),
+            format!("The operator leaves port {id} as it is, because spec.deletionPolicy is Retain."),
         );
     }
     // 2
     if let Some(others) = other_finalizers(input) {
         return Verdict::wait(
             Reason::WaitingForFinalizers,
-            format!("Nothing is called before the other finalizers are gone: {others}."),
+            format!("The operator does not change the port until the other finalizers are gone: {others}."),
             Cadence::Slow,
         );
     }
@@ -70,7 +70,7 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Destroying => {
             return Verdict::wait(
                 Reason::Destroying,
-                format!("Zenlayer is destroying port {id}; this object goes when it is gone."),
+                format!("Zenlayer is destroying port {id}. After that, the operator removes the finalizer."),
                 Cadence::Release,
             );
         }
@@ -83,7 +83,8 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
             return Verdict::wait(
                 Reason::UnknownPortStatus,
                 format!(
-                    "Zenlayer says port {id} is {word:?}, a status that this version does not know; nothing is called."
+                    "Zenlayer reports the status {word:?} for port {id}. This version of the operator does not \
+                     know that status and makes no change."
                 ),
                 Cadence::Slow,
             );
@@ -136,8 +137,9 @@ fn in_place(
             Verdict::let_go(
                 Reason::PortRecycled,
                 format!(
-                    "Port {id} lies in the recycle bin, where the policy Terminate leaves it: Zenlayer releases it within 24 \
-                     hours to 2 days, unless somebody restores it in the console."
+                    "Port {id} is in the recycle bin, and the policy Terminate leaves it there: the operator \
+                     removes the finalizer. Zenlayer destroys the port 24 hours to 2 days after it was terminated, \
+                     unless someone restores it in the Zenlayer console."
                 ),
             )
         });
@@ -154,7 +156,7 @@ fn in_place(
     if place == Place::Live && port.is_prepaid() {
         return Verdict::wait(
             Reason::PrepaidPort,
-            format!("Port {id} is live and prepaid; Zenlayer's API cannot terminate it."),
+            format!("Port {id} is RUNNING and prepaid. Zenlayer's API cannot terminate a prepaid port."),
             Cadence::Slow,
         );
     }
@@ -163,7 +165,7 @@ fn in_place(
         return Verdict::wait(
             Reason::NotInRecycleBin,
             format!(
-                "Port {id} is RUNNING, and the policy Destroy releases only a port that lies in the recycle bin."
+                "Port {id} is RUNNING. The policy Destroy only destroys a port that is in the recycle bin."
             ),
             Cadence::Held,
         );
@@ -225,7 +227,8 @@ fn restored(input: &Input<'_>, status: &ZenlayerPortStatus, reading: &Reading) -
     }
     let known_at = facts::restoration_known_at(input, status)?;
     let fact = format!(
-        "Port {id} was in the recycle bin and is live now; another reading tells whether it was restored."
+        "Port {id} was in the recycle bin and is running now. The operator checks again whether someone restored \
+         it."
     );
     let verdict = Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(known_at);
     Some(verdict.show_after(reading.since + input.timing.quiet))
@@ -254,7 +257,7 @@ fn destroyed(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
     if status.release.as_ref().is_some_and(proof::destroyed_by_us) {
         Verdict::let_go(Reason::PortDestroyed, format!("Port {id} is DESTROYED."))
     } else {
-        Verdict::let_go(Reason::PortGone, format!("Port {id} is DESTROYED, by somebody else's doing."))
+        Verdict::let_go(Reason::PortGone, format!("Port {id} is DESTROYED. Someone else destroyed it."))
     }
 }
 
@@ -264,14 +267,21 @@ fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, r
     match proof::of_absence(input, status, evidence, absences) {
         Proof::Gone(reason) => if_fresh(input, evidence, reading, reading.at, || {
             let fact = match reason {
-                Reason::PortNeverFound => format!("No port {id} was ever seen; nothing was destroyed."),
-                _ => format!("Port {id} is no longer listed, in {} readings.", absences.count),
+                Reason::PortNeverFound => format!(
+                    "Zenlayer never returned port {id} for these credentials. The operator destroyed nothing."
+                ),
+                _ => format!(
+                    "Zenlayer no longer lists port {id}: {} status checks did not find it.",
+                    absences.count
+                ),
             };
             Verdict::let_go(reason, fact)
         }),
         Proof::NotYet { fresh_after } => Verdict::wait(
             Reason::ConfirmingAbsence,
-            format!("Port {id} is not listed; further readings make sure that it is gone."),
+            format!(
+                "Zenlayer does not list port {id}. The operator checks again to make sure that the port is gone."
+            ),
             Cadence::Release,
         )
         .fresh_after(fresh_after)
@@ -279,8 +289,9 @@ fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, r
         Proof::Unprovable => Verdict::wait(
             Reason::AbsenceUnproven,
             format!(
-                "Port {id} was seen before, and the present credentials, which never saw it, do not list it. They may be of \
-                 another account, or limited to other ports, so this does not prove that the port is gone."
+                "Zenlayer does not list port {id} for the current credentials. It listed the port before, but \
+                 never for these credentials. They may belong to another account or may not see every port, so \
+                 this does not prove that the port is gone."
             ),
             Cadence::Slow,
         ),
@@ -302,7 +313,7 @@ fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo
     let word = port.port_status.as_str();
     Verdict::wait(
         Reason::PortBusy,
-        format!("Port {id} is {word}; nothing can be called until that ends."),
+        format!("Port {id} is {word}. The operator waits until that ends."),
         Cadence::Release,
     )
 }
@@ -316,26 +327,29 @@ fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
     };
     match until {
         Until::Settled(at) => {
-            let fate = match &call.outcome {
+            let sent = match &call.outcome {
                 CallOutcome::Unclear { why } => {
-                    format!("was sent, and this came instead of an answer: {why}")
+                    format!("The operator sent {name} for port {id} and got no clear answer: {why}.")
                 }
-                _ => "was recorded, and its answer is not known".to_owned(),
+                _ => format!(
+                    "The operator may have sent {name} for port {id}, but has no record of an answer."
+                ),
             };
-            let fact = format!(
-                "{name} for port {id} {fate}; the port is watched until it is clear whether it was carried out."
-            );
+            let fact =
+                format!("{sent} It checks the port to learn whether Zenlayer carried out the request.");
             Verdict::wait(Reason::Confirming, fact, Cadence::Release).fresh_after(at)
         }
         Until::Landed(at) => Verdict::wait(
             follows,
-            format!("Zenlayer accepted {name} for port {id}; it has not begun yet."),
+            format!(
+                "Zenlayer accepted {name} for port {id}, but the status of the port has not changed yet."
+            ),
             Cadence::Release,
         )
         .fresh_after(at),
         Until::Read(at) => Verdict::wait(
             follows,
-            format!("{name} for port {id} has begun, and the port is read again."),
+            format!("{name} for port {id} took effect. The operator checks the port again."),
             Cadence::Release,
         )
         .fresh_after(at),
@@ -350,7 +364,8 @@ fn claimed(input: &Input<'_>, port: &PortInfo) -> Option<Verdict> {
         Obstacle::Owner(claim) => Some(upkeep::claimed(input, claim)),
         Obstacle::PerhapsAnOwner { until } => {
             let fact = format!(
-                "Another ZenlayerPort names port {} too. Nothing is called before it is known whether that one owns it.",
+                "Another ZenlayerPort has the same portId {}. The operator makes no change until it knows whether \
+                 that object owns the port.",
                 input.object.spec.port_id
             );
             Some(Verdict::wait(Reason::Observing, fact, Cadence::Release).deadline(until.since(now)))
@@ -370,7 +385,7 @@ fn in_use(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
     holds.then(|| {
         let (id, name) = (&input.object.spec.port_id, call.action.as_str());
         let fact = format!(
-            "Port {id} is in use by {}: Zenlayer refused {name} with {refusal} (attempt {}).",
+            "Port {id} is in use by {}. Zenlayer refused {name} with {refusal} (attempt {}).",
             first_of(users),
             call.attempt
         );
@@ -396,9 +411,10 @@ fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monot
             upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
             format!("Zenlayer refused {name} for port {id} with {refusal} (attempt {attempt})."),
         ),
-        CallFailure::NotSent { cause, why } => {
-            (not_sent(cause), format!("{name} for port {id} was not sent (attempt {attempt}): {why}."))
-        }
+        CallFailure::NotSent { cause, why } => (
+            not_sent(cause),
+            format!("The operator did not send {name} for port {id} (attempt {attempt}): {why}."),
+        ),
     };
     let soon = until.since(input.now.monotonic) <= input.timing.held_interval;
     Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)
@@ -415,7 +431,8 @@ fn not_sent(cause: NotSentCause) -> Reason {
 
 fn call(reason: Reason, action: CallAction, port: &PortInfo, credential: &Fingerprint) -> Verdict {
     let before = port.port_status.as_str();
-    let fact = format!("Calling {} for port {}, which is {before}.", action.as_str(), port.port_id);
+    let fact =
+        format!("The operator calls {} for port {}, which is {before}.", action.as_str(), port.port_id);
     Verdict {
         act: Act::Call { action, port_status: before.to_owned(), credential: credential.clone() },
         ..Verdict::wait(reason, fact, Cadence::Release)

@@ -24,7 +24,7 @@ fn deletion_protection(input: &Input<'_>) -> Option<Verdict> {
         hold(
             Reason::DeletionProtected,
             format!(
-                "Nothing is called for port {}: spec.deletionProtection is true.",
+                "The operator does not change port {}, because spec.deletionProtection is true.",
                 input.object.spec.port_id
             ),
         )
@@ -79,7 +79,8 @@ fn mass_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdi
         hold(
             Reason::MassDeletion,
             format!(
-                "Port {} is one of many that are deleted at once; nothing is called.",
+                "This is one of many deletions of the same account within a short time. The operator does not \
+                 change port {} until you approve the deletion.",
                 input.object.spec.port_id
             ),
         )
@@ -92,8 +93,8 @@ fn crd_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdic
         hold(
             Reason::CRDDeleted,
             format!(
-                "Nothing is called for port {}: the CustomResourceDefinition is being deleted, or was deleted and created \
-                 again, and that may be what deleted this object.",
+                "The CustomResourceDefinition is being deleted, or was deleted and created again. This may have \
+                 deleted the object, so the operator does not change port {} until you approve the deletion.",
                 input.object.spec.port_id
             ),
         )
@@ -103,8 +104,9 @@ fn crd_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdic
 fn unread_crd(input: &Input<'_>) -> Option<Verdict> {
     let CrdState::Unknown(why) = &input.context.crd else { return None };
     let id = &input.object.spec.port_id;
-    let fact =
-        format!("Nothing is called for port {id}: the CustomResourceDefinition could not be read: {why}.");
+    let fact = format!(
+        "The operator does not change port {id}, because it could not read the CustomResourceDefinition: {why}."
+    );
     let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow);
     Some(verdict.deadline(input.timing.release_interval))
 }
@@ -113,7 +115,8 @@ fn unread_crd(input: &Input<'_>) -> Option<Verdict> {
 fn listing(input: &Input<'_>) -> Option<Verdict> {
     let Listing::UnderWay { since } = input.context.listing else { return None };
     let id = &input.object.spec.port_id;
-    let fact = format!("Nothing is called for port {id}: the operator is still listing the ZenlayerPorts.");
+    let fact =
+        format!("The operator does not change port {id} yet, because it is still listing the ZenlayerPorts.");
     let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Release);
     Some(verdict.deadline(input.timing.release_interval).show_after(since + input.timing.quiet))
 }
@@ -123,7 +126,10 @@ fn approval(input: &Input<'_>) -> Option<Verdict> {
     missing.then(|| {
         hold(
             Reason::ApprovalRequired,
-            format!("Port {} is released once a person has approved it.", input.object.spec.port_id),
+            format!(
+                "The operator does not change port {} until you approve the deletion.",
+                input.object.spec.port_id
+            ),
         )
     })
 }
@@ -173,8 +179,8 @@ fn grace(input: &Input<'_>) -> Option<Verdict> {
         Verdict::wait(
             Reason::GracePeriod,
             format!(
-                "Nothing is called for port {} in the first moments of a deletion, nor before its turn among the \
-                 account's calls.",
+                "The operator does not change port {} during the grace period. After that, the request for the \
+                 port may wait for other requests of the same account.",
                 input.object.spec.port_id
             ),
             Cadence::Paused,

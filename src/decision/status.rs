@@ -177,8 +177,11 @@ impl Plan {
         });
         let id = &object.spec.port_id;
         let (reason, fact) = match pause {
-            Some(why) => (Reason::Throttled, format!("The call for port {id} is due, and waits: {why}.")),
-            None => (Reason::Queued, format!("The call for port {id} is due, and takes its turn.")),
+            Some(why) => (Reason::Throttled, format!("The request for port {id} waits: {why}.")),
+            None => (
+                Reason::Queued,
+                format!("The request for port {id} waits for other requests of the same account."),
+            ),
         };
         if reason == Reason::Throttled || !told_by_the_grace {
             let message = message(object, &status, reason, &fact);

@@ -34,7 +34,9 @@ pub(super) fn decide(input: &Input<'_>) -> Plan {
 /// The finalizer is not added before the copy is there: without it, an object whose Secret goes first could not release its port.
 fn unprotected(input: &Input<'_>, lack: &Lack) -> Verdict {
     let id = &input.object.spec.port_id;
-    let so = format!("If this object is deleted now, port {id} stays as it is.");
+    let so = format!(
+        "The object has no finalizer yet: if you delete it now, the operator does not destroy port {id}."
+    );
     let verdict = match lack {
         Lack::Known(why) => Verdict::wait(Reason::CredentialsNotCopied, format!("{why} {so}"), Cadence::Slow)
             .deadline(input.timing.credentials_recheck),
@@ -89,7 +91,7 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Recycled => (
             Reason::PortRecycled,
             format!(
-                "Port {id} lies in the recycle bin; Zenlayer releases it itself within 24 hours to 2 days."
+                "Port {id} is in the recycle bin. Zenlayer destroys it 24 hours to 2 days after it was terminated."
             ),
         ),
         PortStatus::Creating | PortStatus::Updating | PortStatus::Deleting | PortStatus::Recovering => {
@@ -98,15 +100,18 @@ fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
         PortStatus::Destroying => (
             Reason::Destroying,
             format!(
-                "Zenlayer is destroying port {id}, by somebody else's doing: this object is not deleted."
+                "Zenlayer is destroying port {id}. Someone else started that: you did not delete this object."
             ),
         ),
         PortStatus::Destroyed => {
-            (Reason::PortNotFound, format!("Port {id} is DESTROYED, by somebody else's doing."))
+            (Reason::PortNotFound, format!("Port {id} is DESTROYED. Someone else destroyed it."))
         }
         PortStatus::Unknown(word) => (
             Reason::UnknownPortStatus,
-            format!("Zenlayer says port {id} is {word:?}, a status that this version does not know."),
+            format!(
+                "Zenlayer reports the status {word:?} for port {id}. This version of the operator does not know \
+                 that status."
+            ),
         ),
     };
     Verdict::wait(reason, fact, Cadence::Slow)
@@ -125,13 +130,13 @@ fn absent(input: &Input<'_>, evidence: &Evidence) -> Verdict {
         Some(absences) if absences.count >= 2 && absences.last.since(absences.first) >= apart => {
             Verdict::wait(
                 Reason::PortNotFound,
-                format!("Zenlayer lists no port {id} to these credentials."),
+                format!("Zenlayer returns no port {id} for these credentials."),
                 Cadence::Slow,
             )
         }
         Some(absences) => Verdict::wait(
             Reason::ConfirmingAbsence,
-            format!("Port {id} is not listed; another reading makes sure."),
+            format!("Zenlayer does not list port {id}. The operator checks again to be sure."),
             Cadence::Slow,
         )
         .fresh_after(absences.first + apart)
@@ -144,7 +149,8 @@ fn absent(input: &Input<'_>, evidence: &Evidence) -> Verdict {
 #[expect(clippy::result_large_err, reason = "a verdict is no error, and one is made a pass")]
 pub(super) fn current_reading<'a>(input: &Input<'a>) -> Result<(&'a Evidence, &'a Reading), Verdict> {
     let Some(evidence) = input.evidence else {
-        let fact = format!("Port {} is about to be read.", input.object.spec.port_id);
+        let fact =
+            format!("The operator is about to check port {} for the first time.", input.object.spec.port_id);
         return Err(Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(input.now.monotonic));
     };
     match &evidence.good {
@@ -167,21 +173,24 @@ pub(super) fn unread(input: &Input<'_>, evidence: &Evidence) -> Verdict {
         let outdated_at = read_at.map(|read| read + input.timing.reading_valid);
         let asked_at = if evidence.interval.is_some() { evidence.waiting_since } else { now };
         let since = hurried_at.max(outdated_at).max(Some(asked_at)).unwrap_or(asked_at);
-        return Verdict::wait(Reason::Observing, format!("Port {id} is being read."), Cadence::Release)
-            .fresh_after(now)
-            .show_after(since + input.timing.quiet);
+        return Verdict::wait(
+            Reason::Observing,
+            format!("The operator is checking the status of port {id}."),
+            Cadence::Release,
+        )
+        .fresh_after(now)
+        .show_after(since + input.timing.quiet);
     };
     let why = &failure.why;
     let (reason, fact) = match (why.kind(), why) {
-        (None, _) => (
-            Reason::CloudUnavailable,
-            format!("Port {id} cannot be read: {why}. It is tried again by itself."),
-        ),
+        (None, _) => {
+            (Reason::CloudUnavailable, format!("The operator cannot check port {id}: {why}. It tries again."))
+        }
         (Some(kind), Unreadable::Refused(_)) => (
-            cause(kind).unwrap_or(Reason::ReadingRefused),
-            format!("Port {id} cannot be read: Zenlayer refuses DescribePorts with {why}."),
+            cause(kind).unwrap_or(Reason::DescribeRefused),
+            format!("The operator cannot check port {id}: Zenlayer refuses DescribePorts with {why}."),
         ),
-        (Some(_), _) => (Reason::Throttled, format!("Port {id} cannot be read now: {why}.")),
+        (Some(_), _) => (Reason::Throttled, format!("The operator cannot check port {id} now: {why}.")),
     };
     Verdict::wait(reason, fact, Cadence::Release).fresh_after(input.now.monotonic)
 }
@@ -212,7 +221,7 @@ pub(super) fn without_signer(input: &Input<'_>, lack: &Lack) -> Verdict {
 
 /// A failure of the API server that lasts a moment is no news.
 fn unanswered(input: &Input<'_>, setback: &Setback) -> Verdict {
-    let fact = format!("{} It is tried again by itself.", setback.why);
+    let fact = format!("{} The operator tries again.", setback.why);
     Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow)
         .deadline(setback.again_in.max(Duration::from_millis(1)))
         .show_after(setback.since + input.timing.quiet)
@@ -223,7 +232,8 @@ pub(super) fn identity_changed(input: &Input<'_>, status: &ZenlayerPortStatus, p
     Verdict::wait(
         Reason::IdentityChanged,
         format!(
-            "Port {} was created at {} and is not the one that this object has owned, created at {}; nothing is called.",
+            "Zenlayer returns another port for the id {}: it was created at {}, but the port that this object \
+             owned was created at {}. The operator makes no change.",
             input.object.spec.port_id,
             port.created_time.as_deref().unwrap_or("an unknown time"),
             first.unwrap_or("an unknown time"),
@@ -240,5 +250,5 @@ pub(super) fn claimed(input: &Input<'_>, claim: &Claim) -> Verdict {
     } else {
         "a ZenlayerPort in another namespace".to_owned()
     };
-    Verdict::wait(Reason::PortClaimed, format!("Port {id} is also owned by {who}."), Cadence::Slow)
+    Verdict::wait(Reason::PortClaimed, format!("Port {id} also belongs to {who}."), Cadence::Slow)
 }

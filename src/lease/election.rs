@@ -97,7 +97,7 @@ pub struct Write {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    #[error("it could not be renewed within {} s", .0.as_secs_f64())]
+    #[error("this replica could not renew it within {} s", .0.as_secs_f64())]
     Deadline(Duration),
     #[error("{0} holds it")]
     Taken(String),

@@ -117,7 +117,7 @@ impl Candidate {
     ) -> anyhow::Result<(Self, Leadership)> {
         let LeaseSettings { namespace, name, timing, pod } = settings;
         let mut random = [0; 8];
-        aws_lc_rs::rand::fill(&mut random).context("no random numbers are to be had")?;
+        aws_lc_rs::rand::fill(&mut random).context("cannot get random numbers from the system")?;
         let me = format!("{instance}_{:016x}", u64::from_ne_bytes(random));
         let api = match namespace {
             Some(namespace) => Api::namespaced(client, &namespace),
@@ -150,7 +150,7 @@ impl Candidate {
         }
         self.standing.send_replace(Standing::Unknown);
         if tokio::time::timeout(RELEASE_DEADLINE, self.release()).await.is_err() {
-            tracing::warn!(lease = self.name, "the Lease could not be released; it runs out by itself");
+            tracing::warn!(lease = self.name, "cannot release the Lease; it expires by itself");
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl Candidate {
         for _ in 0..MOST_RELEASES {
             let Some(write) = self.election.resign() else { return };
             if self.write(write).await {
-                tracing::info!(lease = self.name, "the Lease is released");
+                tracing::info!(lease = self.name, "released the Lease");
                 return;
             }
             self.look().await;
@@ -218,11 +218,11 @@ impl Candidate {
         self.election.failed(sent, self.clock.monotonic());
         match why {
             RequestError::Changed => {
-                tracing::debug!(lease = self.name, verb, "the Lease has changed since it was seen");
+                tracing::debug!(lease = self.name, verb, "the Lease changed after this replica read it");
             }
             why => tracing::warn!(
                 lease = self.name, verb, error = %why,
-                "the Lease that decides which replica works cannot be used; it is tried again",
+                "cannot use the Lease that decides which replica works; the operator tries again",
             ),
         }
     }
@@ -234,7 +234,7 @@ impl Candidate {
             (Standing::Leading { .. }, Standing::Leading { .. }) => {}
             (_, Standing::Leading { .. }) => tracing::info!(lease = self.name, "this replica leads"),
             (before, Standing::Waiting { holder }) if *before != standing => {
-                tracing::info!(lease = self.name, holder, "another replica leads; this one stands by");
+                tracing::info!(lease = self.name, holder, "another replica leads; this one waits");
             }
             (_, Standing::Waiting { .. } | Standing::Unknown) => {}
         }
@@ -244,7 +244,7 @@ impl Candidate {
 
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
-    #[error("it has changed since it was seen")]
+    #[error("it changed after this replica read it")]
     Changed,
     #[error(
         "the operator may not do this: grant its ServiceAccount get, create and update of leases.coordination.k8s.io in \

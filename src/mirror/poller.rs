@@ -120,10 +120,12 @@ impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
         let answer = match time::timeout(within, reading.catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Unreadable::Unavailable(
-                "the operator failed while reading (a panic, see its log); please report it".to_owned(),
+                "the operator failed while it checked the port (a panic, see the log); please report it"
+                    .to_owned(),
             )),
             Err(_) if sent.get().is_none() => Err(Unreadable::NotAsked(format!(
-                "other requests of this account went first for {within:?}, as its rate of requests is limited"
+                "for {within:?}, other requests of the same account went first, because the rate of requests is \
+                 limited"
             ))),
             Err(_) => Err(Unreadable::Unavailable(format!("no answer within {within:?}"))),
         };

@@ -121,7 +121,7 @@ where
             known: Mutex::new(Known { waiters: HashMap::new(), answer: None }),
             stop: self.stop.child_token(),
         });
-        self.tasks.spawn("reads what uses ports", Arc::clone(&list).run(Arc::clone(&self.wakes)));
+        self.tasks.spawn("checks what uses the ports", Arc::clone(&list).run(Arc::clone(&self.wakes)));
         list
     }
 }
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash, R: UsageReader> List<K, R> {
                     pause = self.settings.interval;
                 }
                 Err(why) => {
-                    tracing::warn!(%why, "what uses the ports of an account could not be read; it is read again");
+                    tracing::warn!(%why, "cannot check what uses the ports of an account; the operator tries again");
                     pause = (pause * 2).min(self.settings.max_backoff);
                 }
             }
@@ -173,7 +173,9 @@ impl<K: Clone + Eq + Hash, R: UsageReader> List<K, R> {
         let reading = AssertUnwindSafe(self.reader.users()).catch_unwind();
         match tokio::time::timeout(self.settings.timeout, reading).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Unreadable::Unavailable("the operator failed while reading".to_owned())),
+            Ok(Err(_)) => Err(Unreadable::Unavailable(
+                "the operator failed while it checked what uses the ports (a panic, see the log)".to_owned(),
+            )),
             Err(_) => Err(Unreadable::Unavailable(format!("no answer within {:?}", self.settings.timeout))),
         }
     }

@@ -25,7 +25,10 @@ impl PortReader for Client {
         priority: ReadPriority,
     ) -> Result<Vec<PortInfo>, Unreadable> {
         let Some(chunk) = Chunk::new(ids) else {
-            return Err(Unreadable::Unavailable(format!("{} ids do not fit into one reading", ids.len())));
+            return Err(Unreadable::Unavailable(format!(
+                "{} ids do not fit into one DescribePorts request",
+                ids.len()
+            )));
         };
         match self.describe_ports(permit, chunk, priority.into()).await {
             // The code names no id, so it speaks of one port only where one was asked for.

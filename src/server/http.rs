@@ -76,7 +76,7 @@ pub async fn serve(
         let answer = if readiness.is_ready() {
             (StatusCode::OK, "ok")
         } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the ZenlayerPorts have not been listed yet")
+            (StatusCode::SERVICE_UNAVAILABLE, "the operator has not listed the ZenlayerPorts yet")
         };
         std::future::ready(answer)
     };

@@ -88,7 +88,7 @@ impl<T: for<'de> Deserialize<'de>> Answer<T> {
     fn of(reply: &Reply) -> Self {
         let status = reply.status;
         if reply.headers.contains_key("cf-mitigated") {
-            return Self::Doubtful(format!("{status} from Cloudflare, which blocks this client"));
+            return Self::Doubtful(format!("{status} from Cloudflare, which blocks the operator"));
         }
         if status != StatusCode::OK {
             return Self::of_error(reply);
@@ -98,7 +98,7 @@ impl<T: for<'de> Deserialize<'de>> Answer<T> {
                 Self::Good { request_id: request_id.as_deref().map(sanitized), response }
             }
             Ok(envelope @ Envelope { code: Some(_), .. }) => Self::Doubtful(error_text(status, &envelope)),
-            Ok(_) => Self::Doubtful(format!("{status} without a response")),
+            Ok(_) => Self::Doubtful(format!("{status} with a body that has no response")),
             Err(error) => {
                 Self::Doubtful(format!("{status} with a malformed body: {}", sanitized(&error.to_string())))
             }

@@ -67,7 +67,7 @@ impl Client {
         let mut missing: HashSet<&PortId> = chunk.0.iter().collect();
         match ports.iter().find(|port| !missing.remove(&port.port_id)) {
             None => Ok(ports),
-            Some(_) => Err(bad_reading("a port that was not asked for, or one port twice")),
+            Some(_) => Err(bad_reading("a port that the operator did not ask for, or the same port twice")),
         }
     }
 
@@ -148,19 +148,19 @@ impl Client {
             let ended = page.data_set.is_empty();
             items.extend(page.data_set.into_iter().map(|Object(item)| item));
             if page.total_count != expected {
-                return Err(bad_reading("the list changed while it was read"));
+                return Err(bad_reading("pages that do not belong together: the list changed meanwhile"));
             }
             if expected > most || items.len() > expected {
-                return Err(bad_reading("more items than there may be"));
+                return Err(bad_reading("more items than it should"));
             }
             if items.len() == expected {
                 return Ok(items);
             }
             if ended {
-                return Err(bad_reading("fewer items than counted"));
+                return Err(bad_reading("fewer items than its totalCount"));
             }
         }
-        Err(bad_reading("a list in too many pages"))
+        Err(bad_reading("too many pages"))
     }
 
     async fn read<T: for<'de> Deserialize<'de>>(
@@ -180,7 +180,7 @@ impl Client {
 }
 
 fn bad_reading(what: &str) -> Unreadable {
-    Unreadable::Unavailable(format!("the answer holds {what}"))
+    Unreadable::Unavailable(format!("the answer contains {what}"))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub enum CredentialError {
     #[error("{part} is empty")]
     Empty { part: &'static str },
     #[error(
-        "{part} holds a space, a line break, or another character that it cannot have; give the bare value"
+        "{part} contains a space, a line break or another character that is not allowed; write the value alone"
     )]
     Malformed { part: &'static str },
 }
@@ -130,10 +130,10 @@ mod tests {
             (Credential::access_key(" ", "password"), "accessKeyId is empty"),
             (Credential::access_key("id", "\n"), "accessKeyPassword is empty"),
             (Credential::token(""), "token is empty"),
-            (Credential::access_key("hunter2, x", "password"), "accessKeyId holds"),
-            (Credential::access_key("id", "hunter2\nsecond line"), "accessKeyPassword holds"),
-            (Credential::token("Bearer hunter2"), "token holds"),
-            (Credential::token("hunter2é"), "token holds"),
+            (Credential::access_key("hunter2, x", "password"), "accessKeyId contains"),
+            (Credential::access_key("id", "hunter2\nsecond line"), "accessKeyPassword contains"),
+            (Credential::token("Bearer hunter2"), "token contains"),
+            (Credential::token("hunter2é"), "token contains"),
         ]
         .map(|(result, part)| (result.expect_err(part).to_string(), part))
         {

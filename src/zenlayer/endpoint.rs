@@ -25,11 +25,11 @@ pub enum EndpointError {
     NotAUrl(String),
     #[error("the endpoint must begin with https://, not with {0}:")]
     Scheme(String),
-    #[error("the endpoint must be scheme, host, and port alone, without user, path, query, or fragment")]
+    #[error("the endpoint must contain only scheme, host and port, without user, path, query or fragment")]
     NotBare,
     #[error(
-        "the endpoint is plain HTTP to another host, where credentials and answers could be read or changed; \
-         use https://, or allow it with --allow-insecure-endpoint"
+        "the endpoint uses plain HTTP to another host, so others could read or change credentials and answers; use \
+         https://, or allow plain HTTP with --allow-insecure-endpoint"
     )]
     Insecure,
 }

@@ -41,7 +41,7 @@ pub struct Pause {
 
 impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Zenlayer asked for no requests before {:.0}", self.until)
+        write!(f, "Zenlayer asked the operator to send no requests before {:.0}", self.until)
     }
 }
 

@@ -24,10 +24,10 @@ pub enum ProxyError {
     #[error("the proxy must begin with http:// or https://, not with {0}:")]
     Scheme(String),
     #[error(
-        "the proxy must be scheme, host and port, with or without a user, but without path, query or fragment"
+        "the proxy must contain scheme, host and port; it may contain a user, but no path, query or fragment"
     )]
     NotBare,
-    #[error("the variable {0} is not understood: {1}")]
+    #[error("the variable {0} is not valid: {1}")]
     Variable(&'static str, Box<Self>),
 }
 

@@ -25,7 +25,7 @@ pub struct Settings {
 pub struct ApiVersion(HeaderValue);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an API version is written like 2023-08-30")]
+#[error("write the API version like 2023-08-30")]
 pub struct ApiVersionError;
 
 impl ApiVersion {
@@ -61,7 +61,7 @@ impl FromStr for ApiVersion {
 pub struct Rate(f64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("requests per second must be a number from 0.01 to 1000")]
+#[error("the number of requests per second must be from 0.01 to 1000")]
 pub struct RateError;
 
 impl Rate {

@@ -35,7 +35,7 @@ struct Inner {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("TLS cannot be set up ({0}); check that the system's CA certificates are installed")]
+#[error("cannot set up TLS ({0}); check that the system's CA certificates are installed")]
 pub struct TransportError(String);
 
 /// What is asked for, as `X-ZC-Action` names it.
@@ -122,15 +122,18 @@ impl Transport {
             let why = match failure {
                 Tunnel::WantsPassword => "it asks for a user and a password (407)".to_owned(),
                 Tunnel::Refused => {
-                    format!("it refuses the connection. Allow CONNECT to {host} there; its log says more")
+                    format!(
+                        "it refuses the connection. Allow CONNECT to {host} on the proxy; the log of the proxy may \
+                         say more"
+                    )
                 }
                 Tunnel::Broken => cause,
             };
             Failure::NotSent(format!("no connection to Zenlayer through the proxy {proxy}: {why}"))
         } else if error.is_timeout() {
-            Failure::Lost("no answer in time".to_owned())
+            Failure::Lost("Zenlayer did not answer in time".to_owned())
         } else {
-            Failure::Lost(format!("no complete answer: {cause}"))
+            Failure::Lost(format!("Zenlayer sent no complete answer: {cause}"))
         }
     }
 

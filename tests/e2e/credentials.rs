@@ -228,7 +228,7 @@ fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
         let message = world.until_reason("edge", "DeletionProtected").await?;
         world.type_command_of(&message).await?;
         let message = world.until_reason("edge", "CredentialsUnavailable").await?;
-        assert!(message.contains("have not shown port port-1"), "{message}");
+        assert!(message.contains("has not returned port port-1 for the new ones"), "{message}");
         assert_eq!(copies(&world).await?, ["KEY"], "the key that has proved itself stays");
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
@@ -257,7 +257,7 @@ fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() 
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "CredentialsUnavailable").await?;
-        assert!(message.contains(SECRET) && message.contains("until it is there again"), "{message}");
+        assert!(message.contains(SECRET) && message.contains("until the Secret exists again"), "{message}");
         let world = world.killed_and_restarted().await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.assert_only_destroyed(&[]);

@@ -52,7 +52,7 @@ fn of_two_replicas_one_works_and_the_other_watches_nothing() {
         let holder = holder(&world).await?.unwrap_or_default();
         assert!(holder.starts_with(world.operator().name()), "{holder} holds the Lease\n{}", world.log());
         let log = other.logs();
-        assert!(log.contains("stands by") && !log.contains(LEADS) && !log.contains("listed"), "{log}");
+        assert!(log.contains("this one waits") && !log.contains(LEADS) && !log.contains("listed"), "{log}");
         Ok(())
     });
 }

@@ -102,6 +102,6 @@ fn seed_of_the_clock() -> u64 {
 
 fn soak_time(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is no duration; write it like 30m"))?;
+        text.parse().map_err(|_| format!("{text:?} is not a duration; write it like 30m"))?;
     Duration::try_from(parsed).map_err(|_| "a duration cannot be negative".to_owned())
 }

@@ -67,14 +67,14 @@ impl Copies {
             Err(error) if says_not_found(&error) => self.secrets.create(&how, &secret).await,
             replaced => replaced,
         };
-        put.map(drop).map_err(|error| self.failure("written", namespace, name, &error))
+        put.map(drop).map_err(|error| self.failure("write", namespace, name, &error))
     }
 
     pub(super) async fn delete(&self, namespace: &str, name: &str) -> Result<(), Failure> {
         match self.secrets.delete(&name_of(namespace, name), &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(error) if says_not_found(&error) => Ok(()),
-            Err(error) => Err(self.failure("deleted", namespace, name, &error)),
+            Err(error) => Err(self.failure("delete", namespace, name, &error)),
         }
     }
 
@@ -85,8 +85,10 @@ impl Copies {
         let mut copies = HashMap::new();
         loop {
             let listed = self.secrets.list(&page).await.map_err(|error| {
-                let what =
-                    format!("The copies of credentials in namespace {} could not be listed", self.namespace);
+                let what = format!(
+                    "The operator could not list its copies of Secrets in namespace {}",
+                    self.namespace
+                );
                 Failure::new(&what, &error)
             })?;
             copies.extend(listed.items.into_iter().filter_map(|secret| {
@@ -104,13 +106,14 @@ impl Copies {
 
     fn failure(&self, verb: &str, namespace: &str, name: &str, error: &kube::Error) -> Failure {
         let own = &self.namespace;
-        let what = format!("The copy of Secret {namespace}/{name} in namespace {own} could not be {verb}");
+        let what =
+            format!("The operator could not {verb} its copy of Secret {namespace}/{name} in namespace {own}");
         match (Failure::new(&what, error), remedy(&brief(error))) {
             (Failure::Refused(why), Some(Remedy::Grant)) => Failure::Refused(format!(
                 "{why} Grant the operator get, list, create, update and delete on secrets in namespace {own}."
             )),
             (Failure::Refused(why), Some(Remedy::RaiseQuota)) => Failure::Refused(format!(
-                "{why} Raise that quota, or delete Secrets in namespace {own} that nobody needs."
+                "{why} Raise that quota, or delete Secrets in namespace {own} that nobody uses."
             )),
             (failure, _) => failure,
         }

@@ -126,7 +126,7 @@ pub(super) struct Custody<R> {
 impl<R> Custody<R> {
     /// Takes over a copy that was kept, if there is one.
     pub(super) fn new(kept: Option<Kept<R>>) -> Self {
-        let found = Found::Unknown("It has not been read yet.".to_owned());
+        let found = Found::Unknown("The operator has not read the credentials yet.".to_owned());
         Self { found, kept, held_at: None, shown: HashSet::new(), news: false }
     }
 

@@ -26,7 +26,10 @@ impl Credentials {
         let copies = match self.copies.as_ref()?.list().await {
             Ok(copies) => copies,
             Err(failure) => {
-                tracing::warn!(why = failure.why(), "the copies of credentials are not looked after for now");
+                tracing::warn!(
+                    why = failure.why(),
+                    "cannot check the copies of Secrets; the operator tries again"
+                );
                 return None;
             }
         };
@@ -60,7 +63,11 @@ impl Credentials {
         let changed = match self.keep_in(source, cached, state, snapshot).await {
             Ok(()) => cached.keeping.end(),
             Err(failure) => {
-                tracing::warn!(?source, why = failure.why(), "credentials in use are not kept as a copy yet");
+                tracing::warn!(
+                    ?source,
+                    why = failure.why(),
+                    "cannot keep a copy of a Secret that is in use; the operator tries again"
+                );
                 let is_new = cached.keeping.lack(now, self.valid_for).is_none();
                 cached.keeping.failed(failure, now);
                 is_new
@@ -88,7 +95,8 @@ impl Credentials {
             NamespaceState::There { uid: None, .. } | NamespaceState::NotGranted => {}
             NamespaceState::Unknown(cause) => {
                 return Err(Failure::Unanswered(format!(
-                    "The copy of Secret {namespace}/{name} is not made, because namespace {namespace} could not be read: {cause}."
+                    "The operator did not copy Secret {namespace}/{name}, because it could not read namespace \
+                     {namespace}: {cause}."
                 )));
             }
         }
@@ -124,13 +132,13 @@ impl Credentials {
             *slot = Cached::default();
             match copies.delete(namespace, name).await {
                 Ok(()) => {
-                    tracing::info!(?source, "no object uses this Secret any more: its copy is deleted");
+                    tracing::info!(?source, "deleted the copy of a Secret that no object uses any more");
                 }
                 Err(failure) => {
                     tracing::warn!(
                         ?source,
                         why = failure.why(),
-                        "a copy that is no longer needed stays for now"
+                        "cannot delete the copy of a Secret that no object uses any more; the operator tries again"
                     );
                 }
             }

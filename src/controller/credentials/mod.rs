@@ -55,7 +55,7 @@ pub struct OwnCredentials {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("--credentials-namespaces lists no namespace: the operator's own credentials would serve nobody")]
+#[error("--credentials-namespaces lists no namespace, so no object could use the operator's own credentials")]
 pub struct OwnCredentialsError;
 
 impl OwnCredentials {
@@ -179,11 +179,11 @@ impl Credentials {
             },
             (None, Some(own)) if own.namespaces.contains(&namespace) => Ok(Source::Own),
             (None, Some(_)) => Err(format!(
-                "The operator's own credentials do not serve namespace {namespace} (--credentials-namespaces), and \
-                 spec.credentialsRef names no Secret."
+                "spec.credentialsRef names no Secret, and objects in namespace {namespace} may not use the \
+                 operator's own credentials (--credentials-namespaces)."
             )),
             (None, None) => {
-                Err("The operator has no credentials of its own, and spec.credentialsRef names no Secret."
+                Err("spec.credentialsRef names no Secret, and the operator has no credentials of its own."
                     .to_owned())
             }
         }
@@ -205,7 +205,12 @@ impl Credentials {
         self.keep(source, &mut cached, None).await;
         let not_copied = cached.keeping.lack(self.clock.monotonic(), self.valid_for);
         let Some(custody) = &cached.custody else {
-            return Served { assigned: Assigned::None(Lack::Known("There is none.".to_owned())), not_copied };
+            return Served {
+                assigned: Assigned::None(Lack::Known(
+                    "The operator has no credentials for this object.".to_owned(),
+                )),
+                not_copied,
+            };
         };
         let assigned = match custody.serve(&user, self.valid_for) {
             Service::Full(account) => Assigned::Full(account),
@@ -238,7 +243,7 @@ impl Credentials {
         match state {
             NamespaceState::Unknown(cause) => looking.failed(
                 Failure::Unanswered(format!(
-                    "Whether the namespace is being deleted could not be read: {cause}."
+                    "The operator could not check whether the namespace is being deleted: {cause}."
                 )),
                 now,
             ),
@@ -322,14 +327,14 @@ fn reserved(namespace: &str, name: &str, home: &str, own: Option<&OwnCredentials
     }
     if own.and_then(|own| own.secret.as_deref()) == Some(name) {
         return Some(format!(
-            "Secret {name} holds the operator's own credentials, and no object may name it. They serve the namespaces that \
-             credentials.namespaces lists: add {namespace} there, and leave spec.credentialsRef out."
+            "Secret {name} contains the operator's own credentials, and no object may name it. To let objects use \
+             these credentials, add {namespace} to credentials.namespaces, and remove spec.credentialsRef."
         ));
     }
     name.starts_with(PREFIX).then(|| {
         format!(
-            "In namespace {namespace} the operator keeps copies of Secrets, whose names begin with {PREFIX}, and no object may \
-             name one of those. Name the Secret {name} otherwise."
+            "In namespace {namespace}, names that begin with {PREFIX} are reserved for the operator's copies of \
+             Secrets, and no object may name such a Secret. Give the Secret {name} another name."
         )
     })
 }
@@ -351,7 +356,8 @@ fn by_copy<R>(
         NamespaceState::There { .. } | NamespaceState::NotGranted => Assigned::ReadOnly(
             account,
             Lack::Known(format!(
-                "{why} The port is read with a copy of it, but nothing is called until it is there again."
+                "{why} The operator checks the port with its copy of the Secret, but does not change the port \
+                 until the Secret exists again."
             )),
         ),
         NamespaceState::Unknown(_) => Assigned::ReadOnly(account, unread.unwrap_or(Lack::Known(why))),
@@ -369,7 +375,7 @@ mod tests {
         let why =
             |namespace, name| reserved(namespace, name, "zenlayer-system", Some(&own)).unwrap_or_default();
         let copy = "zenlayer-credentials-0959b49ac3233acf5eb5b449650536e1";
-        assert!(why("zenlayer-system", copy).contains("Name the Secret"), "{}", why("zenlayer-system", copy));
+        assert!(why("zenlayer-system", copy).contains("Give the Secret"), "{}", why("zenlayer-system", copy));
         assert!(why("zenlayer-system", "own").contains("credentials.namespaces"));
         for (namespace, name) in
             [("team-a", copy), ("team-a", "own"), ("zenlayer-system", "zenlayer-credentials")]

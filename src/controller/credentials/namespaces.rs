@@ -36,12 +36,13 @@ impl Namespaces {
                 terminating: namespace.metadata.deletion_timestamp.is_some(),
                 uid: namespace.metadata.uid,
             },
-            Ok(None) => NamespaceState::Unknown(format!("there is no namespace {name}")),
+            Ok(None) => NamespaceState::Unknown(format!("namespace {name} does not exist")),
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "this operator may not read Namespaces: where a Secret is deleted together with its namespace, ports \
-                         are not released before somebody sets their policy to Retain; grant it `get` on namespaces"
+                        "the operator may not read Namespaces. If someone deletes a namespace together with its \
+                         Secrets, the operator cannot destroy its ports, and their objects stay until someone sets \
+                         their policy to Retain. Grant the operator `get` on namespaces"
                     );
                 }
                 NamespaceState::NotGranted

@@ -38,9 +38,9 @@ impl Eq for Parts {}
 /// Why parts are no credential.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PartsError {
-    #[error("{0} is longer than any credential")]
+    #[error("{0} is too long to be a credential")]
     TooLong(&'static str),
-    #[error("there must be {ACCESS_KEY_ID} and {ACCESS_KEY_PASSWORD}, or {TOKEN}")]
+    #[error("it must contain {ACCESS_KEY_ID} and {ACCESS_KEY_PASSWORD}, or {TOKEN}")]
     Incomplete,
     #[error(transparent)]
     Malformed(#[from] CredentialError),
@@ -141,9 +141,9 @@ mod tests {
     fn parts_that_are_no_credential_say_what_is_missing() {
         let long = "x".repeat(LONGEST + 1);
         for (data, expected) in [
-            (parts(&[]), "there must be accessKeyId and accessKeyPassword, or token"),
-            (parts(&[(ACCESS_KEY_ID, "id")]), "there must be accessKeyId and accessKeyPassword, or token"),
-            (parts(&[(TOKEN, &long)]), "token is longer than any credential"),
+            (parts(&[]), "it must contain accessKeyId and accessKeyPassword, or token"),
+            (parts(&[(ACCESS_KEY_ID, "id")]), "it must contain accessKeyId and accessKeyPassword, or token"),
+            (parts(&[(TOKEN, &long)]), "token is too long to be a credential"),
             (parts(&[(TOKEN, " ")]), "token is empty"),
         ] {
             assert_eq!(data.credential().expect_err(expected).to_string(), expected);

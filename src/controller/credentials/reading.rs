@@ -35,7 +35,7 @@ impl Credentials {
                         tracing::warn!(
                             ?source,
                             why = failure.why(),
-                            "the copy of credentials could not be read"
+                            "cannot read the copy of a Secret; the operator tries again"
                         );
                         cached.keeping.failed(failure, now);
                     }
@@ -57,7 +57,11 @@ impl Credentials {
         }
         let found = self.read(source).await;
         if let Found::Unknown(why) = &found {
-            tracing::warn!(?source, why, "credentials could not be read; those that are known stay in use");
+            tracing::warn!(
+                ?source,
+                why,
+                "cannot read credentials; the operator continues with those that it read before, and tries again"
+            );
             cached.reading.failed(Failure::Unanswered(why.clone()), now);
         } else {
             cached.reading.end();
@@ -99,15 +103,19 @@ impl Credentials {
                     Err(kube::Error::Api(answer)) if answer.is_forbidden() => Found::Forbidden(format!(
                         "The operator may not read {place}: its RBAC lacks `get` on secrets there."
                     )),
-                    Err(error) => Found::Unknown(format!("{place} could not be read: {}.", brief(&error))),
+                    Err(error) => {
+                        Found::Unknown(format!("The operator could not read {place}: {}.", brief(&error)))
+                    }
                 }
             }
             Source::Own => {
-                let Some(own) = &self.own else { return Found::Unusable("There are none.".to_owned()) };
+                let Some(own) = &self.own else {
+                    return Found::Unusable("The operator has no credentials of its own.".to_owned());
+                };
                 match Parts::of_directory(&own.directory).await {
                     Ok(parts) => self.parse("The operator's credentials directory", parts),
                     Err(error) => {
-                        Found::Unknown(format!("The operator's own credentials could not be read: {error}."))
+                        Found::Unknown(format!("The operator could not read its own credentials: {error}."))
                     }
                 }
             }
@@ -117,7 +125,7 @@ impl Credentials {
     fn parse(&self, place: &str, parts: Parts) -> Found<Client> {
         match parts.credential() {
             Ok(credential) => Found::Credential(Held { account: self.accounts.of(credential), parts }),
-            Err(error) => Found::Unusable(format!("{place} holds no usable credential: {error}.")),
+            Err(error) => Found::Unusable(format!("{place} contains no valid credential: {error}.")),
         }
     }
 }

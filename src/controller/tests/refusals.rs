@@ -71,7 +71,7 @@ async fn a_port_that_zenlayer_refuses_to_release_is_shown_as_in_use_by_what_is_l
     stage.delete("edge");
     let message = stage.pass_until_shown("edge", "InUse").await;
     assert!(
-        message.contains("in use by private connect connect-1: Zenlayer refused DestroyPort"),
+        message.contains("in use by private connect connect-1. Zenlayer refused DestroyPort"),
         "{message}"
     );
 }
@@ -94,6 +94,9 @@ async fn a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_unti
     stage.pass("edge").await.expect("the pass ends well");
     let (reason, message) = stage.get("edge").as_ref().map(shown).expect("it stays");
     assert_eq!(reason, "Throttled", "{message}");
-    assert!(message.contains(&format!("Zenlayer asked for no requests before {until:.0}")), "{message}");
+    assert!(
+        message.contains(&format!("Zenlayer asked the operator to send no requests before {until:.0}")),
+        "{message}"
+    );
     assert_eq!(stage.sends("edge"), 0);
 }

@@ -69,7 +69,7 @@ async fn no_part_of_a_password_is_logged_or_written_to_an_object_by_rotation_ref
     stage.cloud.remove_port(&port_of("edge"));
     stage.pass_until("edge", "the object is gone", |object: Option<&ZenlayerPort>| object.is_none()).await;
     let log = heard();
-    assert!(log.contains("DestroyPort was answered"), "the log is heard: {log}");
+    assert!(log.contains("Zenlayer answered DestroyPort"), "the log is heard: {log}");
     assert_eq!(parts_in(&log), Vec::<&str>::new(), "{log}");
     for request in stage.api.requests() {
         if !request.path.contains("/secrets") {

@@ -35,7 +35,7 @@ fn the_message_states_the_case_and_then_the_command_for_this_object() {
     let plan = Scenario::deleting(Destroy).seen(Running).plan();
     for kind in [READY, STALLED] {
         let message = &condition(&plan.status, kind).expect("a condition").message;
-        assert!(message.starts_with("Port port-1 is RUNNING, and the policy Destroy"), "{message}");
+        assert!(message.starts_with("Port port-1 is RUNNING. The policy Destroy"), "{message}");
         let command = "kubectl patch zenlayerport edge-1 -n team-a --type=merge \
                        -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
         assert!(message.ends_with(command), "{message}");
@@ -170,7 +170,7 @@ fn a_call_that_takes_its_turn_is_shown_as_queued_unless_the_grace_has_just_said_
 fn a_call_that_a_pause_keeps_back_is_shown_as_throttled_with_its_end_also_in_the_grace() {
     for before in [Reason::GracePeriod, Reason::Queued] {
         let due = Scenario::deleting(Destroy).seen(Recycled).showing(before, 10);
-        let pause = "Zenlayer asked for no requests before 2026-01-02T12:00:00Z";
+        let pause = "Zenlayer asked the operator to send no requests before 2026-01-02T12:00:00Z";
         let plan = due.decided().queued(&due.object, Some(pause.to_owned()), due.now);
         let status = plan.status(&due.object);
         let ready = condition(&status, READY).expect("Ready");

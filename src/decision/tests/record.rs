@@ -167,7 +167,10 @@ fn a_call_that_was_not_sent_is_shown_with_its_cause() {
         let why = format!("the words of {cause:?}");
         let plan = still_in_bin(CallOutcome::NotSent { cause, why: why.clone() }, 1, 1).waits(reason);
         let message = &condition(&plan.status, "Ready").expect("Ready").message;
-        assert!(message.contains(&format!("was not sent (attempt 1): {why}.")), "{message}");
+        assert!(
+            message.contains(&format!("did not send DestroyPort for port port-1 (attempt 1): {why}.")),
+            "{message}"
+        );
     }
 }
 
@@ -175,7 +178,7 @@ fn a_call_that_was_not_sent_is_shown_with_its_cause() {
 fn a_call_without_a_clear_answer_says_what_came_instead() {
     let plan = still_in_bin(unclear(), 1, 1).waits(Reason::Confirming);
     let message = &condition(&plan.status, "Ready").expect("Ready").message;
-    assert!(message.contains("came instead of an answer: the connection was reset;"), "{message}");
+    assert!(message.contains("got no clear answer: the connection was reset."), "{message}");
 }
 
 #[test]

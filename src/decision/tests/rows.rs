@@ -105,12 +105,12 @@ fn an_outdated_sighting_decides_nothing_observing() {
 
 #[test]
 fn a_port_that_cannot_be_read_is_not_absent_whatever_was_seen_before_the_failures_reason() {
-    let not_asked = "Zenlayer asked for no requests before 12:00:00Z";
+    let not_asked = "Zenlayer asked the operator to send no requests before 12:00:00Z";
     for (why, reason, told) in [
         (
-            Unreadable::Unavailable("no answer in time".to_owned()),
+            Unreadable::Unavailable("Zenlayer did not answer in time".to_owned()),
             Reason::CloudUnavailable,
-            "no answer in time",
+            "Zenlayer did not answer in time",
         ),
         (Unreadable::NotAsked(not_asked.to_owned()), Reason::Throttled, not_asked),
         (reading_refused("REQUEST_LIMIT_EXCEEDED"), Reason::Throttled, "REQUEST_LIMIT_EXCEEDED"),
@@ -125,8 +125,8 @@ fn a_port_that_cannot_be_read_is_not_absent_whatever_was_seen_before_the_failure
             Reason::ClockSkew,
             "AUTHFAILURE_SIGNATURE_EXPIRED",
         ),
-        (reading_refused("CODE"), Reason::ReadingRefused, "with CODE: words of Zenlayer (request T1)"),
-        (reading_refused("INVALID_PORT_NOT_FOUND"), Reason::ReadingRefused, "INVALID_PORT_NOT_FOUND"),
+        (reading_refused("CODE"), Reason::DescribeRefused, "with CODE: words of Zenlayer (request T1)"),
+        (reading_refused("INVALID_PORT_NOT_FOUND"), Reason::DescribeRefused, "INVALID_PORT_NOT_FOUND"),
     ] {
         let plan = Scenario::deleting(Destroy).failing(why.clone()).waits(reason);
         let message = &condition(&plan.status, "Ready").expect("Ready").message;
@@ -169,7 +169,7 @@ fn a_port_destroyed_after_our_call_is_let_go_as_our_doing_port_destroyed() {
 fn a_port_that_nobody_ever_saw_is_let_go_with_a_warning_port_never_found() {
     let plan = Scenario::deleting(Destroy).absent(2, 30).lets_go(Reason::PortNeverFound);
     let event = plan.event.expect("an event");
-    assert!(event.message.contains("nothing was destroyed"), "{event:?}");
+    assert!(event.message.contains("destroyed nothing"), "{event:?}");
 }
 
 #[test]

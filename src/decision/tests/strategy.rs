@@ -295,7 +295,7 @@ fn absence() -> impl Strategy<Value = Told> {
 fn unreadable() -> impl Strategy<Value = Unreadable> {
     select(vec![
         Unreadable::Unavailable("timeout".to_owned()),
-        Unreadable::NotAsked("Zenlayer asked for no requests".to_owned()),
+        Unreadable::NotAsked("Zenlayer asked the operator to send no requests".to_owned()),
         reading_refused("REQUEST_LIMIT_EXCEEDED"),
         reading_refused("AUTHFAILURE_X"),
         reading_refused("AUTHFAILURE_UNAUTHORIZED_OPERATION"),

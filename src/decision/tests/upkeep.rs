@@ -55,7 +55,7 @@ fn an_object_whose_credentials_cannot_be_copied_says_so_and_has_no_finalizer_yet
     assert!(
         ready
             .message
-            .starts_with("The copy could not be written: exceeded quota. If this object is deleted now"),
+            .starts_with("The copy could not be written: exceeded quota. The object has no finalizer yet"),
         "{ready:?}"
     );
     assert!(plan.event.is_some() && plan.deadline == Some(seconds(60)), "{plan:#?}");

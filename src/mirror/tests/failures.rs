@@ -222,7 +222,8 @@ async fn reads_are_counted_by_result() {
 async fn an_account_that_is_paused_is_throttled_however_long_the_pause_lasts() {
     let mut bench = Bench::new();
     let account = bench.releasing(1).await;
-    let paused = Unreadable::NotAsked("Zenlayer asked for no requests before 12:00:00Z".to_owned());
+    let paused =
+        Unreadable::NotAsked("Zenlayer asked the operator to send no requests before 12:00:00Z".to_owned());
     *lock(&account.reader.turn) = Err(paused.clone());
     for until in [15.0, 125.0, 245.0, 305.0] {
         bench.run_until(until).await;

@@ -150,7 +150,7 @@ fn what_came_instead_of_an_answer_is_told() {
         (reply(503, &[], ""), "503 Service Unavailable with a body of no type"),
         (
             reply(403, &[("cf-mitigated", "challenge")], ""),
-            "403 Forbidden from Cloudflare, which blocks this client",
+            "403 Forbidden from Cloudflare, which blocks the operator",
         ),
         (error(500, "BROKEN"), "500 Internal Server Error with BROKEN: some words (request T1)"),
     ] {

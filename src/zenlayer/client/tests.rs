@@ -254,7 +254,7 @@ async fn a_permit_is_void_once_zenlayer_asks_for_a_pause() {
     assert_eq!(refusal.kind, RefusalKind::Throttled);
     let late = client.terminate_port(early, &PortId::new("port-0")).await;
     let ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why } = late else { panic!("{late:?}") };
-    assert!(why.starts_with("Zenlayer asked for no requests before 2"), "{why}");
+    assert!(why.starts_with("Zenlayer asked the operator to send no requests before 2"), "{why}");
     assert_eq!(server.requests().len(), 1, "the second call did not leave");
 }
 
@@ -268,7 +268,7 @@ async fn a_reading_during_a_long_pause_says_at_once_until_when() {
     let refused = read(&client, chunk).await.map_err(|why| why.kind());
     assert_eq!(refused, Err(Some(RefusalKind::Throttled)));
     let until = client.paused().expect("a pause").until;
-    let told = format!("Zenlayer asked for no requests before {until:.0}");
+    let told = format!("Zenlayer asked the operator to send no requests before {until:.0}");
     assert_eq!(read(&client, chunk).await, Err(Unreadable::NotAsked(told)));
     assert_eq!(server.requests().len(), 1, "the second reading did not leave");
 }

@@ -38,7 +38,7 @@ pub(super) async fn draw(kubectl: &Tool, file: &Path) -> Result<()> {
     terminal.watches(&["get", "zenlayerport", OBJECT, "--watch"], gone).await?;
     terminal.types(&["get", "events", "--field-selector=reason=PortDestroyed"]).await?;
 
-    let title = "kubectl deletes a ZenlayerPort: the object waits, says what to do, and goes when its port is destroyed";
+    let title = "kubectl deletes a ZenlayerPort: the object waits, shows what to do, and disappears after its port is destroyed";
     fs::write(file, svg::of_terminal(title, &terminal.text))
         .with_context(|| format!("writing {}", file.display()))?;
     println!("\n{}\nwrote {}", terminal.text.trim_end(), file.display());

@@ -297,7 +297,7 @@ cases! {
         let object = bench.recycled().await?;
         bench.fault(Rule::any().refuse(403, "OPERATION_DENIED_ACCOUNT_ARREARS"));
         bench.delete(object).await?;
-        bench.shows_because(object, "ReadingRefused", "OPERATION_DENIED_ACCOUNT_ARREARS").await?;
+        bench.shows_because(object, "DescribeRefused", "OPERATION_DENIED_ACCOUNT_ARREARS").await?;
         bench.neighbour_goes_before(object).await?;
         bench.calm();
         bench.goes(object).await?;

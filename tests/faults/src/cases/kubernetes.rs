@@ -391,8 +391,8 @@ impl Spoilt {
     fn complaint(self) -> &'static str {
         match self {
             Self::Deleted => "does not exist",
-            Self::Emptied | Self::Misnamed => "there must be accessKeyId and accessKeyPassword, or token",
-            Self::Huge => "longer than any credential",
+            Self::Emptied | Self::Misnamed => "it must contain accessKeyId and accessKeyPassword, or token",
+            Self::Huge => "too long to be a credential",
         }
     }
 }
