@@ -94,11 +94,11 @@ impl fmt::Display for Refusal {
 /// Why a call was not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum NotSentCause {
-    /// Zenlayer had just asked for fewer requests.
+    /// Zenlayer asked the operator to send fewer requests.
     Throttled,
     /// There was no connection to Zenlayer.
     NoConnection,
-    /// Writing its record took so long that the decision was no longer fresh.
+    /// It took so long to write the record of the call that the decision was too old.
     RecordTooSlow,
     /// The credentials changed after the decision.
     CredentialsChanged,

@@ -21,8 +21,8 @@ pub struct ZenlayerPortStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<ObservedPort>,
 
-    /// The port that Zenlayer first returned for this id, and the keys that it was returned for. It shows whether the id
-    /// still means the same port.
+    /// The port that Zenlayer first returned for this id, and the keys for which Zenlayer returned it. With this the
+    /// operator knows whether the id still belongs to the same port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PortIdentity>,
 
@@ -108,11 +108,11 @@ pub struct PortIdentity {
 pub struct Release {
     /// The uid of the object that this record belongs to. The operator ignores a record with another uid.
     pub uid: String,
-    /// During this deletion the port was in the recycle bin, or on its way there after our TerminatePort. If somebody restores
-    /// the port, this is false again.
+    /// During this deletion the port was in the recycle bin, or was moving there after the operator's TerminatePort. If
+    /// someone restores the port, this is false again.
     #[serde(default)]
     pub seen_recycled: bool,
-    /// How often the port was running again after that, or after an accepted TerminatePort.
+    /// How many times the port was running again after that, or after a TerminatePort that Zenlayer accepted.
     #[serde(default)]
     pub restorations: i64,
     /// Too many objects were deleted at once. This one waits until a person approves.
@@ -124,7 +124,7 @@ pub struct Release {
     /// Zenlayer accepted a DestroyPort call of this deletion.
     #[serde(default)]
     pub destroy_accepted: bool,
-    /// During this deletion there were credentials that could sign the calls. If the Secret is deleted later, the operator
+    /// During this deletion the operator had credentials for calls. If someone deletes the Secret later, the operator
     /// continues with its copy.
     #[serde(default)]
     pub credentials_seen: bool,
@@ -139,18 +139,18 @@ pub struct Release {
 pub struct Call {
     /// The Zenlayer action.
     pub action: CallAction,
-    /// Counts the calls of this deletion, from 1.
+    /// The number of the call: the first call of the deletion has the number 1.
     pub attempt: i64,
     /// When the operator wrote this record. It sends the call within 10 s after that, or not at all.
     pub requested_time: Time,
     /// The status of the port before the call.
     pub port_status_before: String,
-    /// Fingerprint of the key that is used for the call.
+    /// Fingerprint of the key for the call.
     pub credential: Fingerprint,
     /// The call took effect: a status check showed it.
     #[serde(default)]
     pub landed: bool,
-    /// Zenlayer accepted this TerminatePort, and ten minutes later the port was still running: it counts as a restoration.
+    /// Zenlayer accepted this TerminatePort, but ten minutes later the port was still running. This counts as a restoration.
     #[serde(default)]
     pub without_effect: bool,
     /// What Zenlayer answered.
@@ -195,7 +195,7 @@ pub enum CallOutcome {
         /// Why the operator did not send it.
         #[serde(default)]
         cause: NotSentCause,
-        /// The same as a sentence.
+        /// The same in words.
         why: String,
     },
     /// There was no clear answer. Zenlayer may have carried out the call or not.

@@ -13,7 +13,7 @@ use crate::tls::Certificate;
 
 cases! {
     "answer-lost" ["C1"] Shared
-    "A call that took effect and whose answer was lost is not repeated." |bench| {
+    "Zenlayer carries out a call and its answer is lost. The operator does not repeat the call." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         for (action, answer) in [("TerminatePort", Answer::Reset), ("DestroyPort", Answer::Lost)] {
@@ -27,7 +27,7 @@ cases! {
     }
 
     "applied-late" ["C2"] Shared
-    "A call that is carried out long after its answer was lost destroys its own port, and once." |bench| {
+    "Zenlayer carries out a call long after its answer was lost. It destroys only the port of that call, and only once." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let delay = Duration::from_millis(bench.chance.u64(500..12_000));
@@ -40,7 +40,7 @@ cases! {
     }
 
     "lost-before-commit" ["C3"] Shared
-    "A call that never took effect is made again once it is settled." |bench| {
+    "A call is lost before Zenlayer carries it out. The operator calls again after it is sure of that." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         for action in ["TerminatePort", "DestroyPort"] {
@@ -54,7 +54,7 @@ cases! {
     }
 
     "accepted-and-forgotten" ["C3"] Shared
-    "A call that was accepted and never carried out is given up as landed, and made again." |bench| {
+    "Zenlayer accepts a call and never carries it out. The operator stops waiting and calls again." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").once().apply(Apply::Never));
@@ -65,7 +65,7 @@ cases! {
     }
 
     "throttled" ["C4"] Shared
-    "Under a storm of 429 the object says Throttled, other accounts go on, and it goes when the storm is over." |bench| {
+    "Zenlayer answers every request with 429. The object shows Throttled, other accounts continue, and the deletion continues when the 429s end." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let after = ["1", "nonsense", "Wed, 21 Oct 2015 07:28:00 GMT"][bench.chance.usize(0..3)];
@@ -79,7 +79,7 @@ cases! {
     }
 
     "throttled-destroy" ["C4"] Shared
-    "429 on DestroyPort alone is a refusal after which it is tried again." |bench| {
+    "Zenlayer answers only DestroyPort with 429. The operator counts this as a refusal and tries again." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").times(2).throttle(Some("1")));
@@ -90,7 +90,7 @@ cases! {
     }
 
     "bad-lists" ["C5" "C6" "C20"] Shared
-    "A list that is no list is never taken for an absence, whatever it looks like." |bench| {
+    "Zenlayer answers with malformed lists. The operator never concludes that the port is gone." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let mut answers = bad_answers();
@@ -114,7 +114,7 @@ cases! {
     }
 
     "bad-answers-to-calls" ["C5" "C6" "C20"] Shared
-    "Whatever comes back for a call, carried out or not, the port is destroyed once." |bench| {
+    "Calls get strange answers, carried out or not. Each port is destroyed once." |bench| {
         bench.value("deletion.massDeletionThreshold=0");
         bench.start().await?;
         let mut answers = bad_answers();
@@ -139,7 +139,7 @@ cases! {
     }
 
     "strange-ports" ["C5"] Shared
-    "Null, odd and additional fields of a port do not hinder its release." |bench| {
+    "A port has fields that are null, unusual or unknown. The operator still destroys it." |bench| {
         bench.start().await?;
         let id = bench.port_id();
         let tenant = bench.tenant.clone();
@@ -156,7 +156,7 @@ cases! {
     }
 
     "slow-answers" ["C7"] Shared
-    "A list that trickles in, or is no gzip, is given up in time and holds up no other account." |bench| {
+    "A list arrives very slowly or is not valid gzip. The operator gives up in time and delays no other account." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let gzip = Answer::Replaced {
@@ -173,7 +173,7 @@ cases! {
     }
 
     "half-open" ["C7"] Shared
-    "Connections that fall silent in the middle of a release are given up, and it goes on." |bench| {
+    "Connections fall silent in the middle of deletions. The operator gives them up and continues." |bench| {
         let line = bench.proxy_to_cloud().await?;
         bench.start().await?;
         let object = bench.recycled().await?;
@@ -186,7 +186,7 @@ cases! {
     }
 
     "endpoint-gone" ["C19"] Shared
-    "While nobody listens at Zenlayer's endpoint the object says CloudUnavailable." |bench| {
+    "Nothing listens at Zenlayer's endpoint. The object shows CloudUnavailable." |bench| {
         let line = bench.proxy_to_cloud().await?;
         bench.start().await?;
         let object = bench.recycled().await?;
@@ -198,7 +198,7 @@ cases! {
     }
 
     "certificates" ["C8"] Shared
-    "No request goes to a server that cannot prove to be Zenlayer, nor to one that stalls; the object says what is wrong." |bench| {
+    "The server cannot prove that it is Zenlayer, or never finishes the TLS handshake. The operator sends no request, and the object shows the cause." |bench| {
         let (server, line) = bench.start_with_tls().await?;
         let object = bench.recycled().await?;
         let mut spoilt = [Certificate::Expired, Certificate::OfAnotherHost, Certificate::OfAnUnknownIssuer];
@@ -223,7 +223,7 @@ cases! {
     }
 
     "redirected" ["C10"] Shared
-    "A redirect to another host is not followed: no request, and so no key, gets there." |bench| {
+    "Zenlayer redirects to another host. The operator does not follow, so neither a request nor a key gets there." |bench| {
         let trap = Simulator::start(Config { accounts: vec![Account::new("tenant")], ..Config::default() })?;
         bench.start().await?;
         let (first, second) = (bench.recycled().await?, bench.recycled().await?);
@@ -242,7 +242,7 @@ cases! {
     }
 
     "unauthorized" ["C11"] Shared
-    "Refusals of the key are named each by its own reason, and an auth-shaped 404 proves no absence." |bench| {
+    "Zenlayer refuses the key in several ways. Each has its own reason, and a refusal with HTTP 404 does not prove that the port is gone." |bench| {
         bench.value(LONG_GRACE).start().await?;
         let object = bench.recycled().await?;
         bench.delete(object).await?;
@@ -266,7 +266,7 @@ cases! {
     }
 
     "auth-fails-on-call" ["C11"] Shared
-    "A key that may read and not destroy is PermissionDenied, until it may." |bench| {
+    "A key may list ports but not destroy them. The object shows PermissionDenied until the key gets the permission." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").refuse(403, "AUTHFAILURE_UNAUTHORIZED_OPERATION"));
@@ -279,7 +279,7 @@ cases! {
     }
 
     "in-use" ["C16"] Shared
-    "A port in use is refused with Zenlayer's code in the message, and released once it is free." |bench| {
+    "Zenlayer refuses to destroy a port in use. The message contains Zenlayer's code, and the operator destroys the port once it is free." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").refuse(400, "OPERATION_DENIED_PORT_IN_USE"));
@@ -292,7 +292,7 @@ cases! {
     }
 
     "account-frozen" ["C21"] Shared
-    "A frozen account refuses everything: nothing is taken for absent, and it goes on after the payment." |bench| {
+    "Zenlayer refuses every request of a frozen account. The operator takes no port for gone, and continues after the payment." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::any().refuse(403, "OPERATION_DENIED_ACCOUNT_ARREARS"));

@@ -10,7 +10,7 @@ use crate::bench::LONG_GRACE;
 
 cases! {
     "destroyed-still-listed" ["C13"] Shared
-    "A replica that lags and still lists a port as recycled makes nobody destroy it twice." |bench| {
+    "A list is out of date and still shows a destroyed port in the recycle bin. The operator does not destroy the port twice." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DescribePorts").list([ListFault::Stale]));
@@ -25,7 +25,7 @@ cases! {
     }
 
     "living-port-missing" ["C13"] Shared
-    "A living port that a reading misses, wherever it is on its way, is not taken to be gone." |bench| {
+    "A list misses a port that exists, at any stage of the deletion. The operator does not take the port for gone." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         for object in [live, recycled] {
@@ -39,7 +39,7 @@ cases! {
     }
 
     "empty-lists-for-long" ["C12" "C13"] Shared
-    "Empty lists before anything was called are no proof as long as one is missing: then the port is there, and is released." |bench| {
+    "Empty lists before the first call do not prove that the port is gone. When the port is listed again, the operator destroys it." |bench| {
         bench.value(LONG_GRACE).start().await?;
         let object = bench.recycled().await?;
         // Three are the proof for a port that was last seen in the bin.
@@ -55,7 +55,7 @@ cases! {
     }
 
     "wrong-pages" ["C14"] Shared
-    "Lists that do not add up are no readings: the object waits and says why." |bench| {
+    "The pages of a list do not fit together. The operator does not use them, and the object waits and shows the cause." |bench| {
         bench.value(LONG_GRACE).start().await?;
         let object = bench.recycled().await?;
         let port = bench.port_of(object).to_owned();
@@ -80,7 +80,7 @@ cases! {
     }
 
     "filter-ignored" ["C14"] Shared
-    "A server that ignores the filter and lists all ports makes nothing else be touched." |bench| {
+    "Zenlayer ignores the filter and lists all ports. The operator changes no other port." |bench| {
         bench.start().await?;
         let (object, other) = (bench.recycled().await?, bench.recycled().await?);
         bench.fault(Rule::on("DescribePorts").list([ListFault::IgnoreIds]));

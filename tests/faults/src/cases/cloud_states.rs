@@ -11,7 +11,7 @@ use crate::bench::LONG_GRACE;
 
 cases! {
     "wrong-account" ["C12" "K13"] Shared
-    "The Secret is swapped for another account's valid key: its empty list proves nothing, until the own key is back." |bench| {
+    "Someone replaces the key with a valid key of another account. Its empty list proves nothing, and the deletion continues when the right key is back." |bench| {
         bench.value(LONG_GRACE).start().await?;
         let object = bench.recycled().await?;
         bench.swap_tenants_secret().await?;
@@ -25,7 +25,7 @@ cases! {
     }
 
     "anothers-port" ["C12"] Shared
-    "An object that names another account's port goes without touching it." |bench| {
+    "An object names a port of another account. The object disappears, and the operator does not change the port." |bench| {
         bench.start().await?;
         let id = bench.port_id();
         bench.cloud.seed(Port::new(&id).account(bench.neighbour.account).status(PortStatus::Recycled));
@@ -39,7 +39,7 @@ cases! {
     }
 
     "stuck-destroying" ["C15"] Shared
-    "A port that stays DESTROYING is waited for by name, and nothing is called again." |bench| {
+    "A port stays DESTROYING. The object shows what it waits for, and the operator does not call again." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let port = bench.port_of(object).to_owned();
@@ -52,7 +52,7 @@ cases! {
     }
 
     "rolled-back-to-running" ["C15"] Shared
-    "Zenlayer gives up a destruction and the port is live again: a person decides, by the policy." |bench| {
+    "Zenlayer stops destroying a port, and the port runs again. The operator changes nothing until a person decides." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let port = bench.port_of(object).to_owned();
@@ -68,7 +68,7 @@ cases! {
     }
 
     "restored-while-waiting" ["C15"] Shared
-    "A recycled port that a person restores on the last stretch is not terminated." |bench| {
+    "A person restores a port from the recycle bin just before the operator destroys it. The operator does not terminate it." |bench| {
         bench.value("deletion.grace=60s");
         bench.start().await?;
         let object = bench.own(PortStatus::Recycled, DeletionPolicy::TerminateAndDestroy).await?;
@@ -82,7 +82,7 @@ cases! {
     }
 
     "unknown-word" ["C15"] Shared
-    "A status that no version knows holds the object, and only that." |bench| {
+    "Zenlayer reports a status that the operator does not know. Only this object waits." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let port = bench.port_of(object).to_owned();
@@ -95,7 +95,7 @@ cases! {
     }
 
     "already-there" ["C17"] Shared
-    "A port that is already recycled, being destroyed, destroyed or that never was needs no call too many." |bench| {
+    "A port is already in the recycle bin, being destroyed or destroyed, or never existed. The operator makes no unnecessary call." |bench| {
         bench.start().await?;
         let recycled = bench.own(PortStatus::Recycled, DeletionPolicy::TerminateAndDestroy).await?;
         let destroying = bench.own(PortStatus::Recycled, DeletionPolicy::Destroy).await?;
@@ -118,7 +118,7 @@ cases! {
     }
 
     "id-used-again" ["C18"] Shared
-    "An id that names another port by now is never acted on." |bench| {
+    "Zenlayer has given the id to another port. The operator never changes that port." |bench| {
         bench.value(LONG_GRACE).start().await?;
         let id = bench.port_id();
         let tenant = bench.tenant.clone();
@@ -137,7 +137,7 @@ cases! {
     }
 
     "id-used-again-under-way" ["C18"] Shared
-    "An id that is used again right after our own call is not destroyed twice." |bench| {
+    "Zenlayer gives the id to another port right after the operator's call. The operator does not destroy that port." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let id = bench.port_of(object).to_owned();
@@ -152,7 +152,7 @@ cases! {
     }
 
     "destroyed-by-somebody-else" ["C22"] Shared
-    "A port that somebody destroys between our reading and our call is no reason to stay." |bench| {
+    "Someone destroys the port between the last status check and the call. The object still disappears." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let port = bench.port_of(object).to_owned();
@@ -167,7 +167,7 @@ cases! {
     }
 
     "mind-changed" ["K11"] Shared
-    "A policy that changes to Retain at any moment of a deletion ends all calls, and the other way round begins them." |bench| {
+    "Someone changes the policy during the deletion. After a change to Retain, the operator makes no more calls; after a change from Retain, it starts." |bench| {
         bench.start().await?;
         let saved = bench.recycled().await?;
         let released = bench.own(PortStatus::Running, DeletionPolicy::Destroy).await?;

@@ -13,7 +13,7 @@ use crate::proxy::Line;
 
 cases! {
     "watch-cut" ["K3"] Shared
-    "Connections to the API server are cut, and then silent, while objects are deleted: no deletion is missed." |bench| {
+    "Connections to the API server break or fall silent while objects are deleted. The operator misses no deletion." |bench| {
         let line = bench.start_behind_proxy().await?;
         let (first, second) = (bench.recycled().await?, bench.running_port().await?);
         line.cut();
@@ -29,7 +29,7 @@ cases! {
     }
 
     "conflict-storm" ["K5"] Shared
-    "Somebody writes to the objects all the time: every write is decided anew, and no call is repeated." |bench| {
+    "Someone writes to the objects all the time. The operator decides again after each conflict and repeats no call." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         let pause = Duration::from_millis(bench.chance.u64(1..30));
@@ -43,7 +43,7 @@ cases! {
     }
 
     "no-right-to-status" ["K6"] Shared
-    "Without the right to write the record nothing is called." |bench| {
+    "The operator may not write the record of a call. It makes no call." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
@@ -56,7 +56,7 @@ cases! {
     }
 
     "no-right-to-status-mid-way" ["K6"] Shared
-    "The right to write the outcome goes away in the middle of a call: the call is not repeated." |bench| {
+    "The operator loses the permission to write the result of a call during the call. It does not repeat the call." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(2)));
@@ -72,7 +72,7 @@ cases! {
     }
 
     "no-right-to-events" ["K6" "K17"] Shared
-    "Without Events everything else goes on." |bench| {
+    "The operator may not send Events. Everything else works." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         let rights = bench.revoke("events", &["create"]).await?;
@@ -83,7 +83,7 @@ cases! {
     }
 
     "no-right-to-secrets" ["K6"] Shared
-    "An operator that may not read the Secret says so, and the neighbour's objects go on." |bench| {
+    "The operator may not read the Secret. The object shows this, and objects of another tenant continue." |bench| {
         bench.value("credentials.keepCopies=false");
         bench.start().await?;
         let rights = bench.revoke_from_tenant("secrets", &["get"]).await?;
@@ -97,7 +97,7 @@ cases! {
     }
 
     "no-right-to-finalizer" ["K6" "K16"] Shared
-    "A finalizer that may not be taken off stays, and the port is not destroyed again meanwhile." |bench| {
+    "The operator may not remove the finalizer. The object stays, and the operator does not destroy the port again." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let rights = bench.revoke("zenlayerports", &["patch"]).await?;
@@ -111,7 +111,7 @@ cases! {
     }
 
     "namespace-deleted" ["K7" "K13"] Shared
-    "A namespace is deleted with its objects, Secret, Roles and all: every port is released, and the namespace goes." |bench| {
+    "A namespace is deleted with its objects, its Secret and its Roles. The operator destroys every port, and the namespace disappears." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         bench.ask_for_deletion(live);
@@ -125,7 +125,7 @@ cases! {
     }
 
     "kind-deleted" ["K8"] Own
-    "The CustomResourceDefinition is deleted: no port is, until a person types the printed command." |bench| {
+    "The CustomResourceDefinition is deleted. The operator destroys no port until a person runs the printed command." |bench| {
         bench.start().await?;
         let (kept, released) = (bench.recycled().await?, bench.running_port().await?);
         let kind = "zenlayerports.sdn.zenlayer.com";
@@ -143,8 +143,7 @@ cases! {
     }
 
     "kind-applied-again" ["K8"] Own
-    "The CustomResourceDefinition is deleted, a person clears its finalizer, and it is applied again: no port is released \
-     until a person types the printed command." |bench| {
+    "The CustomResourceDefinition is deleted, a person removes its finalizer, and it is created again. The operator destroys no port until a person runs the printed command." |bench| {
         bench.start().await?;
         let (kept, released) = (bench.recycled().await?, bench.recycled().await?);
         let kind = ["customresourcedefinition", "zenlayerports.sdn.zenlayer.com"];
@@ -185,7 +184,7 @@ cases! {
     }
 
     "foreign-finalizers" ["K9"] Shared
-    "Other finalizers, and a deletion in the foreground, are waited for before anything is called." |bench| {
+    "The object has other finalizers, or a foreground deletion. The operator waits for them before it makes a call." |bench| {
         bench.start().await?;
         let (first, second) = (bench.recycled().await?, bench.recycled().await?);
         let finalizers = |all: &[&str]| json!({ "metadata": { "finalizers": all } });
@@ -201,7 +200,7 @@ cases! {
     }
 
     "orphaned-and-collected" ["K9"] Shared
-    "Objects whose owner is deleted are released by the garbage collector's deletion, those it orphans are not." |bench| {
+    "The owner of objects is deleted. The operator destroys the ports of the objects that the garbage collector deletes, and not those of orphaned objects." |bench| {
         bench.start().await?;
         let orphan = bench.recycled().await?;
         bench.delete_with(orphan, &["--cascade=orphan"]).await?;
@@ -216,7 +215,7 @@ cases! {
     }
 
     "name-used-again" ["K10"] Shared
-    "An object of the same name that is created the moment the old one goes keeps its own port." |bench| {
+    "An object is created again under the same name as soon as the old one is gone. The new object keeps its own port." |bench| {
         bench.start().await?;
         let tenant = bench.tenant.clone();
         let old = bench.recycled().await?;
@@ -231,7 +230,7 @@ cases! {
     }
 
     "finalizer-stripped" ["K11"] Shared
-    "A person strips our finalizer in the middle of a release: nothing is called for the object after that." |bench| {
+    "A person removes the finalizer during a deletion. After that, the operator makes no call for the object." |bench| {
         bench.start().await?;
         let (deleted, living) = (bench.running_port().await?, bench.running_port().await?);
         bench.delete(deleted).await?;
@@ -247,7 +246,7 @@ cases! {
     }
 
     "two-on-one-port" ["K12"] Shared
-    "Two objects on one port, in one namespace and deleted in any order: the port is destroyed once, after both." |bench| {
+    "Two objects in one namespace name the same port and are deleted in any order. The port is destroyed once, after both deletions." |bench| {
         bench.start().await?;
         let first = bench.recycled().await?;
         let (tenant, id) = (bench.tenant.clone(), bench.port_of(first).to_owned());
@@ -263,7 +262,7 @@ cases! {
     }
 
     "secret-lost" ["K13"] Shared
-    "The Secret is deleted, emptied, misspelt, huge: each is named, nothing is let go, and a good one ends it." |bench| {
+    "The Secret is deleted, empty, misspelt or huge. The object shows which, keeps its finalizer, and continues with a good Secret." |bench| {
         bench.value("credentials.keepCopies=false").value(LONG_GRACE).start().await?;
         let object = bench.recycled().await?;
         let mut ways = [Spoilt::Deleted, Spoilt::Emptied, Spoilt::Misnamed, Spoilt::Huge];
@@ -281,7 +280,7 @@ cases! {
     }
 
     "secret-rotated-mid-call" ["K13"] Shared
-    "New keys of the same account take over in the middle of calls, at first as the old one dies: each call is made once." |bench| {
+    "The key is replaced during calls by other keys of the same account. The operator makes each call once." |bench| {
         bench.start().await?;
         let object = bench.running_port().await?;
         for action in ["TerminatePort", "DestroyPort"] {
@@ -309,7 +308,7 @@ cases! {
     }
 
     "restored-from-backup" ["K14"] Shared
-    "An object that a backup brings back, with the status of its first life, begins anew and owns what it sees." |bench| {
+    "A backup brings back an object with its old status. Its port is destroyed. The object shows PortNotFound, and disappears when it is deleted again." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let backup = bench.get(object).await?.context("it was just made")?;
@@ -325,7 +324,7 @@ cases! {
     }
 
     "lease-lost" ["K15"] Shared
-    "The Lease is deleted, and given to nobody's replica, in the middle of a release: one call in all." |bench| {
+    "The Lease is deleted, or given to a replica that does not exist, during a deletion. The operators make one call in total." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         bench.delete(live).await?;
@@ -349,7 +348,7 @@ cases! {
     }
 
     "rejected-by-policy" ["K18"] Shared
-    "While an admission policy refuses our record nothing is called, and it goes on when the policy is gone." |bench| {
+    "An admission policy refuses the record of a call. The operator makes no call, and continues when the policy is gone." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let name = format!("no-records-in-{}", bench.tenant.namespace);
@@ -364,7 +363,7 @@ cases! {
     }
 
     "uninstalled" ["K19"] Shared
-    "The release is removed while a deletion is pending: the object stays, and a new release ends it." |bench| {
+    "The release is removed during a deletion. The object stays, and a new release finishes the deletion." |bench| {
         bench.value("uninstall.check=false");
         bench.start().await?;
         let object = bench.own(PortStatus::Running, DeletionPolicy::Destroy).await?;

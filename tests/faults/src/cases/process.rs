@@ -14,30 +14,30 @@ use crate::bench::Bench;
 
 cases! {
     "killed-before-finalizer" ["P1"] Shared
-    "Killed before it adds its finalizer." |bench| { killed_while_adding(bench, "before-finalizer").await?; }
+    "The operator is killed before it adds its finalizer." |bench| { killed_while_adding(bench, "before-finalizer").await?; }
 
     "killed-after-finalizer" ["P1"] Shared
-    "Killed after it added its finalizer." |bench| { killed_while_adding(bench, "after-finalizer").await?; }
+    "The operator is killed after it added its finalizer." |bench| { killed_while_adding(bench, "after-finalizer").await?; }
 
     "killed-before-record" ["P1"] Shared
-    "Killed before the record of a call: twice, then it goes on." |bench| { killed_at(bench, "before-record").await?; }
+    "The operator is killed twice before it writes the record of a call. Then it finishes the deletion." |bench| { killed_at(bench, "before-record").await?; }
 
     "killed-after-record" ["P1"] Shared
-    "Killed between record and call: twice, then it goes on." |bench| { killed_at(bench, "after-record").await?; }
+    "The operator is killed twice between the record and the call. Then it finishes the deletion." |bench| { killed_at(bench, "after-record").await?; }
 
     "killed-after-call" ["P1"] Shared
-    "Killed when the answer to a call is there and nothing of it is written: the call is not repeated." |bench| { killed_at(bench, "after-call").await?; }
+    "The operator is killed after the answer to a call arrived and before it records the answer. It does not repeat the call." |bench| { killed_at(bench, "after-call").await?; }
 
     "killed-before-outcome" ["P1"] Shared
-    "Killed when the outcome of a call is about to be written: the call is not repeated." |bench| { killed_at(bench, "before-outcome").await?; }
+    "The operator is killed just before it writes the result of a call. It does not repeat the call." |bench| { killed_at(bench, "before-outcome").await?; }
 
     "killed-before-finalizer-removal" ["P1"] Shared
-    "Killed before it takes the finalizer off: it goes, and nothing is called again." |bench| {
+    "The operator is killed before it removes the finalizer. The object disappears, and the operator does not call again." |bench| {
         killed_at(bench, "before-finalizer-removal").await?;
     }
 
     "killed-at-any-moment" ["P1"] Shared
-    "Killed again and again at moments of chance, while six ports go all the way." |bench| {
+    "The operator is killed again and again at random times, during six whole deletions." |bench| {
         bench.start().await?;
         let mut objects = Vec::new();
         for _ in 0..3 {
@@ -55,7 +55,7 @@ cases! {
     }
 
     "terminated-mid-call" ["P2"] Shared
-    "SIGTERM in the middle of a call, then SIGKILL at once: the call is not repeated." |bench| {
+    "The operator gets SIGTERM during a call and SIGKILL at once. It does not repeat the call." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         for action in ["TerminatePort", "DestroyPort"] {
@@ -70,7 +70,7 @@ cases! {
     }
 
     "terminated-gracefully" ["P2"] Shared
-    "SIGTERM in the middle of a call: its answer is waited for and recorded before the process ends." |bench| {
+    "The operator gets SIGTERM during a call. It waits for the answer and records it before it stops." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(3)));
@@ -85,7 +85,7 @@ cases! {
     }
 
     "paused-mid-call" ["P3"] Shared
-    "Stopped in the middle of a call until another replica has taken over, then let go on: one call in all." |bench| {
+    "The operator is frozen during a call until another replica has taken over, and then continues. The replicas make one call in total." |bench| {
         bench.start().await?;
         let object = bench.recycled().await?;
         let spoilt = bench.chance.bool();
@@ -109,7 +109,7 @@ cases! {
     }
 
     "panics" ["P5"] Shared
-    "A pass that panics after each call takes nothing down with it: what was called is not called again." |bench| {
+    "A reconcile panics after each call. The operator keeps running and does not repeat the call." |bench| {
         bench.value("deletion.massDeletionThreshold=0");
         bench.start_crashing_at("panic:after-call").await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
@@ -120,7 +120,7 @@ cases! {
     }
 
     "out-of-file-descriptors" ["P9"] Shared
-    "With no file descriptor left, taken by connections to its own port, the operator is slow and right." |bench| {
+    "Connections to the operator's own port take all its file descriptors. The operator is slow, but makes no mistake." |bench| {
         let _limit = bench.limit_open_files(48)?;
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
@@ -137,7 +137,7 @@ cases! {
     }
 
     "two-releases-active" ["P6" "P7"] Shared
-    "Two releases, each with a Lease of its own, work on the same objects at the same time: one call in all." |bench| {
+    "Two releases, each with its own Lease, manage the same objects at the same time. They make one call in total." |bench| {
         bench.value("deletion.massDeletionThreshold=0");
         bench.start().await?;
         bench.start().await?;
@@ -154,7 +154,7 @@ cases! {
     }
 
     "starved-of-cpu" ["P10"] Shared
-    "Stopped for nine tenths of the time, the operator is slow and right." |bench| {
+    "The operator is stopped for nine tenths of the time. It is slow, but makes no mistake." |bench| {
         bench.start().await?;
         let (live, recycled) = (bench.running_port().await?, bench.recycled().await?);
         bench.delete(live).await?;

@@ -11,7 +11,7 @@ use super::cases;
 
 cases! {
     "namespace-of-many" ["S3"] Shared
-    "A namespace with many objects is deleted: each port is destroyed once, by few calls, and the namespace goes." |bench| {
+    "A namespace with many objects is deleted. Each port is destroyed once, with few requests, and the namespace disappears." |bench| {
         bench.value("deletion.massDeletionThreshold=0");
         bench.start().await?;
         let tenant = bench.tenant.clone();
@@ -28,7 +28,7 @@ cases! {
     }
 
     "many-at-once-are-held" ["S3"] Shared
-    "As many deletions at once are held by default, until a person approves each with the command that it prints." |bench| {
+    "Many objects are deleted at once, with the default settings. The operator pauses them until a person approves each one with the printed command." |bench| {
         bench.start().await?;
         let objects = bench.many(30, PortStatus::Recycled, DeletionPolicy::Destroy).await?;
         for object in &objects {
@@ -50,7 +50,7 @@ cases! {
     }
 
     "flapping-annotations" ["S4"] Shared
-    "Annotations that change many times a second cost neither calls nor other objects their turn." |bench| {
+    "Annotations change many times a second. This causes no calls and delays no other object." |bench| {
         bench.start().await?;
         let objects = bench.many(10, PortStatus::Recycled, DeletionPolicy::Destroy).await?;
         for object in &objects {
@@ -70,7 +70,7 @@ cases! {
     }
 
     "hostile-content" ["S7"] Shared
-    "Huge annotations, names that are templates, escapes and line breaks: shown as text, logged in one line, released." |bench| {
+    "An object has huge annotations, and names with templates, escape codes and line breaks. They appear as text on one log line, and the operator destroys the port." |bench| {
         bench.start().await?;
         let tenant = bench.tenant.clone();
         let id = bench.port_id();

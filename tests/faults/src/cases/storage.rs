@@ -10,7 +10,7 @@ use crate::bench::{Bench, Object, PATIENCE, Revisions};
 
 cases! {
     "api-server-killed" ["K1" "K3"] Own
-    "The API server is killed, and restarted in order, in the middle of releases: no deletion is missed, no call repeated." |bench| {
+    "The API server is killed or restarted normally during deletions. The operator misses no deletion and repeats no call." |bench| {
         bench.start().await?;
         let objects = three_deleted(bench).await?;
         for round in 0..3 {
@@ -29,7 +29,7 @@ cases! {
     }
 
     "etcd-paused" ["K4"] Own
-    "etcd stands still, so that writes time out and yet are applied: they are read anew, and no call is repeated." |bench| {
+    "etcd stops for a while, so that writes time out but still take effect. The operator reads the objects again and repeats no call." |bench| {
         bench.start().await?;
         let objects = three_deleted(bench).await?;
         for _ in 0..2 {
@@ -57,19 +57,19 @@ cases! {
     }
 
     "restored-before-deletion" ["K4" "K2"] Own
-    "An older snapshot brings back an undeleted object whose port was destroyed: nothing is called, and it says so." |bench| {
+    "An older etcd snapshot brings back an object that is not deleted, but its port is destroyed. The operator makes no call, and the object shows this." |bench| {
         let object = resurrected(bench, Revisions::JumpAhead).await?;
         goes_without_a_call(bench, object).await?;
     }
 
     "restored-with-old-revisions" ["K4" "K2"] Own
-    "The same where revisions go back, so that watches fall silent without an error: the next list shows it." |bench| {
+    "The same, but revisions go back, so that watches fall silent without an error. The operator notices with its next list." |bench| {
         let object = resurrected(bench, Revisions::GoBack).await?;
         goes_without_a_call(bench, object).await?;
     }
 
     "restored-in-deletion" ["K4" "K14"] Own
-    "An older snapshot brings back a deletion in its grace, whose port was destroyed since: it goes without a second call." |bench| {
+    "An older etcd snapshot brings back an object in its grace period, but its port is destroyed. The object disappears without a second call." |bench| {
         bench.value("deletion.grace=40s");
         bench.start().await?;
         let object = bench.recycled().await?;
