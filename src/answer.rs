@@ -130,6 +130,16 @@ impl Unreadable {
         }
     }
 
+    /// Whether both say the same, but for the id of the request.
+    pub fn has_same_cause(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Refused(one), Self::Refused(other)) => {
+                (one.kind, &one.code, &one.message) == (other.kind, &other.code, &other.message)
+            }
+            _ => self == other,
+        }
+    }
+
     /// Whether one of several ports that were asked for together may be to blame.
     pub fn may_be_about_a_port(&self) -> bool {
         matches!(self.kind(), Some(RefusalKind::NotFound | RefusalKind::Other))

@@ -6,8 +6,21 @@ use crate::decision::sighting::{Absences, Failure, Presence, Reading, Unreadable
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knowledge {
     pub(super) good: Option<Reading>,
-    pub(super) failure: Option<Failure>,
     pub(super) absences: Option<Absences>,
+    failing: Option<Box<Failing>>,
+}
+
+#[derive(Clone, Debug)]
+struct Failing {
+    newest: Failure,
+    /// The failure that last counted as a change.
+    told: Unreadable,
+}
+
+impl From<Failure> for Failing {
+    fn from(newest: Failure) -> Self {
+        Self { told: newest.why.clone(), newest }
+    }
 }
 
 /// What a reading did to the knowledge.
@@ -17,15 +30,24 @@ pub(super) enum Effect {
     Outdated,
     /// It says what was known.
     Unchanged,
-    /// The port changed, or failures began, ended or became of another kind.
+    /// The port changed, or failures began, ended or have another cause.
     Changed,
 }
 
 impl Knowledge {
+    /// Nothing is known but that readings fail.
+    pub(super) fn failing(failure: Failure) -> Self {
+        Self { failing: Some(Box::new(failure.into())), ..Self::default() }
+    }
+
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.failing.as_ref().map(|failing| &failing.newest)
+    }
+
     /// When the newest recorded reading, good or failed, was sent.
     pub(super) fn newest(&self) -> Option<Monotonic> {
         let good = self.good.as_ref().map(|reading| reading.at);
-        good.max(self.failure.as_ref().map(|failure| failure.at))
+        good.max(self.failure().map(|failure| failure.at))
     }
 
     pub(super) fn record(&mut self, sent: Monotonic, outcome: Result<Presence, Unreadable>) -> Effect {
@@ -47,7 +69,7 @@ impl Knowledge {
                 None => Absences { count: 1, first: sent, last: sent },
             }),
         };
-        let recovered = self.failure.take().is_some();
+        let recovered = self.failing.take().is_some();
         let known = self.good.as_ref();
         let changed = known.is_none_or(|known| known.presence != presence);
         let run = known.filter(|known| same_state(&known.presence, &presence));
@@ -56,11 +78,19 @@ impl Knowledge {
         recovered || changed
     }
 
+    /// Another kind of failure counts at once. Other words of the same kind count when two readings in a row say them, so
+    /// that a failure whose words alternate does not wake the object again and again.
     fn record_failure(&mut self, sent: Monotonic, why: Unreadable) -> bool {
-        let known = self.failure.as_ref();
-        let changed = known.is_none_or(|known| known.why.kind() != why.kind());
-        let since = known.map_or(sent, |known| known.since);
-        self.failure = Some(Failure { why, since, at: sent });
+        let Some(failing) = &mut self.failing else {
+            self.failing = Some(Box::new(Failing::from(Failure { why, since: sent, at: sent })));
+            return true;
+        };
+        let changed = failing.told.kind() != why.kind()
+            || failing.newest.why.has_same_cause(&why) && !failing.told.has_same_cause(&why);
+        if changed {
+            failing.told.clone_from(&why);
+        }
+        failing.newest = Failure { why, at: sent, ..failing.newest };
         changed
     }
 }
@@ -106,6 +136,9 @@ mod tests {
             (ABSENT, Effect::Unchanged),
             (unavailable("timeout"), Effect::Changed),
             (unavailable("HTTP 502"), Effect::Unchanged),
+            (unavailable("HTTP 502"), Effect::Changed),
+            (unavailable("timeout"), Effect::Unchanged),
+            (unavailable("HTTP 502"), Effect::Unchanged),
             (Err(refused("REQUEST_LIMIT_EXCEEDED")), Effect::Changed),
             (ABSENT, Effect::Changed),
             (ABSENT, Effect::Unchanged),
@@ -125,10 +158,10 @@ mod tests {
         assert_eq!(knowledge.good, Some(Reading { presence: Presence::Absent, at: at(10), since: at(10) }));
         assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(10), last: at(10) }));
         let failure = Failure { why: refused("REQUEST_LIMIT_EXCEEDED"), since: at(20), at: at(30) };
-        assert_eq!(knowledge.failure, Some(failure));
+        assert_eq!(knowledge.failure(), Some(&failure));
         knowledge.record(at(40), ABSENT);
         assert_eq!(knowledge.absences, Some(Absences { count: 2, first: at(10), last: at(40) }));
-        assert_eq!(knowledge.failure, None);
+        assert_eq!(knowledge.failure(), None);
     }
 
     #[test]
@@ -170,7 +203,8 @@ mod tests {
         for outcome in [ABSENT, Ok(seen("RECYCLED")), unavailable("timeout")] {
             assert_eq!(knowledge.record(at(19), outcome), Effect::Outdated);
         }
-        assert_eq!(knowledge.good.map(|reading| reading.presence), Some(seen("DESTROYING")));
-        assert_eq!((knowledge.failure, knowledge.absences), (None, None));
+        let good = knowledge.good.as_ref().map(|reading| &reading.presence);
+        assert_eq!(good, Some(&seen("DESTROYING")));
+        assert_eq!((knowledge.failure(), knowledge.absences), (None, None));
     }
 }

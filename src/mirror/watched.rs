@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
     pub(super) fn new(failure: Option<Failure>) -> Self {
         Self {
             waiters: Vec::new(),
-            knowledge: Knowledge { failure, ..Knowledge::default() },
+            knowledge: failure.map_or_else(Knowledge::default, Knowledge::failing),
             interval: None,
             tick: None,
             rest_until: Monotonic::default(),
@@ -93,7 +93,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
         Evidence {
             by: by.clone(),
             good: self.knowledge.good.clone(),
-            failure: self.knowledge.failure.clone(),
+            failure: self.knowledge.failure().cloned(),
             absences: self.knowledge.absences,
             waiting_since: waiter.since,
             interval: settings.interval(waiter.cadence),
@@ -154,7 +154,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
             self.next = Next::Nothing;
         }
         self.start_interval(self.shortest_interval(settings), grid, now);
-        self.rest_until = match self.knowledge.failure {
+        self.rest_until = match self.knowledge.failure() {
             Some(_) => grid.next(Some(now), grid.tick(), now),
             None => Monotonic::default(),
         };

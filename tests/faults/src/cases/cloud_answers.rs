@@ -207,11 +207,9 @@ cases! {
         line.cut();
         let before = bench.cloud.journal().requests().len();
         bench.delete(object).await?;
-        bench.shows_because(object, "CloudUnavailable", spoilt[0].complaint()).await?;
-        // The kind of failure stays the same, so nothing new is written to the object.
         for certificate in spoilt {
             server.show(certificate)?;
-            bench.a_while(Duration::from_secs(3)).await;
+            bench.shows_because(object, "CloudUnavailable", certificate.complaint()).await?;
         }
         line.set(Line::Silent);
         bench.a_while(Duration::from_secs(3)).await;
