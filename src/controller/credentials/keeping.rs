@@ -68,9 +68,7 @@ impl Credentials {
                     why = failure.why(),
                     "cannot keep a copy of a Secret that is in use; the operator tries again"
                 );
-                let is_new = cached.keeping.lack(now, self.valid_for).is_none();
-                cached.keeping.failed(failure, now);
-                is_new
+                cached.keeping.failed(failure, now)
             }
         };
         if changed && let Some(custody) = &mut cached.custody {

@@ -241,13 +241,14 @@ impl Credentials {
         let now = self.clock.monotonic();
         let looking = &mut slot.lock().await.looking;
         match state {
-            NamespaceState::Unknown(cause) => looking.failed(
-                Failure::Unanswered(format!(
-                    "The operator could not check whether the namespace is being deleted: {cause}."
-                )),
-                now,
-            ),
-            NamespaceState::There { .. } | NamespaceState::NotGranted => drop(looking.end()),
+            NamespaceState::Unknown(cause) => {
+                let why =
+                    format!("The operator could not check whether the namespace is being deleted: {cause}.");
+                looking.failed(Failure::Unanswered(why), now);
+            }
+            NamespaceState::There { .. } | NamespaceState::NotGranted => {
+                looking.end();
+            }
         }
         looking.lack(now, self.valid_for)
     }

@@ -54,13 +54,14 @@ pub(super) fn brief(error: &kube::Error) -> String {
 }
 
 impl Setbacks {
-    pub(super) fn failed(&mut self, failure: Failure, now: Monotonic) {
+    /// Returns whether it had not failed before, or for another cause.
+    pub(super) fn failed(&mut self, failure: Failure, now: Monotonic) -> bool {
         if self.count == 0 {
             self.first = now;
         }
         self.count = self.count.saturating_add(1);
         self.last = now;
-        self.failure = Some(failure);
+        self.failure.replace(failure.clone()) != Some(failure)
     }
 
     /// Returns whether it had failed before.
@@ -117,6 +118,17 @@ mod tests {
         let Some(Lack::Unread(setback)) = setbacks.lack(at(119), MINUTE) else { panic!("{setbacks:?}") };
         assert_eq!((setback.since, setback.again_in), (at(10), MINUTE), "{setback:?}");
         assert!(setbacks.end() && !setbacks.end() && setbacks.lack(at(200), MINUTE).is_none());
+    }
+
+    #[test]
+    fn another_cause_is_news_and_the_same_cause_again_is_not() {
+        let mut setbacks = Setbacks::default();
+        let refused = || Failure::Refused("It is forbidden.".to_owned());
+        let news: Vec<bool> = [unanswered(), unanswered(), refused(), refused()]
+            .into_iter()
+            .map(|failure| setbacks.failed(failure, at(10)))
+            .collect();
+        assert_eq!(news, [true, false, true, false]);
     }
 
     #[test]

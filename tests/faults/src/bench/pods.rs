@@ -217,8 +217,11 @@ impl Bench {
                 let shown = self.cluster.kubectl(&["get", kind, "-n", &tenant.namespace, "-o", "json"]).await;
                 match shown {
                     Ok(shown) => self.texts.push((format!("the {kind} of {}", tenant.namespace), shown)),
-                    // Some cases end without the kind.
-                    Err(error) if error.to_string().contains("doesn't have a resource type") => {}
+                    // Some cases end without the kind; kubectl may remember that it was served.
+                    Err(error)
+                        if ["doesn't have a resource type", "could not find the requested resource"]
+                            .iter()
+                            .any(|words| error.to_string().contains(words)) => {}
                     Err(error) => return Err(error),
                 }
             }
