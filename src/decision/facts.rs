@@ -120,6 +120,8 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
     }
     let reading = input.evidence.and_then(|evidence| evidence.good.as_ref().map(|good| (evidence, good)));
 
+    // Else it would count for the first restoration of another port, too.
+    let consent_is_spent = input.object.approves_given(Reason::RestoredElsewhere, &status);
     let mut adopted = false;
     if let Some((evidence, Reading { presence: Presence::Seen(port), .. })) = reading {
         status.port = Some(ObservedPort::from(port));
@@ -140,6 +142,7 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
                 latched: release.latched,
                 credentials_seen: release.credentials_seen,
                 crd_deleted: release.crd_deleted,
+                restorations: if consent_is_spent { release.restorations } else { 0 },
                 call: release.call,
                 ..Release::default()
             };

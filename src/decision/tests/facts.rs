@@ -145,6 +145,25 @@ fn a_port_that_is_adopted_by_consent_is_known_for_itself_alone() {
 }
 
 #[test]
+fn a_consent_to_a_restoration_of_the_port_before_is_spent() {
+    let seen_for = |scenario: Scenario, status, span| {
+        let other = PortInfo { created_time: Some(RECREATED.to_owned()), ..port(status) };
+        let seen = scenario.seen_as(other);
+        seen.evidence(|it| it.good.as_mut().expect("a reading").since = NOW - seconds(span)).written()
+    };
+    let consents = [consent(Reason::RestoredElsewhere, 1), consent(Reason::IdentityChanged, 0)].join(",");
+    let replaced = Scenario::deleting(TerminateAndDestroy)
+        .remembers(Recycled)
+        .release(|it| it.restorations = 1)
+        .annotated(&consents);
+    let adopted = seen_for(replaced, Running, 10);
+    assert_eq!(identity(&adopted).created_time.as_deref(), Some(RECREATED));
+    assert_ne!(shown(&adopted.plan()), Some("RestoredElsewhere"), "nobody has restored this port");
+    let restored = seen_for(seen_for(adopted, Recycled, 0), Running, 10);
+    assert_eq!(shown(&restored.plan()), Some("RestoredElsewhere"), "and a person has not been asked yet");
+}
+
+#[test]
 fn a_call_landed_once_the_port_is_seen_to_follow_it() {
     for (action, status, lands) in [
         (TerminatePort, Running, false),

@@ -203,7 +203,12 @@ fn is_in_use(case: &Case) -> bool {
 
 /// A consent is to one restoration, the first.
 fn is_restored(case: &Case) -> bool {
-    let history = if has_adopted_another(case) { History::Nothing } else { case.history };
+    let history = match case.history {
+        // A consent that was given for the port before is spent.
+        History::Restored if case.has_consent(Reason::RestoredElsewhere) => History::Restored,
+        _ if has_adopted_another(case) => History::Nothing,
+        history => history,
+    };
     let is_live = matches!(case.sighting, Sighting::Seen(Seen::Live | Seen::LiveTwice));
     let given_up = case.record == Record::Of(TerminatePort, Standing::AcceptedGivenUp);
     let restorations = match history {
