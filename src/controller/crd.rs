@@ -20,12 +20,14 @@ pub(super) struct Crd {
     valid_for: Duration,
     read: Mutex<Option<(Monotonic, CrdState)>>,
     told: AtomicBool,
+    /// This process could read it once.
+    granted: AtomicBool,
 }
 
 impl Crd {
     pub(super) fn new(kubernetes: kube::Client, clock: Clock, valid_for: Duration) -> Self {
-        let (read, told) = (Mutex::new(None), AtomicBool::new(false));
-        Self { api: Api::all(kubernetes), clock, valid_for, read, told }
+        let (read, told, granted) = (Mutex::new(None), AtomicBool::new(false), AtomicBool::new(false));
+        Self { api: Api::all(kubernetes), clock, valid_for, read, told, granted }
     }
 
     /// The state as read not before then, and a short while ago at most.
@@ -44,10 +46,17 @@ impl Crd {
     }
 
     async fn look(&self) -> CrdState {
-        match self.api.get_metadata_opt(NAME).await {
+        let read = self.api.get_metadata_opt(NAME).await;
+        if read.is_ok() {
+            self.granted.store(true, Ordering::Relaxed);
+        }
+        match read {
             Ok(Some(crd)) => state_of(&crd.metadata),
             Ok(None) => CrdState::Terminating,
-            Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
+            // A right that goes may go together with the CustomResourceDefinition: no gate is opened by that.
+            Err(kube::Error::Api(answer))
+                if answer.is_forbidden() && !self.granted.load(Ordering::Relaxed) =>
+            {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         "the operator may not read the CustomResourceDefinition {NAME}. If someone deletes it, \
@@ -67,5 +76,27 @@ fn state_of(crd: &ObjectMeta) -> CrdState {
         (Some(_), _) => CrdState::Terminating,
         (None, Some(created)) => CrdState::Stays { created: created.0 },
         (None, None) => CrdState::Unknown("it has no creationTimestamp".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::super::tests::api_server::Failure;
+    use super::super::tests::stage::Stage;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_right_that_was_there_and_is_taken_away_leaves_the_question_open() {
+        let stage = Stage::new();
+        let crd = Crd::new(stage.api.client(), Clock::Boottime, Duration::ZERO);
+        let refuse = || stage.api.fail(Method::GET, NAME, Failure::new(403, "Forbidden", "not any more"));
+        refuse();
+        assert_eq!(crd.state(Monotonic::default()).await, CrdState::NotGranted, "it was never there");
+        assert!(matches!(crd.state(Monotonic::default()).await, CrdState::Stays { .. }));
+        refuse();
+        let taken = crd.state(Monotonic::default()).await;
+        assert!(matches!(&taken, CrdState::Unknown(why) if why.contains("not any more")), "{taken:?}");
     }
 }
