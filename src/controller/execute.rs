@@ -148,6 +148,10 @@ impl Recorded {
         shared: &Shared,
     ) -> Result<Option<(Box<ZenlayerPort>, Option<Announcement>)>, PassError> {
         let mut object = self.object.clone();
+        // Before anything else: this process must know the outcome even if it cannot be written.
+        let answered =
+            ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
+        shared.memory.learn(&object, &Facts::stored_in(&answered));
         for _ in 0..MOST_OUTCOME_WRITES {
             let told =
                 ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
@@ -209,8 +213,8 @@ async fn put_status(
     let answer = writes::status(api, &body).await;
     let answer = answer.map_err(|error| kubernetes("update", "the object's status", error))?;
     if let Ok(Written::Done(written)) = &answer {
-        shared.memory.learn(written, &Facts::stored_in(written));
-        shared.own_writes.wrote(written);
+        shared.memory.written(written);
+        shared.wrote(written);
     }
     Ok(answer)
 }
@@ -227,7 +231,7 @@ async fn write_finalizers(
     let refusal = match answer.map_err(|error| kubernetes("patch", "the object's finalizers", error))? {
         Ok(written) => {
             if let Written::Done(now) = &written {
-                shared.own_writes.wrote(now);
+                shared.wrote(now);
             }
             return Ok(written);
         }

@@ -66,6 +66,19 @@ impl Memory {
         }
     }
 
+    /// The API server has taken a write, and `object` is what it made of it: what was learnt is kept as long as a part of it
+    /// is not there.
+    pub(super) fn written(&self, object: &ZenlayerPort) {
+        let Some(uid) = &object.metadata.uid else { return };
+        let mut all = self.lock();
+        let Some(remembered) = all.get_mut(uid) else { return };
+        let stored = Facts::stored_in(object);
+        remembered.learnt.take_if(|learnt| stored.include(learnt));
+        if *remembered == Remembered::default() {
+            all.remove(uid);
+        }
+    }
+
     /// What was learnt of `object` and is not written yet.
     pub(super) fn learnt(&self, object: &ZenlayerPort) -> Option<Box<Facts>> {
         let uid = object.metadata.uid.as_ref()?;

@@ -7,18 +7,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt;
 
 use crate::api::ZenlayerPort;
+use crate::clock::Monotonic;
 
-/// By uid: the objects as the API server returned them. One goes when the watch shows it or a newer one.
+/// By uid. One goes when the watch shows it or a newer one, or a list that began later.
 #[derive(Debug, Default)]
-pub(super) struct OwnWrites(Mutex<HashMap<String, Arc<ZenlayerPort>>>);
+pub(super) struct OwnWrites(Mutex<HashMap<String, Write>>);
+
+#[derive(Debug)]
+struct Write {
+    /// As the API server returned it.
+    object: Arc<ZenlayerPort>,
+    /// When that was.
+    at: Monotonic,
+}
 
 impl OwnWrites {
     /// The API server has taken a write, and `written` is the object since then.
-    pub(super) fn wrote(&self, written: &ZenlayerPort) {
+    pub(super) fn wrote(&self, written: &ZenlayerPort, now: Monotonic) {
         let Some(uid) = written.uid() else { return };
         let mut all = self.lock();
-        if all.get(&uid).is_none_or(|known| is_newer(written, known)) {
-            all.insert(uid, Arc::new(written.clone()));
+        if all.get(&uid).is_none_or(|known| is_newer(written, &known.object)) {
+            all.insert(uid, Write { object: Arc::new(written.clone()), at: now });
         }
     }
 
@@ -26,7 +35,7 @@ impl OwnWrites {
     pub(super) fn newest(&self, cached: Arc<ZenlayerPort>) -> Arc<ZenlayerPort> {
         let Some(uid) = cached.uid() else { return cached };
         match self.lock().get(&uid) {
-            Some(written) if is_newer(written, &cached) => Arc::clone(written),
+            Some(written) if is_newer(&written.object, &cached) => Arc::clone(&written.object),
             _ => cached,
         }
     }
@@ -35,7 +44,17 @@ impl OwnWrites {
     pub(super) fn shown(&self, object: &ZenlayerPort) {
         let Some(uid) = object.uid() else { return };
         let mut all = self.lock();
-        if all.get(&uid).is_some_and(|written| !is_newer(written, object)) {
+        if all.get(&uid).is_some_and(|written| !is_newer(&written.object, object)) {
+            all.remove(&uid);
+        }
+    }
+
+    /// A list that began then holds the object, in whatever version: it is as new as all that was written before. Where etcd
+    /// was restored from a snapshot, its versions are lower all the same.
+    pub(super) fn listed(&self, object: &ZenlayerPort, began: Monotonic) {
+        let Some(uid) = object.uid() else { return };
+        let mut all = self.lock();
+        if all.get(&uid).is_some_and(|written| written.at < began) {
             all.remove(&uid);
         }
     }
@@ -54,7 +73,7 @@ impl OwnWrites {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<ZenlayerPort>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Write>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,7 +106,7 @@ mod tests {
     fn the_cache_counts_once_it_is_as_new_as_the_last_write() {
         let writes = OwnWrites::default();
         assert_eq!(newest(&writes, "a", "9"), "9", "nothing was written");
-        writes.wrote(&object("a", "10"));
+        writes.wrote(&object("a", "10"), Monotonic::default());
         assert_eq!(newest(&writes, "a", "9"), "10", "9 is older, though it is the greater text");
         assert_eq!(newest(&writes, "a", "11"), "11");
         assert_eq!(newest(&writes, "b", "9"), "9", "another object of the same name");
@@ -97,11 +116,11 @@ mod tests {
     fn a_write_is_kept_until_the_watch_shows_it_or_a_newer_one() {
         let writes = OwnWrites::default();
         for (shown, left) in [("9", 1), ("10", 0)] {
-            writes.wrote(&object("a", "10"));
+            writes.wrote(&object("a", "10"), Monotonic::default());
             writes.shown(&object("a", shown));
             assert_eq!(writes.len(), left, "after {shown} was shown");
         }
-        writes.wrote(&object("a", "10"));
+        writes.wrote(&object("a", "10"), Monotonic::default());
         writes.shown(&object("a", "12"));
         assert_eq!(writes.len(), 0, "a newer one was shown");
     }
@@ -109,17 +128,30 @@ mod tests {
     #[test]
     fn an_answer_that_comes_late_does_not_replace_a_newer_write() {
         let writes = OwnWrites::default();
-        writes.wrote(&object("a", "12"));
-        writes.wrote(&object("a", "10"));
+        writes.wrote(&object("a", "12"), Monotonic::default());
+        writes.wrote(&object("a", "10"), Monotonic::default());
         assert_eq!(newest(&writes, "a", "9"), "12");
     }
 
     #[test]
     fn where_versions_are_no_numbers_the_watch_counts() {
         let writes = OwnWrites::default();
-        writes.wrote(&object("a", "x2"));
+        writes.wrote(&object("a", "x2"), Monotonic::default());
         assert_eq!(newest(&writes, "a", "x1"), "x1");
         writes.shown(&object("a", "x1"));
+        assert_eq!(writes.len(), 0);
+    }
+
+    #[test]
+    fn what_was_written_after_a_list_began_may_be_newer_than_the_list() {
+        let at = |second| Monotonic::from_start(std::time::Duration::from_secs(second));
+        let writes = OwnWrites::default();
+        writes.wrote(&object("a", "10"), at(5));
+        writes.listed(&object("a", "9"), at(5));
+        assert_eq!(writes.len(), 1, "the list may have been read before");
+        writes.listed(&object("b", "9"), at(6));
+        assert_eq!(writes.len(), 1, "it is of another object");
+        writes.listed(&object("a", "9"), at(6));
         assert_eq!(writes.len(), 0);
     }
 }

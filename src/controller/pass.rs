@@ -173,7 +173,7 @@ impl Gathered {
             claims: shared.claims(object, account.as_ref().map(|account| account.key), evidence.as_ref()),
             same_account: shared.same_account(object, account.as_ref().map(|account| &account.fingerprint)),
             deletions_at_once: shared.deletions_at_once(object, evidence.as_ref()),
-            listing: shared.lists.state(),
+            listing: shared.listing(object, known.deletion),
             crd: crd_state(object, known, shared).await,
             attachments: attachments(object, account.as_deref(), shared),
             gates: shared.gates,

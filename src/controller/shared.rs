@@ -18,9 +18,9 @@ use super::own_writes::OwnWrites;
 use super::reference::{Reference, reference};
 use super::roster::{Owner, Roster};
 use crate::api::ZenlayerPort;
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::{Evidence, Presence};
-use crate::decision::{Claim, GateSettings, Timing};
+use crate::decision::{Claim, GateSettings, Listing, Timing};
 use crate::fingerprint::Fingerprint;
 use crate::lease::Leadership;
 use crate::mirror::{AccountKey, Mirror, Usage};
@@ -65,6 +65,33 @@ impl Shared {
         self.own_writes.forget(uid);
     }
 
+    /// The API server has taken a write of this process, and `written` is the object since then.
+    pub(super) fn wrote(&self, written: &ZenlayerPort) {
+        self.own_writes.wrote(written, self.clock.monotonic());
+        // The watch may have shown it before the answer came.
+        if let Some(shown) = self.shown(written) {
+            self.own_writes.shown(&shown);
+        }
+    }
+
+    /// Whether all objects are known whose deletions and claims count for this one. The watch shows everything in order: with
+    /// the deletion of this object it has shown what was before.
+    pub(super) fn listing(&self, object: &ZenlayerPort, deletion_known_since: Option<Monotonic>) -> Listing {
+        match (self.lists.state(), deletion_known_since) {
+            (Listing::Complete, Some(since)) if object.is_terminating() => {
+                let is_shown = self.shown(object).is_some_and(|shown| shown.is_terminating());
+                if is_shown { Listing::Complete } else { Listing::Behind { since } }
+            }
+            (state, _) => state,
+        }
+    }
+
+    /// The object, of this uid, as the watch shows it.
+    fn shown(&self, object: &ZenlayerPort) -> Option<Arc<ZenlayerPort>> {
+        let store = self.store_of(object.metadata.namespace.as_deref())?;
+        store.get(&reference(object)).filter(|shown| shown.metadata.uid == object.metadata.uid)
+    }
+
     /// A pass may outlive its object, and register again what was forgotten with it.
     pub(super) fn after_pass(&self, object: &ZenlayerPort) {
         if !self.is_known(object) {
@@ -74,9 +101,7 @@ impl Shared {
 
     /// Whether the object, of this uid, is one that is decided about.
     pub(super) fn is_known(&self, object: &ZenlayerPort) -> bool {
-        let store = self.store_of(object.metadata.namespace.as_deref());
-        let known = store.and_then(|store| store.get(&reference(object)));
-        known.is_some_and(|known| known.metadata.uid == object.metadata.uid)
+        self.shown(object).is_some()
     }
 
     /// Forgets what is still registered for objects that are not known, however it came about.

@@ -33,6 +33,7 @@ pub(super) fn objects(
         shared,
         namespace: namespace.clone(),
         unlisted: HashSet::new(),
+        list_began: Monotonic::default(),
         readiness: Some(readiness),
     };
     let relist = intake.shared.timing.relist;
@@ -72,6 +73,8 @@ struct Intake {
     namespace: Option<String>,
     /// Known objects that a list under way has not shown yet. Not those that it has: each would be named anew.
     unlisted: HashSet<Reference>,
+    /// When the newest list began.
+    list_began: Monotonic,
     /// Told once, when the first list is complete.
     readiness: Option<Readiness>,
 }
@@ -81,7 +84,8 @@ impl Intake {
     fn take_in(&mut self, event: Event<Received>) -> Option<ZenlayerPort> {
         match event {
             Event::Init => {
-                self.shared.lists.begins(self.namespace.as_deref(), self.now());
+                self.list_began = self.now();
+                self.shared.lists.begins(self.namespace.as_deref(), self.list_began);
                 self.unlisted = self.shared.roster.within(self.namespace.as_deref()).into_iter().collect();
                 if self.is_first_list() {
                     self.writer.apply_watcher_event(&Event::Init);
@@ -90,6 +94,7 @@ impl Intake {
             }
             Event::InitApply(object) => {
                 self.unlisted.remove(&reference(&object));
+                self.shared.own_writes.listed(object.object(), self.list_began);
                 if self.is_first_list() {
                     self.put(object, Event::InitApply)
                 } else {
@@ -140,10 +145,11 @@ impl Intake {
             // A list repeats what is known; thousands of copies in place of their equals would scatter the memory.
             Ok(object) if self.is_known(&reference, &object) => Some(object),
             Ok(object) => {
-                self.shared.own_writes.shown(&object);
                 let before = self.known(&reference);
                 self.shared.count_deletion(&object);
                 self.writer.apply_watcher_event(&event(object.clone()));
+                // After that: who writes it at this moment looks into the store.
+                self.shared.own_writes.shown(&object);
                 self.settle(self.shared.roster.put(&object, before.as_deref(), self.now()));
                 Some(object)
             }
@@ -242,7 +248,8 @@ mod tests {
         let (_, writer) = kube::runtime::reflector::store();
         let shared = Arc::clone(&stage.shared);
         let readiness = Some(Readiness::after(1));
-        Intake { writer, shared, namespace: None, unlisted: HashSet::new(), readiness }
+        let (unlisted, list_began) = (HashSet::new(), Monotonic::default());
+        Intake { writer, shared, namespace: None, unlisted, list_began, readiness }
     }
 
     impl Intake {
@@ -268,7 +275,7 @@ mod tests {
         assert_eq!(intake.stored(), ["a", "b"]);
         let a = valid("a", "1");
         assert_eq!(stage.shared.roster.within(None).len(), 3, "c is known, though it cannot be parsed");
-        stage.shared.own_writes.wrote(valid("b", "2").object());
+        stage.shared.wrote(valid("b", "2").object());
         assert_eq!(intake.list(vec![a.clone()]), [""; 0], "a is as it was");
         assert_eq!(intake.stored(), ["a"]);
         assert_eq!(stage.shared.roster.within(None), [reference(&a)], "nothing of b and c is left");
@@ -281,7 +288,7 @@ mod tests {
         let stage = Stage::new();
         let mut intake = intake(&stage);
         intake.list(vec![valid("a", "1")]);
-        stage.shared.own_writes.wrote(valid("a", "1").object());
+        stage.shared.wrote(valid("a", "1").object());
         assert_eq!(intake.list(vec![valid("a", "2")]), ["a"]);
         assert_eq!(stage.shared.own_writes.len(), 0, "what was written to the former is forgotten");
     }
@@ -307,10 +314,23 @@ mod tests {
         let mut written = valid("a", "1").object().clone();
         written.metadata.resource_version = Some("2".to_owned());
         written.metadata.generation = Some(2);
-        stage.shared.own_writes.wrote(&written);
+        stage.shared.wrote(&written);
         intake.take_in(Event::Delete(valid("b", "9")));
         assert_eq!(stage.shared.own_writes.len(), 1);
         intake.take_in(Event::Apply(Received(Ok(written))));
+        assert_eq!(stage.shared.own_writes.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_a_list_is_not_newer_than_the_list() {
+        let stage = Stage::new();
+        let mut intake = intake(&stage);
+        intake.list(vec![valid("a", "1")]);
+        let mut written = valid("a", "1").object().clone();
+        written.metadata.resource_version = Some("900".to_owned());
+        stage.shared.wrote(&written);
+        // Somebody has restored etcd to an older snapshot, and versions begin anew from there.
+        intake.list(vec![valid("a", "1")]);
         assert_eq!(stage.shared.own_writes.len(), 0);
     }
 }

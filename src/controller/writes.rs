@@ -8,6 +8,7 @@ use serde_json::json;
 use super::objects::Objects;
 use super::received::{LONGEST_COMPLAINT, Received};
 use crate::api::ZenlayerPort;
+use crate::decision::Facts;
 use crate::text::sanitized_up_to;
 
 /// What became of a write.
@@ -21,12 +22,18 @@ pub(super) enum Written {
     Gone,
 }
 
-/// Why the API server does not take a write, in its own words. The object is still what was decided about.
+/// Why the API server does not take a write as it is, in its own words where it has any.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{words} (HTTP {code})")]
-pub(super) struct Refusal {
-    code: u16,
-    words: String,
+pub(super) enum Refusal {
+    /// The object is still what was decided about.
+    #[error("{words} (HTTP {code})")]
+    Answered { code: u16, words: String },
+    /// What was learnt would be lost.
+    #[error(
+        "it has not kept all of it. The CustomResourceDefinition may be of an older version of the operator: apply that of \
+         this version"
+    )]
+    Pruned,
 }
 
 /// PUTs the status of `object`, which is otherwise as it was decided about.
@@ -35,6 +42,11 @@ pub(super) async fn status(
     object: &ZenlayerPort,
 ) -> kube::Result<Result<Written, Refusal>> {
     let answer = objects.replace_status(object).await;
+    if let Ok(Received(Ok(written))) = &answer
+        && !Facts::stored_in(written).include(&as_stored(object))
+    {
+        return Ok(Err(Refusal::Pruned));
+    }
     judge(objects, object, answer).await
 }
 
@@ -50,6 +62,12 @@ pub(super) async fn finalizers(
     } });
     let answer = objects.merge(&object.name_any(), &patch).await;
     judge(objects, object, answer).await
+}
+
+/// The facts that `object` is to have, as they are read again.
+fn as_stored(object: &ZenlayerPort) -> Facts {
+    let status = serde_json::to_value(&object.status).and_then(serde_json::from_value);
+    Facts::stored_in(&ZenlayerPort { status: status.unwrap_or_default(), ..object.clone() })
 }
 
 async fn judge(
@@ -68,7 +86,7 @@ async fn judge(
         Some(Received(Ok(now))) if now.uid() == object.uid() => {
             if now.resource_version() == object.resource_version() {
                 let words = sanitized_up_to(&refusal.message, LONGEST_COMPLAINT);
-                Ok(Err(Refusal { code: refusal.code, words }))
+                Ok(Err(Refusal::Answered { code: refusal.code, words }))
             } else {
                 Ok(Ok(Written::Overtaken(Box::new(now))))
             }
@@ -77,13 +95,11 @@ async fn judge(
     }
 }
 
-/// Whether the same write would be answered the same way, as far as the answer tells. A webhook that cannot be reached is
-/// a 500; any other 500 is the API server's own trouble.
+/// Whether the same write would be answered the same way, as far as the answer tells. A webhook refuses with any code that it
+/// likes, and one that cannot be reached is a 500; else these are the API server's own trouble.
 fn is_final(answer: &Status) -> bool {
     match answer.code {
-        408 | 429 => false,
-        400..=499 => true,
-        500 => answer.message.contains("webhook"),
-        _ => false,
+        408 | 429 | 500.. => answer.message.contains("webhook"),
+        code => code >= 400,
     }
 }

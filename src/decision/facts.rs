@@ -46,6 +46,11 @@ impl Facts {
         (status.port, status.identity, status.release) = (port, identity, release);
     }
 
+    /// Whether they hold all that is `learnt`.
+    pub fn include(&self, learnt: &Self) -> bool {
+        self.clone().with(learnt) == *self
+    }
+
     /// These facts, which are stored, with those that were `learnt` from them since and may not be stored yet. Nothing of
     /// either is lost, and the record of a call is the newer of the two.
     #[must_use]

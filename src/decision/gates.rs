@@ -113,10 +113,15 @@ fn unread_crd(input: &Input<'_>) -> Option<Verdict> {
 
 /// Another object that is not known yet may own the port, or be one deletion too many.
 fn listing(input: &Input<'_>) -> Option<Verdict> {
-    let Listing::UnderWay { since } = input.context.listing else { return None };
+    let (since, why) = match input.context.listing {
+        Listing::Complete => return None,
+        Listing::UnderWay { since } => (since, "it is still listing the ZenlayerPorts"),
+        Listing::Behind { since } => {
+            (since, "the Kubernetes API server has not shown it yet what happened before this deletion")
+        }
+    };
     let id = &input.object.spec.port_id;
-    let fact =
-        format!("The operator does not change port {id} yet, because it is still listing the ZenlayerPorts.");
+    let fact = format!("The operator does not change port {id} yet, because {why}.");
     let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Release);
     Some(verdict.deadline(input.timing.release_interval).show_after(since + input.timing.quiet))
 }

@@ -89,7 +89,14 @@ pub struct GateSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
     Complete,
-    UnderWay { since: Monotonic },
+    UnderWay {
+        since: Monotonic,
+    },
+    /// The watch has not shown the deletion of the object yet, which is known since then, and so perhaps not what others did
+    /// before it.
+    Behind {
+        since: Monotonic,
+    },
 }
 
 /// Whether the CustomResourceDefinition, and all objects with it, is being deleted.

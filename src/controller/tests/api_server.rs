@@ -27,6 +27,8 @@ struct Contents {
     version: u64,
     requests: Vec<Request>,
     reactions: Vec<Reaction>,
+    /// Fields of a status that its schema does not know.
+    pruned: Vec<&'static str>,
 }
 
 /// A request as it came.
@@ -91,6 +93,11 @@ impl ApiServer {
     /// Answers the next request of this method whose path holds `part` with a failure.
     pub(in crate::controller) fn fail(&self, method: Method, part: &str, failure: Failure) {
         self.on(method, part, async move { Some(failure) });
+    }
+
+    /// From now on it drops these fields from whatever is written, as a CRD does that is older than the operator.
+    pub(in crate::controller) fn prune(&self, fields: impl IntoIterator<Item = &'static str>) {
+        self.lock().pruned.extend(fields);
     }
 
     /// All requests so far, in order.
@@ -225,6 +232,12 @@ impl Contents {
     /// Stores the object in a new version; one that is terminating goes with its last finalizer.
     fn store(&mut self, path: &str, mut object: Value) -> Value {
         self.version += 1;
+        for field in &self.pruned {
+            let (parent, name) = field.rsplit_once('/').expect("a pointer");
+            if let Some(parent) = object.pointer_mut(parent).and_then(Value::as_object_mut) {
+                parent.remove(name);
+            }
+        }
         let changed = self.objects.get(path).is_none_or(|before| before["spec"] != object["spec"]);
         let metadata = &mut object["metadata"];
         metadata["resourceVersion"] = json!(self.version.to_string());

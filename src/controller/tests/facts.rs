@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use zenlayer_simulator::PortStatus;
+use zenlayer_simulator::{PortStatus, Rule};
 
 use super::api_server::Failure;
-use super::stage::{NAMESPACE, Stage, object, port_of};
-use crate::api::{DeletionPolicy, ZenlayerPort};
+use super::stage::{NAMESPACE, Stage, object, outcome, port_of, time_passes};
+use crate::api::{CallOutcome, DeletionPolicy, ZenlayerPort};
 use crate::controller::call_queue::MOST_CALLS;
+use crate::controller::pass::PassError;
 use crate::controller::reference::reference;
 
 /// The deleted object of a port in the recycle bin, whose DestroyPort is due.
@@ -71,4 +72,74 @@ async fn what_could_not_be_written_is_known_to_the_next_pass() {
     restore(&stage);
     stage.pass_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);
+}
+
+#[tokio::test]
+async fn what_was_learnt_survives_a_refusal_to_remove_the_finalizer() {
+    let mut stage = Stage::with(|setting| setting.timing.restored_apart = Duration::from_millis(50));
+    let mut edge = object("edge");
+    edge.spec.deletion_policy = DeletionPolicy::Terminate;
+    stage.own_by(&edge, PortStatus::Running);
+    stage.pass_until_shown("edge", "Running").await;
+    stage.cloud.set_status(&port_of("edge"), PortStatus::Recycled);
+    stage.delete("edge");
+    stage.api.fail(Method::PATCH, "/edge", Failure::new(422, "Invalid", "no changes today"));
+    while !matches!(stage.pass("edge").await, Err(PassError::Refused { .. })) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // The next pass comes when the port is live again.
+    stage.cloud.set_status(&port_of("edge"), PortStatus::Running);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stage.pass_until_shown("edge", "RestoredElsewhere").await;
+    assert_not_terminated(&stage);
+}
+
+#[tokio::test]
+async fn nothing_is_called_while_the_api_server_does_not_keep_what_was_learnt() {
+    let mut stage = due().await;
+    stage.api.fail(Method::PUT, "/edge/status", Failure::new(500, "InternalError", "etcd is away"));
+    stage.pass("edge").await.expect_err("the record is not written, and so nothing else either");
+    stage.api.prune(["/status/release/restorations"]);
+    restore(&stage);
+    for pause in [Duration::ZERO, Duration::from_secs(40)] {
+        time_passes(pause).await;
+        for _ in 0..40 {
+            stage.pass("edge").await.ok();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert_not_terminated(&stage);
+    let events = stage.api.requests_for(&Method::POST, "/events");
+    let told = events.iter().filter(|event| event.body["reason"] == "UpdateRefused");
+    let told: Vec<_> = told.filter_map(|event| event.body["note"].as_str()).collect();
+    assert!(told.iter().any(|note| note.contains("CustomResourceDefinition")), "{events:#?}");
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_call_is_known_however_the_pass_ends() {
+    let mut stage = Stage::with(|setting| setting.timing.reading_valid = Duration::from_millis(400));
+    stage.own("edge", PortStatus::Recycled);
+    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.cloud.fault(Rule::on("DestroyPort").delay_answer(Duration::from_millis(500)));
+    stage.delete("edge");
+    stage.decide_to_call("edge").await;
+    let api = stage.api.clone();
+    let (asked, hangs) = tokio::sync::oneshot::channel();
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        api.on(Method::GET, "/customresourcedefinitions", async move {
+            let _ = asked.send(());
+            std::future::pending().await
+        });
+        None
+    });
+    let (ended, ()) = tokio::join!(stage.pass("edge"), async {
+        hangs.await.expect("the CRD is read after the call");
+        time_passes(Duration::from_mins(2)).await;
+    });
+    assert!(matches!(ended, Err(PassError::Deadline)), "{ended:?}");
+    let edge = stage.get("edge").expect("it stays");
+    assert_eq!(outcome(&edge), Some(&CallOutcome::Pending {}), "the outcome is not written yet");
+    let is_accepted = |object: &ZenlayerPort| matches!(outcome(object), Some(CallOutcome::Accepted { .. }));
+    stage.pass_until("edge", "the outcome is written", |object| object.is_none_or(is_accepted)).await;
 }

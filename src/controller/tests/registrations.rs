@@ -88,13 +88,14 @@ async fn what_stays_registered_all_the_same_is_swept() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     stage.pass_until_shown("edge", "PortRecycled").await;
-    stage.shared.own_writes.wrote(&stage.get("edge").expect("it is there"));
+    stage.shared.wrote(&stage.get("edge").expect("it is there"));
+    assert_eq!(stage.shared.own_writes.len(), 0, "the watch has shown it already");
     let gone = object("gone");
     let ghost = ZenlayerPort {
         metadata: kube::api::ObjectMeta { uid: Some("ghost".to_owned()), ..gone.metadata },
         ..gone
     };
-    stage.shared.own_writes.wrote(&ghost);
+    stage.shared.wrote(&ghost);
     stage.shared.memory.failed(&ghost);
     let before = stage.shared.registered();
     stage.shared.sweep();

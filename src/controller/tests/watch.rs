@@ -1,5 +1,6 @@
 //! The watch of the objects.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -7,9 +8,9 @@ use futures::StreamExt;
 use zenlayer_simulator::PortStatus;
 
 use super::api_server::Failure;
-use super::stage::{Stage, object};
+use super::stage::{NAMESPACE, Stage, object, port_of};
 use crate::api::{APPROVE_ANNOTATION, ZenlayerPort, ZenlayerPortStatus};
-use crate::controller::streams;
+use crate::controller::{pass, streams};
 use crate::server::Readiness;
 
 #[tokio::test]
@@ -43,4 +44,40 @@ fn a_person_s_change_is_looked_at_and_the_operator_s_own_status_is_not() {
     assert!(is_looked_at(|edge| edge.metadata.finalizers = None));
     assert!(is_looked_at(|edge| edge.metadata.uid = Some("another".to_owned())));
     assert!(!is_looked_at(|edge| edge.status = Some(ZenlayerPortStatus::default())));
+}
+
+#[tokio::test]
+async fn nothing_is_called_for_a_deletion_that_the_watch_has_not_shown() {
+    const NAMES: [&str; 3] = ["edge-1", "edge-2", "edge-3"];
+    let mut stage = Stage::with(|setting| {
+        setting.gates.mass_deletion_threshold = NonZeroU32::new(2);
+        setting.timing.quiet = std::time::Duration::ZERO;
+    });
+    for name in NAMES {
+        stage.own(name, PortStatus::Running);
+        stage.pass_until_shown(name, "Running").await;
+    }
+    // The watch stands still, and does not show that all three are deleted.
+    let before = NAMES.map(|name| Arc::new(stage.get(name).expect("it is there")));
+    for name in NAMES {
+        stage.api.delete::<ZenlayerPort>(Some(NAMESPACE), name);
+        stage.cloud.set_status(&port_of(name), PortStatus::Recycled);
+    }
+    for _ in 0..20 {
+        for cached in &before {
+            pass::guarded(Arc::clone(cached), Arc::clone(&stage.shared)).await.expect("it ends well");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(NAMES.map(|name| stage.sends(name)), [0, 0, 0], "three deletions at once are too many");
+    for name in NAMES {
+        let object = stage.get(name).expect("it stays");
+        assert_eq!(super::stage::shown(&object).0, "ClusterStateUnknown", "{name}");
+    }
+    for name in NAMES {
+        stage.notice(name);
+    }
+    for name in NAMES {
+        stage.pass_until_shown(name, "MassDeletion").await;
+    }
 }

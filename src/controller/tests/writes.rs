@@ -63,6 +63,19 @@ async fn a_refusal_to_remove_the_finalizer_is_shown_in_its_own_words_and_the_end
 }
 
 #[tokio::test]
+async fn a_webhook_refuses_with_any_code() {
+    let mut stage = Stage::new();
+    about_to_go(&mut stage).await;
+    for code in [403, 429, 500, 503] {
+        let words = format!("admission webhook \"frozen.example.com\" denied the request: {code}");
+        stage.api.fail(Method::PATCH, "/edge", Failure::new(code, "", &words));
+        assert_refused(&stage.pass("edge").await);
+        let (reason, message) = shown(&stage.get("edge").expect("it stays"));
+        assert!(reason == "UpdateRefused" && message.contains(&words), "{reason}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_to_add_the_finalizer_is_shown_in_its_own_words() {
     let mut stage = Stage::new();
     let mut bare = object("edge");

@@ -198,7 +198,11 @@ fn lack() -> impl Strategy<Value = Lack> {
 }
 
 fn listing() -> impl Strategy<Value = Listing> {
-    prop_oneof![9 => Just(Listing::Complete), 1 => moment().prop_map(|since| Listing::UnderWay { since })]
+    prop_oneof![
+        18 => Just(Listing::Complete),
+        1 => moment().prop_map(|since| Listing::UnderWay { since }),
+        1 => moment().prop_map(|since| Listing::Behind { since }),
+    ]
 }
 
 /// Too many deletions at once, consent required, the CRD's state, what uses the port.
