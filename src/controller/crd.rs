@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::{Clock, Monotonic};
 use crate::decision::CrdState;
+use crate::kubernetes::says_not_found;
 
 const NAME: &str = "zenlayerports.sdn.zenlayer.com";
 
@@ -46,13 +47,13 @@ impl Crd {
     }
 
     async fn look(&self) -> CrdState {
-        let read = self.api.get_metadata_opt(NAME).await;
+        let read = self.api.get_metadata(NAME).await;
         if read.is_ok() {
             self.granted.store(true, Ordering::Relaxed);
         }
         match read {
-            Ok(Some(crd)) => state_of(&crd.metadata),
-            Ok(None) => CrdState::Terminating,
+            Ok(crd) => state_of(&crd.metadata),
+            Err(error) if says_not_found(&error) => CrdState::Terminating,
             // A right that goes may go together with the CustomResourceDefinition: no gate is opened by that.
             Err(kube::Error::Api(answer))
                 if answer.is_forbidden() && !self.granted.load(Ordering::Relaxed) =>
@@ -98,5 +99,19 @@ mod tests {
         refuse();
         let taken = crd.state(Monotonic::default()).await;
         assert!(matches!(&taken, CrdState::Unknown(why) if why.contains("not any more")), "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn only_an_api_server_that_says_so_tells_that_the_kind_is_gone() {
+        let stage = Stage::new();
+        let crd = Crd::new(stage.api.client(), Clock::Boottime, Duration::ZERO);
+        stage.api.fail(Method::GET, NAME, Failure::new(404, "", "404 page not found"));
+        let unknown = crd.state(Monotonic::default()).await;
+        assert!(
+            matches!(&unknown, CrdState::Unknown(why) if why.contains("404 page not found")),
+            "{unknown:?}"
+        );
+        stage.api.fail(Method::GET, NAME, Failure::new(404, "NotFound", "there is none"));
+        assert_eq!(crd.state(Monotonic::default()).await, CrdState::Terminating);
     }
 }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
 use super::setbacks::brief;
+use crate::kubernetes::says_not_found;
 
 /// What is known of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +32,14 @@ impl Namespaces {
     }
 
     pub(super) async fn look(&self, name: &str) -> NamespaceState {
-        match self.api.get_metadata_opt(name).await {
-            Ok(Some(namespace)) => NamespaceState::There {
+        match self.api.get_metadata(name).await {
+            Ok(namespace) => NamespaceState::There {
                 terminating: namespace.metadata.deletion_timestamp.is_some(),
                 uid: namespace.metadata.uid,
             },
-            Ok(None) => NamespaceState::Unknown(format!("namespace {name} does not exist")),
+            Err(error) if says_not_found(&error) => {
+                NamespaceState::Unknown(format!("namespace {name} does not exist"))
+            }
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(

@@ -134,3 +134,19 @@ fn is_copy(secret: &Secret) -> bool {
     let (key, value) = COMPONENT;
     secret.metadata.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_known_by_its_label_whatever_its_name_is() {
+        let labelled = |label: &str| {
+            let mut secret = Secret::default();
+            secret.metadata.labels = Some([(COMPONENT.0.to_owned(), label.to_owned())].into());
+            secret
+        };
+        assert!(is_copy(&labelled(COMPONENT.1)));
+        assert!(!is_copy(&labelled("controller")) && !is_copy(&Secret::default()));
+    }
+}
