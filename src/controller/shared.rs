@@ -94,8 +94,16 @@ impl Shared {
 
     /// A pass may outlive its object, and register again what was forgotten with it.
     pub(super) fn after_pass(&self, object: &ZenlayerPort) {
-        if !self.is_known(object) {
-            self.forget(&reference(object), object.metadata.uid.as_deref().unwrap_or_default());
+        if self.is_known(object) {
+            return;
+        }
+        let reference = reference(object);
+        let unparsed = self.invalids.salvaged(&reference);
+        if unparsed.is_some_and(|unparsed| unparsed.metadata.uid == object.metadata.uid) {
+            // Nothing is decided about it now; what was learnt of it counts again once it can be parsed.
+            self.stop_reading(&reference);
+        } else {
+            self.forget(&reference, object.metadata.uid.as_deref().unwrap_or_default());
         }
     }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use proptest::prelude::*;
+use serde_json::json;
 use zenlayer_simulator::PortStatus;
 
 use super::stage::{NAMESPACE, Stage, object};
 use crate::api::ZenlayerPort;
 use crate::controller::pass::{error_policy, guarded};
+use crate::controller::received::Received;
+use crate::controller::reference::reference;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -81,6 +84,24 @@ proptest! {
         });
         prop_assert_eq!(registered, 0);
     }
+}
+
+#[tokio::test]
+async fn what_was_learnt_of_an_object_that_can_no_longer_be_parsed_is_kept() {
+    let stage = Stage::new();
+    stage.api.create(&object("edge"));
+    let edge = stage.get("edge").expect("it is there");
+    stage.shared.memory.failed(&edge);
+    let unparsed = json!({ "metadata": edge.metadata, "spec": { "portId": "port-edge", "deletionPolicy": "Obliterate" } });
+    let unparsed: Received = serde_json::from_value(unparsed).expect("an object");
+    let unparsed = unparsed.0.expect_err("it cannot be parsed");
+    stage.shared.invalids.hold(reference(&edge), unparsed);
+    // A pass that began before that ends.
+    stage.shared.after_pass(&edge);
+    assert_eq!(stage.shared.memory.len(), 1);
+    stage.shared.invalids.release(&reference(&edge));
+    stage.shared.after_pass(&edge);
+    assert_eq!(stage.shared.memory.len(), 0, "it is gone");
 }
 
 #[tokio::test]
