@@ -8,6 +8,7 @@ use kube::Client;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
+use tokio::sync::Notify;
 
 use super::received::Received;
 use super::reference::{Reference, reference};
@@ -38,9 +39,20 @@ pub(super) fn objects(
     };
     let relist = intake.shared.timing.relist;
     let from_the_list = move || {
+        // A list may take longer than the pause before the next one.
+        let listed = Arc::new(Notify::new());
+        let is_listed = Arc::clone(&listed);
         watch::events(client.clone(), namespace.as_deref())
             .default_backoff()
-            .take_until(tokio::time::sleep(relist))
+            .inspect(move |event| {
+                if matches!(event, Ok(Event::InitDone)) {
+                    listed.notify_one();
+                }
+            })
+            .take_until(async move {
+                is_listed.notified().await;
+                tokio::time::sleep(relist).await;
+            })
     };
     stream::repeat_with(from_the_list).flatten().filter_map(move |event| {
         let object = match event {

@@ -29,6 +29,24 @@ async fn a_list_that_fails_is_counted_once_and_made_again() {
     assert_eq!(stage.api.requests_for(&Method::GET, "/zenlayerports").len(), 2, "{:#?}", stage.api);
 }
 
+#[tokio::test]
+async fn a_list_is_read_to_its_end_however_long_that_takes() {
+    let mut stage = Stage::with(|setting| setting.timing.relist = std::time::Duration::from_millis(50));
+    stage.own("edge", PortStatus::Recycled);
+    for _ in 0..5 {
+        stage.api.on(Method::GET, "/zenlayerports", async {
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            None
+        });
+    }
+    let (_store, writer) = kube::runtime::reflector::store();
+    let (client, shared) = (stage.api.client(), Arc::clone(&stage.shared));
+    let objects = streams::objects(client, None, writer, shared, Readiness::after(1));
+    let first = std::pin::pin!(objects).next().await.expect("the watch goes on").expect("errors stay inside");
+    assert_eq!(first.metadata.name.as_deref(), Some("edge"));
+    assert_eq!(stage.api.requests_for(&Method::GET, "/zenlayerports").len(), 1, "it is not begun anew");
+}
+
 #[test]
 fn a_person_s_change_is_looked_at_and_the_operator_s_own_status_is_not() {
     let is_looked_at = |change: fn(&mut ZenlayerPort)| {
