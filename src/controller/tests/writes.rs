@@ -154,6 +154,20 @@ async fn a_404_is_no_proof_that_the_object_is_gone() {
 }
 
 #[tokio::test]
+async fn the_end_is_told_also_if_the_answer_to_the_last_write_is_lost() {
+    let mut stage = Stage::new();
+    about_to_go(&mut stage).await;
+    let api = stage.api.clone();
+    stage.api.on(Method::PATCH, "/edge", async move {
+        api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| object.metadata.finalizers = None);
+        Some(Failure::new(504, "Timeout", "no answer in time"))
+    });
+    stage.pass("edge").await.expect("the finalizer is off");
+    assert_eq!(stage.get("edge"), None);
+    assert_eq!(told(&stage), ["PortRetained"]);
+}
+
+#[tokio::test]
 async fn a_cache_that_lags_behind_the_own_writes_leaves_no_status_that_is_wrong() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
