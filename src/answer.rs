@@ -16,7 +16,7 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// Zenlayer's error code.
     pub code: String,
-    /// Zenlayer's own words, shortened.
+    /// What Zenlayer says about it, shortened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Zenlayer's id of the request. Give it to Zenlayer's support.
@@ -29,15 +29,15 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// The account sends too many requests.
     Throttled,
-    /// These credentials do not see the port.
+    /// Zenlayer returns no such port for these credentials.
     NotFound,
-    /// The credentials are not accepted for anything.
+    /// Zenlayer does not accept the credentials.
     Unauthorized,
-    /// The credentials are good, but this action is forbidden to them.
+    /// The credentials are valid, but Zenlayer does not permit this action.
     PermissionDenied,
-    /// The signature's time is more than five minutes off Zenlayer's clock.
+    /// The time in the request differs from Zenlayer's clock by more than five minutes.
     ClockSkew,
-    /// Anything else: it is about the port or the request.
+    /// Any other refusal. It is about the port or the request.
     Other,
 }
 

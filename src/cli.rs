@@ -101,8 +101,8 @@ pub struct Run {
     #[arg(long, env, global = true, default_value = "10s", value_parser = duration)]
     deletion_grace: Duration,
 
-    /// Pause the deletions of one key while more than this many wait for their DestroyPort, or had it within the last ten
-    /// minutes. Each waits until a person approves it. 0: never.
+    /// If more objects with the same key than this are being deleted, pause all of them until a person approves each one.
+    /// Deletions of the last ten minutes count too. 0: never.
     #[arg(long, env, global = true, default_value = "20")]
     mass_deletion_threshold: u32,
 

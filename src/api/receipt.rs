@@ -42,8 +42,10 @@ impl fmt::Display for Receipt<'_> {
             write!(f, " ({name})")?;
         }
         match (self.action, self.request_id) {
-            (Some(action), Some(request_id)) => write!(f, ", {} requestId {request_id}.", action.as_str()),
-            (Some(action), None) => write!(f, ", {} accepted.", action.as_str()),
+            (Some(action), Some(request_id)) => {
+                write!(f, ": Zenlayer accepted {} (requestId {request_id}).", action.as_str())
+            }
+            (Some(action), None) => write!(f, ": Zenlayer accepted {}.", action.as_str()),
             (None, _) => f.write_str(": Zenlayer accepted no call of this deletion."),
         }
     }
@@ -76,10 +78,10 @@ mod tests {
         let accepted = release(&json!({ "accepted": { "requestId": "T1" } }));
         assert_eq!(
             receipt(&json!({ "port": port, "release": accepted })),
-            "Port port-1 (sin1-edge), DestroyPort requestId T1."
+            "Port port-1 (sin1-edge): Zenlayer accepted DestroyPort (requestId T1)."
         );
         let accepted = release(&json!({ "accepted": {} }));
-        assert_eq!(receipt(&json!({ "release": accepted })), "Port port-1, DestroyPort accepted.");
+        assert_eq!(receipt(&json!({ "release": accepted })), "Port port-1: Zenlayer accepted DestroyPort.");
     }
 
     #[test]

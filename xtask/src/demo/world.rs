@@ -78,15 +78,15 @@ impl World {
             _ => String::new(),
         };
         format!(
-            "All is left running. In another terminal:\n\n\
+            "Everything keeps running. In another terminal:\n\n\
              \x20 export KUBECONFIG='{kubeconfig}'\n{path}\
              \x20 kubectl get zenlayerports --all-namespaces --output wide\n\
              \x20 kubectl explain zenlayerport.spec\n\
              \x20 kubectl get events --namespace {NAMESPACE}\n\
-             \x20 kubectl delete zenlayerport untouched --namespace {NAMESPACE} --wait=false    # it is protected: see what it says\n\
+             \x20 kubectl delete zenlayerport untouched --namespace {NAMESPACE} --wait=false    # it is protected: read the message\n\
              \x20 curl {url}/control/ports    # what is left at the simulated Zenlayer\n\
-             \x20 curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for an object of yours\n\n\
-             Ctrl-C here stops it all and removes it.",
+             \x20 curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for your own object\n\n\
+             Ctrl-C here stops and removes everything.",
             kubeconfig = self.cluster.kubeconfig().display(),
             url = self.simulator.url(),
         )

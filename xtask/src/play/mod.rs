@@ -45,7 +45,7 @@ impl Stage {
         played?;
         ensure!(
             verdict.faults.is_empty(),
-            "not all came as it was asked:\n- {}",
+            "this did not happen as expected:\n- {}",
             verdict.faults.join("\n- ")
         );
         Ok(())
@@ -119,7 +119,7 @@ impl Stage {
     async fn follow_advice(&self, case: &Case, objects: &[ZenlayerPort]) -> Result<()> {
         let message =
             find(objects, case).and_then(ready).map(|ready| ready.message.as_str()).unwrap_or_default();
-        println!("\n{} is held, and its message says what to do:\n  {message}\n", case.object);
+        println!("\n{} is paused, and its message shows what to do:\n  {message}\n", case.object);
         let words = advised_command(message)?;
         self.kubectl.typed(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
     }

@@ -34,7 +34,7 @@ pub fn judge(cases: &[Case], journal: &Journal, objects: &[ZenlayerPort]) -> Ver
 pub(super) fn ensure_uncalled(case: &Case, journal: &Journal) -> Result<()> {
     for change in Change::ALL {
         let Calls { sent, .. } = journal.calls(change, case.port_id);
-        ensure!(sent == 0, "{}: {} was called {sent} times while it was held", case.object, change.action());
+        ensure!(sent == 0, "{}: {} was called {sent} times during the pause", case.object, change.action());
     }
     Ok(())
 }
@@ -250,7 +250,7 @@ mod tests {
         ensure_uncalled(case("running"), &journal).expect("nothing was called");
         journal.sends(Change::Terminate, "port-running");
         let fault = ensure_uncalled(case("running"), &journal).expect_err("called while held").to_string();
-        assert!(fault.contains("running: TerminatePort was called 1 times while it was held"), "{fault}");
+        assert!(fault.contains("running: TerminatePort was called 1 times during the pause"), "{fault}");
     }
 
     #[test]
