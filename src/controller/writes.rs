@@ -30,8 +30,8 @@ pub(super) enum Refusal {
     Answered { code: u16, words: String },
     /// What was learnt would be lost.
     #[error(
-        "it has not kept all of it. The CustomResourceDefinition may be of an older version of the operator: apply that of \
-         this version"
+        "the API server dropped a part of it. The CustomResourceDefinition may be from an older version of the operator: apply \
+         the one of this version"
     )]
     Pruned,
 }

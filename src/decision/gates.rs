@@ -117,7 +117,7 @@ fn listing(input: &Input<'_>) -> Option<Verdict> {
         Listing::Complete => return None,
         Listing::UnderWay { since } => (since, "it is still listing the ZenlayerPorts"),
         Listing::Behind { since } => {
-            (since, "the Kubernetes API server has not shown it yet what happened before this deletion")
+            (since, "the Kubernetes API server has not sent it all changes from before this deletion")
         }
     };
     let id = &input.object.spec.port_id;
