@@ -9,7 +9,9 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::{APPROVE_ANNOTATION, DeletionPolicy, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus};
+use crate::api::{
+    APPROVE_ANNOTATION, DeletionPolicy, FINALIZER, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
+};
 use crate::port::PortId;
 use crate::text::sanitized_up_to;
 
@@ -19,7 +21,7 @@ pub(super) const LONGEST_COMPLAINT: usize = 300;
 /// Bytes that are kept of the annotation with a person's consents.
 const LONGEST_CONSENTS: usize = 4096;
 
-/// Finalizers that are kept: a write of them must repeat them all.
+/// Finalizers of others that are kept: a write of them must repeat them all.
 const MOST_FINALIZERS: usize = 16;
 
 /// An object that cannot be parsed.
@@ -111,8 +113,9 @@ fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<Zenlaye
 /// The metadata that is kept, and what is wrong if that is not all that a write needs.
 fn kept(wire: WireMetadata) -> (ObjectMeta, Option<String>) {
     let mut finalizers = wire.finalizers;
-    let number = finalizers.as_ref().map_or(0, Vec::len);
-    if let Some(finalizers) = finalizers.as_mut() {
+    let is_owned = finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
+    let number = finalizers.as_ref().map_or(0, Vec::len) - usize::from(is_owned);
+    if let Some(finalizers) = finalizers.as_mut().filter(|_| number > MOST_FINALIZERS) {
         finalizers.truncate(MOST_FINALIZERS);
         finalizers.shrink_to_fit();
     }
@@ -262,6 +265,11 @@ mod tests {
             received(&metadata, &json!({ "portId": "port-1" }), &json!(null)).0
         };
         assert!(with(MOST_FINALIZERS).is_ok());
+        let mut finalizers = vec!["example.com/other"; MOST_FINALIZERS];
+        finalizers.push(FINALIZER);
+        let metadata = json!({ "name": "edge", "finalizers": finalizers });
+        let owned = received(&metadata, &json!({ "portId": "port-1" }), &json!(null)).0;
+        assert!(owned.is_ok_and(|owned| owned.has_finalizer()), "the operator's own makes no object invalid");
         let invalid = with(10_000).expect_err("too many");
         assert_eq!(
             invalid.complaint,
