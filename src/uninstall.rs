@@ -16,8 +16,8 @@ use crate::kubernetes::says_not_found;
 
 const UNREAD: &str = "cannot check whether any ZenlayerPort still has the finalizer";
 
-/// Objects that are read at a time.
-const PAGE: u32 = 500;
+/// Objects that are read at a time: each may be fat, and all of them must fit into the memory of the check.
+const PAGE: u32 = 25;
 
 /// Objects that are named; the others are counted.
 const MOST_NAMED: usize = 20;
