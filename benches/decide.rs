@@ -13,7 +13,7 @@ use zenlayer_port_operator::api::{
 use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{Evidence, Presence, Reading};
 use zenlayer_port_operator::decision::{
-    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, decide,
+    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, Turn, decide,
 };
 use zenlayer_port_operator::fingerprint::Fingerprint;
 use zenlayer_port_operator::port::{PortId, PortInfo, PortStatus};
@@ -112,6 +112,7 @@ impl Situation {
                 deletion_known_since: None,
                 call_known_since: None,
                 learnt: None,
+                turn: Turn::Free,
             },
             timing: Timing::default(),
             now: Now { wall, monotonic: NOW },

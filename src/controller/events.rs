@@ -67,20 +67,20 @@ impl Events {
 }
 
 /// Who reads the log alone learns why a deletion waits, and even if no Event can be sent.
-fn log(object: &ZenlayerPort, Announcement { reason, event_type, message }: &Announcement) {
+fn log(object: &ZenlayerPort, Announcement { row, reason, event_type, message }: &Announcement) {
     let (metadata, port, reason) = (&object.metadata, &object.spec.port_id, reason.as_str());
     match event_type {
         EventType::Normal => {
-            tracing::info!(namespace = metadata.namespace, name = metadata.name, %port, reason, "{message}");
+            tracing::info!(namespace = metadata.namespace, name = metadata.name, %port, row, reason, "{message}");
         }
         EventType::Warning => {
-            tracing::warn!(namespace = metadata.namespace, name = metadata.name, %port, reason, "{message}");
+            tracing::warn!(namespace = metadata.namespace, name = metadata.name, %port, row, reason, "{message}");
         }
     }
 }
 
 fn event(object: &ZenlayerPort, announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
-    let Announcement { reason, event_type, message } = announcement;
+    let Announcement { row: _, reason, event_type, message } = announcement;
     let type_ = match event_type {
         EventType::Normal => "Normal",
         EventType::Warning => "Warning",
@@ -106,7 +106,7 @@ fn event(object: &ZenlayerPort, announcement: &Announcement, instance: &str, now
 /// The object's name, and a hash of what is said of it and about when.
 fn name(
     object: &ZenlayerPort,
-    Announcement { reason, event_type: _, message }: &Announcement,
+    Announcement { reason, message, .. }: &Announcement,
     now: Timestamp,
 ) -> String {
     let mut hasher = DefaultHasher::new();
@@ -142,6 +142,7 @@ mod tests {
 
     fn named(object: &ZenlayerPort, message: &str, second: i64) -> String {
         let announcement = Announcement {
+            row: None,
             reason: Reason::Destroying,
             event_type: EventType::Normal,
             message: message.to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::crash::CrashPoint;
 use super::objects::Objects;
-use super::pass::{Gathered, PassError, Turn, tell_mirror};
+use super::pass::{Gathered, Granted, PassError};
 use super::shared::Shared;
 use super::writes::{self, Refusal, Written};
 use crate::answer::NotSentCause;
@@ -34,7 +34,7 @@ pub(super) async fn execute(
     api: &Objects,
     object: &ZenlayerPort,
     plan: Plan,
-    turn: Option<Turn>,
+    granted: Option<Granted>,
     shared: &Shared,
 ) -> Result<Done, PassError> {
     let status = plan.status(object);
@@ -52,8 +52,8 @@ pub(super) async fn execute(
         Action::AddFinalizer => add_finalizer(api, object, shared).await,
         Action::LetGo(reason) => let_go(api, object, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
-            // Without a turn there is nothing to send: the next round gets one.
-            let Some(turn) = turn else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
+            // Without a permit there is nothing to send: the next round gets one.
+            let Some(granted) = granted else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
             // Saves a record that another replica would have to wait for; safety does not rest on it.
             if !shared.leadership.is_current() {
                 return Err(PassError::NotLeading);
@@ -76,7 +76,7 @@ pub(super) async fn execute(
                     why: "it took too long to write the record of the call".to_owned(),
                 }
             } else {
-                recorded.call(turn).await
+                recorded.call(granted).await
             };
             CrashPoint::AfterCall.reached();
             shared.metrics.count_call(recorded.warrant.action(), &answer);
@@ -114,7 +114,7 @@ impl Recorded {
         if warrant.is_recorded_in(&written) { Ok(Self { object: written, warrant }) } else { Err(written) }
     }
 
-    async fn call(&self, (account, permit): Turn) -> ChangeAnswer {
+    async fn call(&self, (account, permit): Granted) -> ChangeAnswer {
         let port = self.warrant.port_id();
         if account.fingerprint != *self.warrant.credential() {
             return ChangeAnswer::NotSent {
@@ -157,7 +157,7 @@ impl Recorded {
                 ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
             let gathered = Gathered::of(&told, shared).await;
             let plan = gathered.decide(&told, shared);
-            tell_mirror(&told, &plan, shared);
+            // What it tells is not written yet.
             shared.memory.learn(&object, &plan.facts);
             CrashPoint::BeforeOutcome.reached();
             // The Event of a next act is sent with that act.

@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::writes::Refusal;
 use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
-use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan};
+use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan, Turn};
 use crate::mirror::Account;
 use crate::tasks::panic_message;
 use crate::zenlayer::{Client, Permit};
@@ -106,10 +106,8 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
     let mut slot = shared.calls.take(&reference);
     let mut permit = None;
     for _ in 0..MOST_ROUNDS {
-        let gathered = Gathered::of(&object, shared).await;
+        let mut gathered = Gathered::of(&object, shared).await;
         let mut plan = gathered.decide(&object, shared);
-        tell_mirror(&object, &plan, shared);
-        shared.memory.learn(&object, &plan.facts);
         if !matches!(plan.action, Action::Call(_)) {
             shared.calls.leave(&reference);
         } else if let (None, Some(account)) = (&permit, &gathered.account) {
@@ -131,8 +129,8 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
                 None if had_slot => PERMIT_RETRY,
                 None => SLOT_RECHECK,
             };
-            let queued = plan.queued(&object, pause.map(|pause| pause.to_string()), shared.clock.now());
-            plan = Plan { deadline: Some(retry), ..queued };
+            gathered.context.turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
+            plan = Plan { deadline: Some(retry), ..gathered.decide(&object, shared) };
         }
         let deadline = plan.deadline;
         match execute::execute(&api, &object, plan, permit.take(), shared).await? {
@@ -180,18 +178,23 @@ impl Gathered {
             deletion_known_since: known.deletion,
             call_known_since: known.call,
             learnt: shared.memory.learnt(object),
+            turn: Turn::Free,
         };
         Self { account, evidence, context }
     }
 
+    /// Decides, and keeps what the decision has learnt and wants to be read, whatever becomes of the plan.
     pub(super) fn decide(&self, object: &ZenlayerPort, shared: &Shared) -> Plan {
-        decision::decide(&Input {
+        let plan = decision::decide(&Input {
             object,
             evidence: self.evidence.as_ref(),
             context: &self.context,
             timing: &shared.timing,
             now: shared.clock.now(),
-        })
+        });
+        tell_mirror(object, &plan, shared);
+        shared.memory.learn(object, &plan.facts);
+        plan
     }
 }
 
@@ -220,7 +223,7 @@ fn attachments(object: &ZenlayerPort, account: Option<&Account<Client>>, shared:
     }
 }
 
-pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
+fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
     let reference = reference(object);
     match (plan.want, &plan.action) {
         (Some(want), _) => shared.mirror.want(&reference, want),
@@ -230,5 +233,5 @@ pub(super) fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
     }
 }
 
-/// A turn to call, and the account whose turn it is.
-pub(super) type Turn = (Arc<Account<Client>>, Permit);
+/// The permit to call, and the account that it is of.
+pub(super) type Granted = (Arc<Account<Client>>, Permit);

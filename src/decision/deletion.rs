@@ -1,440 +1,395 @@
-//! An object that is being deleted: the table of `docs/architecture.md`, row by row.
+//! An object that is being deleted: its table.
 //!
-//! Top to bottom, the first row that matches wins. A *hold* changes nothing in the cloud until something else changes; a
-//! *wait* ends when the mirror has news.
+//! Top to bottom, the first row that answers decides. A *hold* changes nothing in the cloud until something else changes; a
+//! *wait* ends when the poller has news.
 
-use super::claims::Obstacle;
-use super::facts::{self, Identity, identity, remember};
+use super::case::Case;
+use super::claims::{self, Obstacle};
+use super::message::Message;
+use super::outcome::{Act, Outcome, Shown};
 use super::proof::{self, Proof};
-use super::record::{self, CallFailure, Standing, Until, standing};
-use super::sighting::{Cadence, Evidence, Presence, Reading};
-use super::status::{Act, Verdict, conclude};
-use super::{Attachments, CredentialState, Input, Lack, Plan, claims, gates, upkeep};
+use super::record::{self, CallFailure, Standing, Until};
+use super::sighting::{Cadence, Presence};
+use super::table::{Row, row};
+use super::{Attachments, CredentialState, Turn, facts, gates, upkeep};
 use crate::answer::NotSentCause;
-use crate::api::{Call, CallAction, CallOutcome, DeletionPolicy, FINALIZER, Reason, ZenlayerPortStatus};
-use crate::clock::Monotonic;
-use crate::fingerprint::Fingerprint;
-use crate::port::{PortInfo, PortStatus};
+use crate::api::Reason::{
+    AbsenceUnproven, ClusterStateUnknown, Confirming, ConfirmingAbsence, CredentialsUnavailable, Destroying,
+    IdentityChanged, InUse, NotInRecycleBin, Observing, PortBusy, PortClaimed, PortDestroyed, PortGone,
+    PortNeverFound, PortRecycled, PortRetained, PrepaidPort, Queued, RestoredElsewhere, Terminating,
+    Throttled, UnknownPortStatus, WaitingForFinalizers,
+};
+use crate::api::{CallAction, CallOutcome, DeletionPolicy, FINALIZER, Reason};
+use crate::port::PortStatus;
 
-pub(super) fn decide(input: &Input<'_>) -> Plan {
-    let status = remember(input);
-    let status = gates::latch(input, status);
-    let mut verdict = verdict(input, &status);
-    if let Some(at) = facts::restoration_known_at(input, &status) {
-        verdict = verdict.fresh_after(at);
-    }
-    conclude(input, status, verdict)
+const REMOVE_WHEN_FRESH: &str = "remove the finalizer; as row 4 if the status check is older than 30 s";
+
+pub const DELETION: &[Row] = &[
+    row(1, "the policy is `Retain`", "remove the finalizer, without a call", &[PortRetained], retained),
+    row(
+        2,
+        "the object has other finalizers",
+        "wait: this operator acts last",
+        &[WaitingForFinalizers],
+        other_finalizers,
+    ),
+    row(
+        3,
+        "there is no usable key",
+        "pause; wait if the API server did not answer",
+        &[CredentialsUnavailable, ClusterStateUnknown],
+        upkeep::no_credentials,
+    ),
+    row(
+        4,
+        "there is no status check, it is too old, or it failed",
+        "check now; wait",
+        upkeep::UNREAD,
+        upkeep::unread,
+    ),
+    row(
+        5,
+        "the port is `DESTROYED`, or proven to be gone",
+        REMOVE_WHEN_FRESH,
+        &[PortDestroyed, PortGone, PortNeverFound],
+        gone,
+    ),
+    row(
+        6,
+        "the port is absent, but that is not proven yet",
+        "wait for more checks; pause if they cannot prove it; as row 4 if their number is not known",
+        &[ConfirmingAbsence, AbsenceUnproven],
+        absent,
+    ),
+    row(7, "the port is `DESTROYING`", "wait", &[Destroying], destroying),
+    row(
+        8,
+        "the port is `CREATING`, `DELETING`, `UPDATING` or `RECOVERING`",
+        "wait",
+        &[Terminating, PortBusy],
+        in_transition,
+    ),
+    row(9, "this version does not know the port's status", "pause", &[UnknownPortStatus], unknown_status),
+    row(
+        10,
+        "during this deletion the port was in the bin, and now it is running; or Zenlayer accepted `TerminatePort` 10 min \
+         ago, and the port is still running",
+        "pause until approved; first wait for a second check",
+        &[RestoredElsewhere, Observing],
+        restored_while_running,
+    ),
+    row(
+        11,
+        "the last call has not taken effect, may still be carried out, or is newer than the status check",
+        "wait",
+        &[Confirming, Terminating, Destroying],
+        awaiting_call,
+    ),
+    row(
+        12,
+        "`createdTime` differs from the first one seen",
+        "pause until approved",
+        &[IdentityChanged],
+        upkeep::identity_changed,
+    ),
+    row(
+        13,
+        "the port is in the bin and the policy is `Terminate`",
+        REMOVE_WHEN_FRESH,
+        &[PortRecycled],
+        left_in_bin,
+    ),
+    row(
+        14,
+        "the port is in the bin again after a restoration",
+        "pause until approved",
+        &[RestoredElsewhere, Observing],
+        restored,
+    ),
+    row(
+        15,
+        "another object has the same port, and it stays or is older; or this is not known yet",
+        "pause; wait at most grace + 60 s if it is not known yet",
+        &[PortClaimed, Observing],
+        claimed,
+    ),
+    row(16, "the port is running and prepaid", "pause", &[PrepaidPort], prepaid),
+    row(17, "the port is running and the policy is `Destroy`", "pause", &[NotInRecycleBin], not_in_bin),
+    row(
+        18,
+        "a [safety check](architecture.md#safety-checks-before-a-call) says no",
+        "pause or wait",
+        gates::REASONS,
+        gates::shut,
+    ),
+    row(
+        19,
+        "Zenlayer refused the last call, and the port is in use",
+        "pause for at most 10 min",
+        &[InUse],
+        in_use,
+    ),
+    row(
+        20,
+        "the last call changed nothing, and the delay after it is not over",
+        "wait",
+        FAILED,
+        after_failure,
+    ),
+    row(
+        21,
+        "the key may be used for status checks only",
+        "pause; wait if the API server did not answer",
+        &[CredentialsUnavailable, ClusterStateUnknown],
+        no_key_for_calls,
+    ),
+    row(
+        22,
+        "the status check began before the grace period ended, is older than 30 s, or was made with another key",
+        "as row 4",
+        upkeep::UNREAD,
+        last_look,
+    ),
+    row(
+        23,
+        "other calls of the key come first, or Zenlayer asked for a pause",
+        "wait",
+        &[Queued, Throttled],
+        not_its_turn,
+    ),
+    row(
+        24,
+        "the port is running (and the policy is `Terminate` or `TerminateAndDestroy`)",
+        "write the record, then `TerminatePort`",
+        &[Terminating],
+        terminate,
+    ),
+    row(25, "the port is in the bin", "write the record, then `DestroyPort`", &[Destroying], destroy),
+];
+
+fn retained<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    (case.policy() == DeletionPolicy::Retain).then(|| Outcome::let_go(PortRetained, Message::Retained))
 }
 
-fn verdict(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
-    let spec = &input.object.spec;
-    let id = &spec.port_id;
-
-    // 1
-    if spec.deletion_policy == DeletionPolicy::Retain {
-        return Verdict::let_go(
-            Reason::PortRetained,
-            format!("The operator leaves port {id} as it is, because spec.deletionPolicy is Retain."),
-        );
-    }
-    // 2
-    if let Some(others) = other_finalizers(input) {
-        return Verdict::wait(
-            Reason::WaitingForFinalizers,
-            format!("The operator does not change the port until the other finalizers are gone: {others}."),
-            Cadence::Slow,
-        );
-    }
-    // 3
-    let signer = match &input.context.credential {
-        CredentialState::Usable(fingerprint) => Ok(fingerprint),
-        CredentialState::ReadOnly { why, .. } => Err(why),
-        CredentialState::Unavailable(lack) => return upkeep::without_credentials(input, lack),
-    };
-    // 4
-    let (evidence, reading) = match upkeep::current_reading(input) {
-        Ok(current) => current,
-        Err(unread) => return unread,
-    };
-    // 5 and 6, absent
-    let port = match &reading.presence {
-        Presence::Seen(port) => port,
-        Presence::Absent => return absent(input, status, evidence, reading),
-    };
-    let at = match &port.port_status {
-        // 5, listed as DESTROYED
-        PortStatus::Destroyed => {
-            return if_fresh(input, evidence, reading, seen_deletion(input), || destroyed(input, status));
-        }
-        // 7
-        PortStatus::Destroying => {
-            return Verdict::wait(
-                Reason::Destroying,
-                format!("Zenlayer is destroying port {id}. After that, the operator removes the finalizer."),
-                Cadence::Release,
-            );
-        }
-        // 8
-        PortStatus::Creating | PortStatus::Deleting | PortStatus::Updating | PortStatus::Recovering => {
-            return in_transition(input, status, port);
-        }
-        // 9
-        PortStatus::Unknown(word) => {
-            return Verdict::wait(
-                Reason::UnknownPortStatus,
-                format!(
-                    "Zenlayer reports the status {word:?} for port {id}. This version of the operator does not \
-                     know that status and makes no change."
-                ),
-                Cadence::Slow,
-            );
-        }
-        PortStatus::Running => Place::Live,
-        PortStatus::Recycled => Place::RecycleBin,
-    };
-    in_place(input, status, signer, evidence, reading, port, at)
+fn other_finalizers<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let finalizers = case.object().metadata.finalizers.iter().flatten().map(String::as_str);
+    let others: Vec<&str> = finalizers.filter(|finalizer| *finalizer != FINALIZER).collect();
+    (!others.is_empty()).then(|| case.hold(WaitingForFinalizers, Message::OtherFinalizers(others)))
 }
 
-/// Where a port is on which a call would work.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Live,
-    RecycleBin,
+fn gone<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let reading = case.reading()?;
+    let (not_before, reason, message) = match &reading.presence {
+        Presence::Seen(port) if port.port_status == PortStatus::Destroyed => {
+            let by_us = case.release().is_some_and(proof::destroyed_by_us);
+            let reason = if by_us { PortDestroyed } else { PortGone };
+            (case.deletion_seen(), reason, Message::Destroyed { by_us })
+        }
+        Presence::Seen(_) => return None,
+        Presence::Absent => {
+            let (absences, Proof::Gone(reason)) = absence(case)? else { return None };
+            let never_seen = reason == PortNeverFound;
+            let message =
+                if never_seen { Message::NeverReturned } else { Message::Gone { checks: absences.count } };
+            (reading.at, reason, message)
+        }
+    };
+    Some(if case.is_fresh(not_before) { Outcome::let_go(reason, message) } else { case.unread() })
 }
 
-fn in_place(
-    input: &Input<'_>,
-    status: &ZenlayerPortStatus,
-    signer: Result<&Fingerprint, &Lack>,
-    evidence: &Evidence,
-    reading: &Reading,
-    port: &PortInfo,
-    place: Place,
-) -> Verdict {
-    let spec = &input.object.spec;
-    let id = &spec.port_id;
-    let standing = standing(input, status.release.as_ref(), reading);
+/// The run of readings without the port, and what it is worth.
+fn absence(case: &Case<'_>) -> Option<(super::sighting::Absences, Proof)> {
+    let evidence = case.input.evidence?;
+    let absences = evidence.absences?;
+    Some((absences, proof::of_absence(case.input, case.status, evidence, absences)))
+}
 
-    // 10
-    let identity = identity(input, status, port);
-    if place == Place::Live
-        && identity == Identity::Same
-        && let Some(restored) = restored(input, status, reading)
-    {
-        return restored;
+fn absent<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    if case.port().is_some() {
+        return None;
     }
-    // 11
-    if let Standing::Blocks(call, blocked) = standing {
-        return awaiting_call(input, call, blocked);
-    }
-    // 12
-    if identity == Identity::Changed {
-        return upkeep::identity_changed(input, status, port);
-    }
-    // 13
-    if place == Place::RecycleBin && spec.deletion_policy == DeletionPolicy::Terminate {
-        return if_fresh(input, evidence, reading, seen_deletion(input), || {
-            Verdict::let_go(
-                Reason::PortRecycled,
-                format!(
-                    "Port {id} is in the recycle bin, and the policy Terminate leaves it there: the operator \
-                     removes the finalizer. Zenlayer destroys the port 24 hours to 2 days after it was terminated, \
-                     unless someone restores it in the Zenlayer console."
-                ),
-            )
-        });
-    }
-    // 10, in the bin again
-    if let Some(restored) = restored(input, status, reading) {
-        return restored;
-    }
-    // 14
-    if let Some(obstacle) = claimed(input, port) {
-        return obstacle;
-    }
-    // 15
-    if place == Place::Live && port.is_prepaid() {
-        return Verdict::wait(
-            Reason::PrepaidPort,
-            format!("Port {id} is RUNNING and prepaid. Zenlayer's API cannot terminate a prepaid port."),
-            Cadence::Slow,
-        );
-    }
-    // 16
-    if place == Place::Live && spec.deletion_policy == DeletionPolicy::Destroy {
-        return Verdict::wait(
-            Reason::NotInRecycleBin,
-            format!(
-                "Port {id} is RUNNING. The policy Destroy only destroys a port that is in the recycle bin."
-            ),
-            Cadence::Held,
-        );
-    }
-    // 17
-    if let Some(shut) = gates::shut(input, status) {
-        return shut;
-    }
-    // 18
-    if let Some(blockers) = in_use(input, status) {
-        return blockers;
-    }
-    if let Standing::Failed { call, failure, until } = standing {
-        return failed(input, call, failure, until);
-    }
-    // 3, for a call
-    let credential = match signer {
-        Ok(credential) if *credential == evidence.by => credential,
-        // Who signs must have seen what it acts on.
-        Ok(_) => return upkeep::unread(input, evidence),
-        Err(lack) => return upkeep::without_signer(input, lack),
-    };
-    let last_look = gates::grace_ends(input.context.deletion_known_since, input.timing, input.now.monotonic);
-    if_fresh(input, evidence, reading, last_look, || {
-        let (reason, action) = match place {
-            // 19
-            Place::Live => (Reason::Terminating, CallAction::TerminatePort),
-            // 20
-            Place::RecycleBin => (Reason::Destroying, CallAction::DestroyPort),
-        };
-        call(reason, action, port, credential)
+    let Some((absences, proof)) = absence(case) else { return Some(case.unread()) };
+    Some(match proof {
+        Proof::NotYet { fresh_after } => case
+            .wait(ConfirmingAbsence, Message::ConfirmsAbsence, Cadence::Release)
+            .fresh_after(fresh_after)
+            .show_after(absences.first + case.input.timing.quiet),
+        Proof::Gone(_) | Proof::Unprovable => case.hold(AbsenceUnproven, Message::AbsenceUnproven),
     })
 }
 
-fn other_finalizers(input: &Input<'_>) -> Option<String> {
-    let finalizers = input.object.metadata.finalizers.iter().flatten();
-    let others: Vec<&str> =
-        finalizers.map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
-    (!others.is_empty()).then(|| others.join(", "))
+fn destroying<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.port().filter(|port| port.port_status == PortStatus::Destroying)?;
+    Some(case.wait(Destroying, Message::Destroying, Cadence::Release))
+}
+
+fn in_transition<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let status = upkeep::transition(case)?;
+    let our_terminate =
+        case.call().is_some_and(|call| call.action == CallAction::TerminatePort && call.landed);
+    Some(if *status == PortStatus::Deleting && our_terminate {
+        case.wait(Terminating, Message::MovesToRecycleBin, Cadence::Release)
+    } else {
+        case.wait(PortBusy, Message::WaitsForPort(status), Cadence::Release)
+    })
+}
+
+fn unknown_status<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let PortStatus::Unknown(word) = &case.port()?.port_status else { return None };
+    Some(case.hold(UnknownPortStatus, Message::DoesNotKnowStatus(word)))
+}
+
+fn restored_while_running<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.running()?;
+    if case.identity_changed() { None } else { restored(case) }
 }
 
 /// The port was in the bin during this deletion, and somebody has restored it; or perhaps has, as long as only one reading
 /// says so.
-fn restored(input: &Input<'_>, status: &ZenlayerPortStatus, reading: &Reading) -> Option<Verdict> {
-    let id = &input.object.spec.port_id;
-    let release = status.release.as_ref()?;
-    if release.restorations > 0 && !input.object.approves_given(Reason::RestoredElsewhere, status) {
-        let fact = match &release.call {
-            Some(call) if call.without_effect => format!(
-                "Zenlayer accepted TerminatePort for port {id}, but the port is still running. Either Zenlayer dropped the \
-                 request, or someone restored the port from the recycle bin. The operator does not repeat it by itself."
-            ),
-            _ => format!(
-                "Port {id} was in the recycle bin during this deletion, and someone restored it. The operator makes no \
-                 changes to it."
-            ),
-        };
-        return Some(Verdict::wait(Reason::RestoredElsewhere, fact, Cadence::Slow));
+fn restored<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let release = case.release()?;
+    if release.restorations > 0 && !case.object().approves_given(RestoredElsewhere, case.status) {
+        let without_effect = release.call.as_ref().is_some_and(|call| call.without_effect);
+        let message = if without_effect { Message::TerminateWithoutEffect } else { Message::Restored };
+        return Some(case.hold(RestoredElsewhere, message));
     }
-    let known_at = facts::restoration_known_at(input, status)?;
-    let fact = format!(
-        "Port {id} was in the recycle bin and is running now. The operator checks again whether someone restored \
-         it."
-    );
-    let verdict = Verdict::wait(Reason::Observing, fact, Cadence::Release).fresh_after(known_at);
-    Some(verdict.show_after(reading.since + input.timing.quiet))
+    facts::restoration_known_at(case.input, case.status)?;
+    let outcome = case.wait(Observing, Message::PerhapsRestored, Cadence::Release);
+    Some(outcome.show_after(case.reading()?.since + case.input.timing.quiet))
 }
 
-/// An act needs a reading that is fresh enough to justify it, and that began at `not_before` or later; without one, one is
-/// asked for.
-fn if_fresh(
-    input: &Input<'_>,
-    evidence: &Evidence,
-    reading: &Reading,
-    not_before: Monotonic,
-    act: impl FnOnce() -> Verdict,
-) -> Verdict {
-    let is_young = input.now.monotonic.since(reading.at) <= input.timing.reading_valid;
-    if is_young && reading.at >= not_before { act() } else { upkeep::unread(input, evidence) }
-}
-
-/// What was read before the deletion justifies nothing that the deletion asks for.
-fn seen_deletion(input: &Input<'_>) -> Monotonic {
-    input.context.deletion_known_since.unwrap_or(input.now.monotonic)
-}
-
-fn destroyed(input: &Input<'_>, status: &ZenlayerPortStatus) -> Verdict {
-    let id = &input.object.spec.port_id;
-    if status.release.as_ref().is_some_and(proof::destroyed_by_us) {
-        Verdict::let_go(Reason::PortDestroyed, format!("Port {id} is DESTROYED."))
-    } else {
-        Verdict::let_go(Reason::PortGone, format!("Port {id} is DESTROYED. Someone else destroyed it."))
-    }
-}
-
-fn absent(input: &Input<'_>, status: &ZenlayerPortStatus, evidence: &Evidence, reading: &Reading) -> Verdict {
-    let id = &input.object.spec.port_id;
-    let Some(absences) = evidence.absences else { return upkeep::unread(input, evidence) };
-    match proof::of_absence(input, status, evidence, absences) {
-        Proof::Gone(reason) => if_fresh(input, evidence, reading, reading.at, || {
-            let fact = match reason {
-                Reason::PortNeverFound => format!(
-                    "Zenlayer never returned port {id} for these credentials. The operator destroyed nothing."
-                ),
-                _ => format!(
-                    "Zenlayer no longer lists port {id}: {} status checks did not find it.",
-                    absences.count
-                ),
-            };
-            Verdict::let_go(reason, fact)
-        }),
-        Proof::NotYet { fresh_after } => Verdict::wait(
-            Reason::ConfirmingAbsence,
-            format!(
-                "Zenlayer does not list port {id}. The operator checks again to make sure that the port is gone."
-            ),
-            Cadence::Release,
-        )
-        .fresh_after(fresh_after)
-        .show_after(absences.first + input.timing.quiet),
-        Proof::Unprovable => Verdict::wait(
-            Reason::AbsenceUnproven,
-            format!(
-                "Zenlayer does not list port {id} for the current credentials. It listed the port before, but \
-                 never for these credentials. They may belong to another account or may not see every port, so \
-                 this does not prove that the port is gone."
-            ),
-            Cadence::Slow,
-        ),
-    }
-}
-
-fn in_transition(input: &Input<'_>, status: &ZenlayerPortStatus, port: &PortInfo) -> Verdict {
-    let id = &input.object.spec.port_id;
-    let call = status.release.as_ref().and_then(|release| release.call.as_ref());
-    let follows_our_call = port.port_status == PortStatus::Deleting
-        && call.is_some_and(|call| call.action == CallAction::TerminatePort && call.landed);
-    if follows_our_call {
-        return Verdict::wait(
-            Reason::Terminating,
-            format!("Zenlayer is moving port {id} to the recycle bin."),
-            Cadence::Release,
-        );
-    }
-    let word = port.port_status.as_str();
-    Verdict::wait(
-        Reason::PortBusy,
-        format!("Port {id} is {word}. The operator waits until that ends."),
-        Cadence::Release,
-    )
-}
-
-fn awaiting_call(input: &Input<'_>, call: &Call, until: Until) -> Verdict {
-    let id = &input.object.spec.port_id;
-    let name = call.action.as_str();
+fn awaiting_call<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let Standing::Blocks(call, until) = case.standing() else { return None };
     let follows = match call.action {
-        CallAction::TerminatePort => Reason::Terminating,
-        CallAction::DestroyPort => Reason::Destroying,
+        CallAction::TerminatePort => Terminating,
+        CallAction::DestroyPort => Destroying,
     };
-    match until {
-        Until::Settled(at) => {
-            let sent = match &call.outcome {
-                CallOutcome::Unclear { why } => {
-                    format!("The operator sent {name} for port {id} and got no clear answer: {why}.")
-                }
-                _ => format!(
-                    "The operator may have sent {name} for port {id}, but has no record of an answer."
-                ),
-            };
-            let fact =
-                format!("{sent} It checks the port to learn whether Zenlayer carried out the request.");
-            Verdict::wait(Reason::Confirming, fact, Cadence::Release).fresh_after(at)
+    let (reason, message, at) = match (until, &call.outcome) {
+        (Until::Settled(at), CallOutcome::Unclear { why }) => {
+            (Confirming, Message::AwaitsUnclear { call, why }, at)
         }
-        Until::Landed(at) => Verdict::wait(
-            follows,
-            format!(
-                "Zenlayer accepted {name} for port {id}, but the status of the port has not changed yet."
-            ),
-            Cadence::Release,
-        )
-        .fresh_after(at),
-        Until::Read(at) => Verdict::wait(
-            follows,
-            format!("{name} for port {id} took effect. The operator checks the port again."),
-            Cadence::Release,
-        )
-        .fresh_after(at),
-    }
+        (Until::Settled(at), _) => (Confirming, Message::AwaitsUnanswered(call), at),
+        (Until::Landed(at), _) => (follows, Message::AwaitsEffect(call), at),
+        (Until::Read(at), _) => (follows, Message::TookEffect(call), at),
+    };
+    Some(case.wait(reason, message, Cadence::Release).fresh_after(at))
+}
+
+fn left_in_bin<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.recycled().filter(|_| case.policy() == DeletionPolicy::Terminate)?;
+    Some(if case.is_fresh(case.deletion_seen()) {
+        Outcome::let_go(PortRecycled, Message::StaysInRecycleBin)
+    } else {
+        case.unread()
+    })
 }
 
 /// Another object owns the port too, or may: what it has seen is not known yet.
-fn claimed(input: &Input<'_>, port: &PortInfo) -> Option<Verdict> {
-    let now = input.now.monotonic;
-    let created_time = port.created_time.as_deref();
-    match claims::obstacle(input.object, created_time, &input.context.claims, now)? {
-        Obstacle::Owner(claim) => Some(upkeep::claimed(input, claim)),
-        Obstacle::PerhapsAnOwner { until } => {
-            let fact = format!(
-                "Another ZenlayerPort has the same portId {}. The operator makes no change until it knows whether \
-                 that object owns the port.",
-                input.object.spec.port_id
-            );
-            Some(Verdict::wait(Reason::Observing, fact, Cadence::Release).deadline(until.since(now)))
-        }
-    }
+fn claimed<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let created_time = case.port()?.created_time.as_deref();
+    Some(match claims::obstacle(case.object(), created_time, &case.input.context.claims, case.now())? {
+        Obstacle::Owner(claim) => case.hold(PortClaimed, Message::BelongsToo(claim)),
+        Obstacle::PerhapsAnOwner { until } => case
+            .wait(Observing, Message::PerhapsBelongsToo, Cadence::Release)
+            .deadline(until.since(case.now())),
+    })
+}
+
+fn prepaid<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.running().filter(|port| port.is_prepaid())?;
+    Some(case.hold(PrepaidPort, Message::Prepaid))
+}
+
+fn not_in_bin<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.running().filter(|_| case.policy() == DeletionPolicy::Destroy)?;
+    Some(case.wait(NotInRecycleBin, Message::NotInRecycleBin, Cadence::Held))
 }
 
 /// Zenlayer refused the last call, and something uses the port. What uses it may be known wrongly, so the call is tried
 /// again after the longest pause all the same.
-fn in_use(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
-    let Attachments::Known(users) = &input.context.attachments else { return None };
-    let call = status.release.as_ref()?.call.as_ref()?;
+fn in_use<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let Attachments::Known(users) = &case.input.context.attachments else { return None };
+    let call = case.call()?;
     let CallOutcome::Refused(refusal) = &call.outcome else { return None };
-    let now = input.now.monotonic;
-    let again = input.context.call_known_since.unwrap_or(now) + input.timing.refused_max;
-    let holds = !users.is_empty() && !call.landed && record::was_refused_as_is(call) && now < again;
-    holds.then(|| {
-        let (id, name) = (&input.object.spec.port_id, call.action.as_str());
-        let fact = format!(
-            "Port {id} is in use by {}. Zenlayer refused {name} with {refusal} (attempt {}).",
-            first_of(users),
-            call.attempt
-        );
-        Verdict::wait(Reason::InUse, fact, Cadence::Slow).fresh_after(again)
-    })
+    let known_since = case.input.context.call_known_since.unwrap_or(case.now());
+    let again = known_since + case.input.timing.refused_max;
+    let holds = !users.is_empty() && !call.landed && record::was_refused_as_is(call) && case.now() < again;
+    holds.then(|| case.hold(InUse, Message::InUse { users, call, refusal }).fresh_after(again))
 }
 
-/// The first few, and how many there are beside.
-fn first_of(users: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let (shown, more) = users.split_at(users.len().min(SHOWN));
-    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    format!("{}{more}", shown.join(", "))
-}
+const FAILED: &[Reason] = &[
+    Reason::Refused,
+    Throttled,
+    Reason::Unauthorized,
+    Reason::PermissionDenied,
+    Reason::ClockSkew,
+    Reason::CloudUnavailable,
+    Queued,
+];
 
 /// The last call changed nothing; there is a pause before the next.
-fn failed(input: &Input<'_>, call: &Call, failure: CallFailure<'_>, until: Monotonic) -> Verdict {
-    let id = &input.object.spec.port_id;
-    let name = call.action.as_str();
-    let attempt = call.attempt;
-    let (reason, fact) = match failure {
-        CallFailure::Refused(refusal) => (
-            upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
-            format!("Zenlayer refused {name} for port {id} with {refusal} (attempt {attempt})."),
-        ),
-        CallFailure::NotSent { cause, why } => (
-            not_sent(cause),
-            format!("The operator did not send {name} for port {id} (attempt {attempt}): {why}."),
-        ),
+fn after_failure<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let Standing::Failed { call, failure, until } = case.standing() else { return None };
+    let reason = match failure {
+        CallFailure::Refused(refusal) => upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
+        CallFailure::NotSent { cause, .. } => not_sent(cause),
     };
-    let soon = until.since(input.now.monotonic) <= input.timing.held_interval;
-    Verdict::wait(reason, fact, if soon { Cadence::Release } else { Cadence::Slow }).fresh_after(until)
+    let soon = until.since(case.now()) <= case.input.timing.held_interval;
+    let cadence = if soon { Cadence::Release } else { Cadence::Slow };
+    Some(case.wait(reason, Message::CallFailed { call, failure }, cadence).fresh_after(until))
 }
 
 fn not_sent(cause: NotSentCause) -> Reason {
     match cause {
-        NotSentCause::Throttled => Reason::Throttled,
+        NotSentCause::Throttled => Throttled,
         NotSentCause::NoConnection | NotSentCause::Unknown => Reason::CloudUnavailable,
         // The operator's own doing: the call is due again after the pause.
-        NotSentCause::RecordTooSlow | NotSentCause::CredentialsChanged => Reason::Queued,
+        NotSentCause::RecordTooSlow | NotSentCause::CredentialsChanged => Queued,
     }
 }
 
-fn call(reason: Reason, action: CallAction, port: &PortInfo, credential: &Fingerprint) -> Verdict {
-    let before = port.port_status.as_str();
-    let fact =
-        format!("The operator calls {} for port {}, which is {before}.", action.as_str(), port.port_id);
-    Verdict {
-        act: Act::Call { action, port_status: before.to_owned(), credential: credential.clone() },
-        ..Verdict::wait(reason, fact, Cadence::Release)
+fn no_key_for_calls<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let CredentialState::ReadOnly { why, .. } = &case.input.context.credential else { return None };
+    Some(case.without_signer(why))
+}
+
+/// A call needs a reading that began after the deletion and its grace, by the very key that signs.
+fn last_look<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let CredentialState::Usable(key) = &case.input.context.credential else { return None };
+    let context = case.input.context;
+    let grace_ends = gates::grace_ends(context.deletion_known_since, case.input.timing, case.now());
+    let seen_by_key = case.input.evidence.is_some_and(|evidence| evidence.by == *key);
+    (!seen_by_key || !case.is_fresh(grace_ends)).then(|| case.unread())
+}
+
+fn not_its_turn<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    match &case.input.context.turn {
+        Turn::Free => None,
+        Turn::Paused(why) => {
+            let outcome = case.wait(Throttled, Message::WaitsForPause(why), Cadence::Release);
+            Some(Outcome { shown: Shown::WithoutEvent, ..outcome })
+        }
+        Turn::BehindOthers => {
+            let shown = if gates::grace_tells_of_turn(case) { Shown::AsBefore } else { Shown::AtOnce };
+            Some(Outcome { shown, ..case.wait(Queued, Message::WaitsForTurn, Cadence::Release) })
+        }
     }
+}
+
+fn terminate<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.running()?;
+    call(case, Terminating, CallAction::TerminatePort)
+}
+
+fn destroy<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    case.recycled()?;
+    call(case, Destroying, CallAction::DestroyPort)
+}
+
+fn call<'a>(case: &Case<'a>, reason: Reason, action: CallAction) -> Option<Outcome<'a>> {
+    let (port, CredentialState::Usable(credential)) = (case.port()?, &case.input.context.credential) else {
+        return None;
+    };
+    let act = Act::Call { action, port, credential };
+    Some(Outcome { act, ..case.wait(reason, Message::Calls { action, port }, Cadence::Release) })
 }

@@ -2,7 +2,7 @@
 //! ever added to, so that they can be carried from one reconcile to the next whatever becomes of the plan.
 
 use super::sighting::{Presence, Reading};
-use super::{CredentialState, Input};
+use super::{CredentialState, Input, gates};
 use crate::api::{
     Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
     ZenlayerPortStatus,
@@ -156,6 +156,7 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
         if let Some((_, good)) = reading {
             take_in_release(&mut release, input, &status, good);
         }
+        gates::latch(input, &mut release);
         status.release = Some(release);
     }
     status
@@ -259,7 +260,8 @@ fn live_long_enough(input: &Input<'_>, good: &Reading) -> bool {
 
 /// When a reading will tell that the port, which this deletion saw in the bin and is live now, was restored.
 pub(super) fn restoration_known_at(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Monotonic> {
-    let release = status.release.as_ref()?;
+    // Else the release is a restored backup's.
+    let release = status.release.as_ref().filter(|_| input.object.is_terminating())?;
     let good = input.evidence?.good.as_ref()?;
     let Presence::Seen(port) = &good.presence else { return None };
     let is_ours = identity(input, status, port) == Identity::Same;

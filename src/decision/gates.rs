@@ -1,43 +1,46 @@
 //! What has to be so before a disruptive call, beside the state of the port.
 
+use std::time::Duration;
+
+use super::case::Case;
+use super::conditions;
+use super::message::Message;
+use super::outcome::Outcome;
 use super::sighting::Cadence;
-use super::status::Verdict;
 use super::{CrdState, Input, Listing, Timing};
-use crate::api::{
-    CallAction, CallOutcome, DeletionPolicy, Reason, Release, ZenlayerPort, ZenlayerPortStatus,
-};
+use crate::api::{CallAction, CallOutcome, DeletionPolicy, Reason, Release, ZenlayerPort};
 use crate::clock::Monotonic;
 
+/// What the gate that is shut can show.
+pub(super) const REASONS: &[Reason] = &[
+    Reason::DeletionProtected,
+    Reason::MassDeletion,
+    Reason::ApprovalRequired,
+    Reason::CRDDeleted,
+    Reason::GracePeriod,
+    Reason::ClusterStateUnknown,
+];
+
 /// The gate that is shut, if any. What holds for good and is known from the start is said before the grace is over.
-pub(super) fn shut(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
-    deletion_protection(input)
-        .or_else(|| mass_deletion(input, status))
-        .or_else(|| approval(input))
-        .or_else(|| crd_deletion(input, status))
-        .or_else(|| grace(input))
-        .or_else(|| unread_crd(input))
-        .or_else(|| listing(input))
+pub(super) fn shut<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    deletion_protection(case)
+        .or_else(|| mass_deletion(case))
+        .or_else(|| approval(case))
+        .or_else(|| crd_deletion(case))
+        .or_else(|| grace(case))
+        .or_else(|| unread_crd(case))
+        .or_else(|| listing(case))
 }
 
-fn deletion_protection(input: &Input<'_>) -> Option<Verdict> {
-    input.object.spec.deletion_protection.then(|| {
-        hold(
-            Reason::DeletionProtected,
-            format!(
-                "The operator does not change port {}, because spec.deletionProtection is true.",
-                input.object.spec.port_id
-            ),
-        )
-    })
+fn deletion_protection<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let protected = case.object().spec.deletion_protection;
+    protected.then(|| case.hold(Reason::DeletionProtected, Message::Protected))
 }
 
 /// Marks a deletion for good that a person has to approve: it stays held when what held it is over.
-pub(super) fn latch(input: &Input<'_>, mut status: ZenlayerPortStatus) -> ZenlayerPortStatus {
-    if let Some(release) = status.release.as_mut() {
-        release.latched |= is_one_of_too_many(input, release);
-        release.crd_deleted |= goes_with_its_crd(input);
-    }
-    status
+pub(super) fn latch(input: &Input<'_>, release: &mut Release) {
+    release.latched |= is_one_of_too_many(input, release);
+    release.crd_deleted |= goes_with_its_crd(input);
 }
 
 /// Unless its DestroyPort was sent already.
@@ -73,70 +76,59 @@ fn was_sent(release: &Release) -> bool {
     })
 }
 
-fn mass_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
-    let latched = status.release.as_ref().is_some_and(|release| release.latched);
-    (latched && !input.object.approves(Reason::MassDeletion)).then(|| {
-        hold(
-            Reason::MassDeletion,
-            format!(
-                "This is one of many deletions of the same account within a short time. The operator does not \
-                 change port {} until you approve the deletion.",
-                input.object.spec.port_id
-            ),
-        )
+fn mass_deletion<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let latched = case.release().is_some_and(|release| release.latched);
+    let held = latched && !case.object().approves(Reason::MassDeletion);
+    held.then(|| case.hold(Reason::MassDeletion, Message::OneOfMany))
+}
+
+fn approval<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let asked = case.input.context.gates.require_approval;
+    let held = asked && !case.object().approves(Reason::ApprovalRequired);
+    held.then(|| case.hold(Reason::ApprovalRequired, Message::NotApproved))
+}
+
+fn crd_deletion<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let latched = case.release().is_some_and(|release| release.crd_deleted);
+    let held = latched && !case.object().approves(Reason::CRDDeleted);
+    held.then(|| case.hold(Reason::CRDDeleted, Message::CrdDeleted))
+}
+
+fn grace<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let ends = grace_ends(case.input.context.deletion_known_since, case.input.timing, case.now());
+    let remaining = ends.since(case.now());
+    (!remaining.is_zero()).then(|| {
+        case.wait(Reason::GracePeriod, Message::GracePeriod, Cadence::Paused)
+            .fresh_after(ends)
+            .deadline(remaining)
     })
 }
 
-fn crd_deletion(input: &Input<'_>, status: &ZenlayerPortStatus) -> Option<Verdict> {
-    let latched = status.release.as_ref().is_some_and(|release| release.crd_deleted);
-    (latched && !input.object.approves(Reason::CRDDeleted)).then(|| {
-        hold(
-            Reason::CRDDeleted,
-            format!(
-                "The CustomResourceDefinition is being deleted, or was deleted and created again. This may have \
-                 deleted the object, so the operator does not change port {} until you approve the deletion.",
-                input.object.spec.port_id
-            ),
-        )
-    })
+/// The message of the grace tells of the turn too, so that most objects need no write for it.
+const TELLS_OF_TURN: Duration = Duration::from_mins(5);
+
+pub(super) fn grace_tells_of_turn(case: &Case<'_>) -> bool {
+    conditions::shown(case.status) == Some(Reason::GracePeriod.as_str())
+        && conditions::shown_for(case.status, case.input.now)
+            .is_some_and(|lasted| conditions::remaining(TELLS_OF_TURN, lasted).is_some())
 }
 
-fn unread_crd(input: &Input<'_>) -> Option<Verdict> {
-    let CrdState::Unknown(why) = &input.context.crd else { return None };
-    let id = &input.object.spec.port_id;
-    let fact = format!(
-        "The operator does not change port {id}, because it could not read the CustomResourceDefinition: {why}."
-    );
-    let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Slow);
-    Some(verdict.deadline(input.timing.release_interval))
+fn unread_crd<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let CrdState::Unknown(why) = &case.input.context.crd else { return None };
+    let outcome = case.hold(Reason::ClusterStateUnknown, Message::CrdUnread(why));
+    Some(outcome.deadline(case.input.timing.release_interval))
 }
 
 /// Another object that is not known yet may own the port, or be one deletion too many.
-fn listing(input: &Input<'_>) -> Option<Verdict> {
-    let (since, why) = match input.context.listing {
+fn listing<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
+    let (since, message) = match case.input.context.listing {
         Listing::Complete => return None,
-        Listing::UnderWay { since } => (since, "it is still listing the ZenlayerPorts"),
-        Listing::Behind { since } => {
-            (since, "the Kubernetes API server has not sent it all changes from before this deletion")
-        }
+        Listing::UnderWay { since } => (since, Message::Listing),
+        Listing::Behind { since } => (since, Message::WatchIsBehind),
     };
-    let id = &input.object.spec.port_id;
-    let fact = format!("The operator does not change port {id} yet, because {why}.");
-    let verdict = Verdict::wait(Reason::ClusterStateUnknown, fact, Cadence::Release);
-    Some(verdict.deadline(input.timing.release_interval).show_after(since + input.timing.quiet))
-}
-
-fn approval(input: &Input<'_>) -> Option<Verdict> {
-    let missing = input.context.gates.require_approval && !input.object.approves(Reason::ApprovalRequired);
-    missing.then(|| {
-        hold(
-            Reason::ApprovalRequired,
-            format!(
-                "The operator does not change port {} until you approve the deletion.",
-                input.object.spec.port_id
-            ),
-        )
-    })
+    let timing = case.input.timing;
+    let outcome = case.wait(Reason::ClusterStateUnknown, message, Cadence::Release);
+    Some(outcome.deadline(timing.release_interval).show_after(since + timing.quiet))
 }
 
 /// How far a deletion is, as the brake on mass deletions sees it.
@@ -174,27 +166,4 @@ pub fn grace_is_over(known_since: Option<Monotonic>, timing: &Timing, now: Monot
 /// Measured from when this process saw the deletion, which was after `deletionTimestamp`, whatever the clocks say.
 pub(super) fn grace_ends(known_since: Option<Monotonic>, timing: &Timing, now: Monotonic) -> Monotonic {
     known_since.unwrap_or(now) + timing.grace
-}
-
-fn grace(input: &Input<'_>) -> Option<Verdict> {
-    let now = input.now.monotonic;
-    let ends = grace_ends(input.context.deletion_known_since, input.timing, now);
-    let remaining = ends.since(now);
-    (!remaining.is_zero()).then(|| {
-        Verdict::wait(
-            Reason::GracePeriod,
-            format!(
-                "The operator does not change port {} during the grace period. After that, the request for the \
-                 port may wait for other requests of the same account.",
-                input.object.spec.port_id
-            ),
-            Cadence::Paused,
-        )
-        .fresh_after(ends)
-        .deadline(remaining)
-    })
-}
-
-fn hold(reason: Reason, fact: String) -> Verdict {
-    Verdict::wait(reason, fact, Cadence::Slow)
 }

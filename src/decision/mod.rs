@@ -1,19 +1,23 @@
 //! What to do about one `ZenlayerPort`: a pure function of plain values.
 //!
 //! No IO, clock or randomness is imported here (`tests/architecture.rs` holds that), so the same function runs in unit
-//! tests, property tests and the operator. It reads top to bottom as the table of `docs/architecture.md`:
-//! [`deletion`] for an object that is being deleted, [`upkeep`] for one that lives.
+//! tests, property tests and the operator. It is the first row that answers of one of two tables: [`DELETION`] for an
+//! object that is being deleted, [`UPKEEP`] for one that lives.
 
 mod backoff;
+mod case;
 mod claims;
+mod conditions;
 mod deletion;
 mod facts;
 mod freshness;
 mod gates;
+mod message;
+mod outcome;
 mod proof;
 mod record;
 pub mod sighting;
-mod status;
+mod table;
 mod timing;
 mod upkeep;
 
@@ -26,15 +30,19 @@ use crate::api::{Call, CallAction, EventType, Reason, Release, ZenlayerPort, Zen
 use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
+use case::Case;
 use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
 pub use claims::{Claim, ClaimBasis};
+pub use conditions::{held_as_invalid, held_as_refused, refused_update};
+pub use deletion::DELETION;
 pub use facts::Facts;
 pub use gates::{DeletionProgress, deletion_progress, grace_is_over};
 pub use record::{was_refused_as_is, with_outcome};
-pub use status::{held_as_invalid, held_as_refused, refused_update};
+pub use table::Row;
 pub use timing::Timing;
+pub use upkeep::UPKEEP;
 
 /// All that a decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +82,20 @@ pub struct Context {
     pub call_known_since: Option<Monotonic>,
     /// What this process has learnt of the object and not written yet.
     pub learnt: Option<Box<Facts>>,
+    /// Whether a call could be made now.
+    pub turn: Turn,
+}
+
+/// Whether a call of the credential may be made now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// It may, or nobody has asked yet.
+    #[default]
+    Free,
+    /// Other calls of the credential come first.
+    BehindOthers,
+    /// Zenlayer asked for a pause: until when, as part of a sentence.
+    Paused(String),
 }
 
 /// What the operator's configuration says of the gates.
@@ -167,6 +189,8 @@ pub struct Setback {
 /// call only just before that call; and what is shown only where it tells what is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The number of the row that answered; none: no table was asked.
+    pub row: Option<u8>,
     /// All that is known now of the port and of this deletion.
     pub facts: Facts,
     /// How the object is shown; none: as before.
@@ -190,6 +214,8 @@ pub struct Display {
 /// A transition that is worth an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
+    /// The row that says so, if one does.
+    pub row: Option<u8>,
     pub reason: Reason,
     pub event_type: EventType,
     pub message: String,
@@ -255,13 +281,17 @@ impl Warrant {
 
 /// Decides what to do about one object. Total: it has an answer to every input.
 pub fn decide(input: &Input<'_>) -> Plan {
-    if !input.object.is_terminating() {
-        upkeep::decide(input)
-    } else if input.object.has_finalizer() {
-        deletion::decide(input)
-    } else {
-        Plan::nothing(input.object)
+    let is_terminating = input.object.is_terminating();
+    if is_terminating && !input.object.has_finalizer() {
+        return Plan::nothing(input.object);
     }
+    let status = facts::remember(input);
+    let case = Case::new(input, &status);
+    let table = if is_terminating { DELETION } else { UPKEEP };
+    let (row, outcome) = table::first_answer(table, &case).unzip();
+    let outcome = outcome.unwrap_or_else(|| case.unread());
+    let outcome = if is_terminating { outcome } else { upkeep::with_credentials_told(&case, outcome) };
+    outcome.carry_out(row, input, &status)
 }
 
 impl Plan {
@@ -288,14 +318,15 @@ impl Plan {
     }
 
     fn show_in(&self, status: &mut ZenlayerPortStatus) {
-        if let Some(Display { observed_generation, conditions }) = self.display.clone() {
-            (status.observed_generation, status.conditions) = (observed_generation, conditions);
+        if let Some(display) = self.display.clone() {
+            display.put_into(status);
         }
     }
 
     /// Somebody else's finalizers keep the object: it is no longer ours.
     fn nothing(object: &ZenlayerPort) -> Self {
         Self {
+            row: None,
             facts: Facts::stored_in(object),
             display: None,
             action: Action::None,

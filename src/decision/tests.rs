@@ -11,4 +11,5 @@ mod record;
 mod rows;
 mod scenario;
 mod strategy;
+mod table;
 mod upkeep;

@@ -16,6 +16,7 @@ use crate::tool::Tool;
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
 const CRD_IN_CHART: &str = "deploy/chart/files/zenlayerports.sdn.zenlayer.com.yaml";
 const REASONS: &str = "docs/reasons.md";
+const DECISION: &str = "docs/decision.md";
 const INSTALL: &str = "deploy/install.yaml";
 
 /// Where `deploy/install.yaml` installs to.
@@ -47,8 +48,8 @@ metadata:
     pod-security.kubernetes.io/enforce-version: latest
 ";
 
-/// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md and
-/// deploy/install.yaml.
+/// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
+/// docs/decision.md and deploy/install.yaml.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
 #[derive(Debug, Args)]
@@ -90,6 +91,7 @@ pub async fn generated() -> Result<Vec<Generated>> {
         Generated { path: CRD, content: crd.clone() },
         Generated { path: CRD_IN_CHART, content: crd },
         Generated { path: REASONS, content: manifest::reasons() },
+        Generated { path: DECISION, content: manifest::decision() },
         Generated { path: INSTALL, content: install },
     ])
 }

@@ -13,7 +13,7 @@ use crate::api::{
 use crate::clock::Now;
 use crate::decision::sighting::{Failure, Reading};
 use crate::decision::{
-    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, decide,
+    Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, Turn, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
@@ -280,6 +280,7 @@ fn writes_after(world: &mut World, woken: impl IntoIterator<Item = String>) -> u
                 deletion_known_since: object.is_terminating().then_some(at(0)),
                 call_known_since: None,
                 learnt: None,
+                turn: Turn::Free,
                 not_copied: None,
             },
             timing: &Timing::default(),

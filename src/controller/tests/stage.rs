@@ -20,7 +20,7 @@ use crate::api::{
 };
 use crate::clock::{Clock, Monotonic};
 use crate::controller::credentials::CredentialCopies;
-use crate::controller::pass::{self, Gathered, PassError, tell_mirror};
+use crate::controller::pass::{self, Gathered, PassError};
 use crate::controller::reference::reference;
 use crate::controller::run::{Settings, Woken, share};
 use crate::controller::shared::Shared;
@@ -210,7 +210,6 @@ impl Stage {
             let object = Arc::new(self.get(name).expect("the object is there"));
             let gathered = Gathered::of(&object, &self.shared).await;
             let plan = gathered.decide(&object, &self.shared);
-            tell_mirror(&object, &plan, &self.shared);
             if let Action::Call(_) = plan.action {
                 return (object, gathered, plan);
             }

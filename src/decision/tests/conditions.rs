@@ -4,7 +4,7 @@ use super::scenario::*;
 use crate::api::CallAction::DestroyPort;
 use crate::api::DeletionPolicy::{Destroy, TerminateAndDestroy};
 use crate::api::{EventType, READY, RECONCILING, Reason, STALLED};
-use crate::decision::Action;
+use crate::decision::{Action, Turn};
 use crate::port::PortStatus::{Destroying, Recycled, Running, Updating};
 
 fn statuses(plan: &Planned) -> [&str; 3] {
@@ -150,7 +150,7 @@ fn a_reading_that_is_made_once_the_grace_is_over_is_awaited_in_silence() {
 #[test]
 fn a_call_that_takes_its_turn_is_shown_as_queued_unless_the_grace_has_just_said_so() {
     let due = Scenario::deleting(Destroy).seen(Recycled);
-    let queued = |due: Scenario| due.decided().queued(&due.object, None, due.now).status(&due.object);
+    let queued = |due: Scenario| due.with(|it| it.context.turn = Turn::BehindOthers).plan().status;
     for (before, ago) in [(Reason::MassDeletion, 60), (Reason::GracePeriod, 300), (Reason::Queued, HOUR)] {
         let status = queued(due.clone().showing(before, ago));
         let shown = condition(&status, READY).map(|ready| ready.reason.as_str());
@@ -171,9 +171,9 @@ fn a_call_that_a_pause_keeps_back_is_shown_as_throttled_with_its_end_also_in_the
     for before in [Reason::GracePeriod, Reason::Queued] {
         let due = Scenario::deleting(Destroy).seen(Recycled).showing(before, 10);
         let pause = "Zenlayer asked the operator to send no requests before 2026-01-02T12:00:00Z";
-        let plan = due.decided().queued(&due.object, Some(pause.to_owned()), due.now);
-        let status = plan.status(&due.object);
-        let ready = condition(&status, READY).expect("Ready");
+        let plan = due.with(|it| it.context.turn = Turn::Paused(pause.to_owned())).plan();
+        let ready = condition(&plan.status, READY).expect("Ready");
+        assert_eq!(plan.event, None);
         assert_eq!((ready.reason.as_str(), &plan.action), ("Throttled", &Action::None));
         assert!(ready.message.contains(pause), "{}", ready.message);
     }

@@ -13,7 +13,7 @@ use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy
 use crate::api::{Call, CallOutcome, FINALIZER, Reason, Release};
 use crate::clock::Monotonic;
 use crate::decision::sighting::{Presence, Reading};
-use crate::decision::{Attachments, Claim, ClaimBasis, CrdState, CredentialState, Listing};
+use crate::decision::{Attachments, Claim, ClaimBasis, CrdState, CredentialState, Listing, Turn};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
 
@@ -28,6 +28,7 @@ pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {
         _ => return None,
     };
     let justified = ours_alone(it)
+        && it.context.turn == Turn::Free
         && it.evidence.as_ref().is_some_and(|evidence| &evidence.by == by)
         && gates_are_open(it)
         && is_the_port_we_owned(it, port)

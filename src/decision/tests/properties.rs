@@ -11,7 +11,7 @@ use super::scenario::*;
 use super::strategy::{evidence, scenario};
 use crate::api::{Actor, CallOutcome, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
 use crate::decision::sighting::{Evidence, Presence};
-use crate::decision::{Action, Intent, Plan};
+use crate::decision::{Action, Intent, Plan, Turn};
 use crate::port::same_instant;
 
 /// What advice leaves to be filled in.
@@ -166,7 +166,9 @@ proptest! {
 impl Scenario {
     /// The statuses that `plan` may lead to: written at once, or after the next decision, with what is read `later`.
     fn whatever_becomes_of(&self, plan: &Plan, later: &Evidence) -> Vec<ZenlayerPortStatus> {
-        let queued = plan.clone().queued(&self.object, None, self.now);
+        let mut queued = self.clone();
+        queued.context.turn = Turn::BehindOthers;
+        let queued = queued.decided();
         let written =
             [plan.status(&self.object), plan.status_without_call(&self.object), queued.status(&self.object)];
         let mut next = Box::new(Self { evidence: Some(later.clone()), ..self.clone() });

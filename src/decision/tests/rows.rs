@@ -377,7 +377,7 @@ fn an_accepted_destroy_is_repeated_while_the_port_lies_in_the_bin_destroying() {
     Scenario::deleting(Destroy).called(DestroyPort, accepted(), 600).seen(Recycled).calls(DestroyPort);
 }
 
-// 14
+// 15
 
 #[test]
 fn a_port_of_another_object_is_held_whatever_its_state_port_claimed() {
@@ -390,7 +390,7 @@ fn a_port_of_another_object_is_held_whatever_its_state_port_claimed() {
     }
 }
 
-// 15
+// 16
 
 #[test]
 fn a_live_prepaid_port_is_held_under_every_policy_that_calls_prepaid_port() {
@@ -405,7 +405,7 @@ fn a_prepaid_port_in_the_bin_is_destroyed_destroying() {
     Scenario::deleting(Destroy).seen_as(prepaid(Recycled)).calls(DestroyPort);
 }
 
-// 16
+// 17
 
 #[test]
 fn a_live_port_under_destroy_is_held_before_any_gate_not_in_recycle_bin() {
@@ -414,7 +414,7 @@ fn a_live_port_under_destroy_is_held_before_any_gate_not_in_recycle_bin() {
     Scenario::deleting(Destroy).deleted_ago(0).seen(Running).waits(Reason::NotInRecycleBin);
 }
 
-// 17
+// 18
 
 #[test]
 fn protection_shuts_before_the_grace_and_before_a_refusals_pause_deletion_protected() {
@@ -438,7 +438,7 @@ fn nothing_is_called_in_the_first_ten_seconds_that_this_process_knows_of_grace_p
     }
 }
 
-// 18
+// 20
 
 #[test]
 fn a_refused_call_is_not_repeated_before_its_pause_ends_refused() {
@@ -449,7 +449,7 @@ fn a_refused_call_is_not_repeated_before_its_pause_ends_refused() {
     called(30).calls(DestroyPort);
 }
 
-// 19
+// 24
 
 #[test]
 fn a_live_port_is_terminated_under_both_policies_that_say_so_terminating() {
@@ -459,7 +459,7 @@ fn a_live_port_is_terminated_under_both_policies_that_say_so_terminating() {
     }
 }
 
-// 20
+// 25
 
 #[test]
 fn a_port_in_the_bin_is_destroyed_under_both_policies_that_say_so_destroying() {

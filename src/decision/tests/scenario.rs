@@ -15,7 +15,7 @@ use crate::clock::{Monotonic, Now};
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 use crate::decision::{
     Action, Announcement, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings,
-    Input, Listing, Plan, Timing, decide,
+    Input, Listing, Plan, Timing, Turn, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
@@ -118,6 +118,7 @@ impl Scenario {
                 deletion_known_since: None,
                 call_known_since: None,
                 learnt: None,
+                turn: Turn::Free,
             },
             timing: Timing::default(),
             now: Now { wall: wall(), monotonic: NOW },

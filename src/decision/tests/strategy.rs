@@ -20,6 +20,7 @@ use crate::clock::Monotonic;
 use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
 use crate::decision::{
     Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Lack, Listing, Setback,
+    Turn,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
@@ -161,13 +162,19 @@ fn context() -> impl Strategy<Value = Context> {
         prop_oneof![3 => Just(vec![]), 1 => select(&[KEY, "1"]).prop_map(|one| vec![key(one)])];
     let known = (weighted(0.9, moment()), weighted(0.9, moment()));
     let credential = (credential, weighted(0.2, lack()));
+    let turn = prop_oneof![
+        4 => Just(Turn::Free),
+        1 => Just(Turn::BehindOthers),
+        1 => Just(Turn::Paused("Zenlayer asked for a pause".to_owned())),
+    ];
+    let known = (known, turn);
     (credential, claims, same_account, (around_the_port(), listing()), known).prop_map(
         |(
             (credential, not_copied),
             claims,
             same_account,
             ((mass, required, crd, attachments), listing),
-            (deletion, call),
+            ((deletion, call), turn),
         )| Context {
             credential,
             not_copied,
@@ -181,6 +188,7 @@ fn context() -> impl Strategy<Value = Context> {
             deletion_known_since: deletion,
             call_known_since: call,
             learnt: None,
+            turn,
         },
     )
 }

@@ -15,7 +15,7 @@ use zenlayer_port_operator::decision::sighting::{
 };
 use zenlayer_port_operator::decision::{
     Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
-    Plan, Timing, decide,
+    Plan, Timing, Turn, decide,
 };
 use zenlayer_port_operator::port::{PortInfo, PortStatus};
 
@@ -300,6 +300,7 @@ fn context(case: &Case) -> Context {
         }),
         call_known_since: call_known_since(case),
         learnt: None,
+        turn: Turn::Free,
     }
 }
 

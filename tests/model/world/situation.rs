@@ -10,7 +10,7 @@ use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{self, Absences, Evidence, Presence};
 use zenlayer_port_operator::decision::{
     Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
-    Timing, decide,
+    Timing, Turn, decide,
 };
 
 use super::Sighting;
@@ -185,6 +185,7 @@ impl Situation {
                 None => NOW - ticks(known),
             }),
             learnt: None,
+            turn: Turn::Free,
         }
     }
 }

@@ -55,8 +55,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the finalizer goes on before the credential is kept",
         file: "src/decision/upkeep.rs",
-        search: "let Some(lack) = &input.context.not_copied else {",
-        replacement: "let Some(lack) = input.context.not_copied.as_ref().filter(|_| false) else {",
+        search: "match case.input.context.not_copied.as_ref()? {",
+        replacement: "match case.input.context.not_copied.as_ref().filter(|_| false)? {",
     },
     Mutant {
         name: "finalizers are patched onto whatever has the name",

@@ -3,6 +3,7 @@
 use super::Mutant;
 
 const DELETION: &str = "src/decision/deletion.rs";
+const CASE: &str = "src/decision/case.rs";
 const GATES: &str = "src/decision/gates.rs";
 const FACTS: &str = "src/decision/facts.rs";
 const PROOF: &str = "src/decision/proof.rs";
@@ -128,31 +129,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "TerminateAndDestroy outweighs a restoration",
         file: DELETION,
         search: "if release.restorations > 0 && ",
-        replacement: "if release.restorations > 0 && input.object.spec.deletion_policy != DeletionPolicy::TerminateAndDestroy && ",
+        replacement: "if release.restorations > 0 && case.policy() != DeletionPolicy::TerminateAndDestroy && ",
     },
     Mutant {
         name: "the finalizer goes on DESTROYING",
         file: DELETION,
-        search: "        PortStatus::Destroyed => {",
-        replacement: "        PortStatus::Destroyed | PortStatus::Destroying => {",
+        search: "Presence::Seen(port) if port.port_status == PortStatus::Destroyed => {",
+        replacement: "Presence::Seen(port) if matches!(port.port_status, PortStatus::Destroyed | PortStatus::Destroying) => {",
     },
     Mutant {
         name: "the age of a sighting does not count",
-        file: DELETION,
-        search: "if is_young && reading.at >= not_before {",
-        replacement: "if reading.at >= not_before {",
+        file: CASE,
+        search: "self.now().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
+        replacement: "reading.at >= not_before",
     },
     Mutant {
         name: "a call on a sighting from before the end of the grace",
-        file: DELETION,
-        search: "if is_young && reading.at >= not_before {",
-        replacement: "if is_young {",
+        file: CASE,
+        search: "self.now().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
+        replacement: "self.now().since(reading.at) <= self.input.timing.reading_valid && not_before == not_before",
     },
     Mutant {
         name: "a call that takes its turn drops what was learnt",
-        file: "src/decision/status.rs",
-        search: "Self { display: Some(Display::of(status)), action: Action::None,",
-        replacement: "Self { facts: Facts::stored_in(object), display: Some(Display::of(status)), action: Action::None,",
+        file: "src/decision/outcome.rs",
+        search: "let Self { want, deadline, .. } = outcome;",
+        replacement: "let Self { want, deadline, reason, .. } = outcome;\n        if reason == Reason::Queued {\n            \
+                      return Plan { display, action, want, deadline, event, ..plan };\n        }",
     },
     Mutant {
         name: "what was learnt and is not written yet is lost",
@@ -181,20 +183,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a key signs that has not seen what it acts on",
         file: DELETION,
-        search: "Ok(credential) if *credential == evidence.by => credential,",
-        replacement: "Ok(credential) if *credential == evidence.by || true => credential,",
+        search: "is_some_and(|evidence| evidence.by == *key);",
+        replacement: "is_some_and(|evidence| evidence.by == *key || true);",
     },
     Mutant {
         name: "InUse is ignored",
         file: DELETION,
-        search: "let holds = !users.is_empty()",
-        replacement: "let holds = false && !users.is_empty()",
+        search: "holds.then(|| case.hold(InUse,",
+        replacement: "(holds && false).then(|| case.hold(InUse,",
     },
     Mutant {
         name: "InUse never ends while something is listed",
         file: DELETION,
-        search: "&& record::was_refused_as_is(call) && now < again",
-        replacement: "&& record::was_refused_as_is(call)",
+        search: "record::was_refused_as_is(call) && case.now() < again",
+        replacement: "record::was_refused_as_is(call)",
     },
     Mutant {
         name: "any refusal is taken to be about the port",
@@ -211,13 +213,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a call that a pause kept back is shown as CloudUnavailable",
         file: DELETION,
-        search: "NotSentCause::Throttled => Reason::Throttled,",
+        search: "NotSentCause::Throttled => Throttled,",
         replacement: "NotSentCause::Throttled => Reason::CloudUnavailable,",
     },
     Mutant {
         name: "a throttled request is shown as refused",
         file: "src/decision/upkeep.rs",
-        search: "RefusalKind::Throttled => Some(Reason::Throttled),",
+        search: "RefusalKind::Throttled => Some(Throttled),",
         replacement: "RefusalKind::Throttled => None,",
     },
     Mutant {
@@ -260,8 +262,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "deletionProtection is ignored",
         file: GATES,
-        search: "input.object.spec.deletion_protection.then(|| {",
-        replacement: "(input.object.spec.deletion_protection && false).then(|| {",
+        search: "protected.then(|| case.hold(",
+        replacement: "(protected && false).then(|| case.hold(",
     },
     Mutant {
         name: "the end of the CRD is ignored",
@@ -284,8 +286,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a call is made before all objects are listed",
         file: GATES,
-        search: "        .or_else(|| listing(input))",
-        replacement: "        .or_else(|| listing(input).filter(|_| false))",
+        search: "        .or_else(|| listing(case))",
+        replacement: "        .or_else(|| listing(case).filter(|_| false))",
     },
     Mutant {
         name: "consent to anything counts as consent to all",
