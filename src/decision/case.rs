@@ -41,7 +41,7 @@ impl<'a> Case<'a> {
         self.input.object.spec.deletion_policy
     }
 
-    pub(super) fn now(&self) -> Monotonic {
+    pub(super) fn monotonic(&self) -> Monotonic {
         self.input.now.monotonic
     }
 
@@ -88,13 +88,13 @@ impl<'a> Case<'a> {
     /// Whether the reading justifies an act: it is young enough, and began at `not_before` or later.
     pub(super) fn is_fresh(&self, not_before: Monotonic) -> bool {
         self.reading.is_some_and(|reading| {
-            self.now().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before
+            self.monotonic().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before
         })
     }
 
     /// What was read before the deletion justifies nothing that the deletion asks for.
     pub(super) fn deletion_seen(&self) -> Monotonic {
-        self.input.context.deletion_known_since.unwrap_or(self.now())
+        self.input.context.deletion_known_since.unwrap_or(self.monotonic())
     }
 
     /// Nothing is done; the poller reads at `cadence`, and when a reading will tell of a restoration.
@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
 
     /// There is no reading that would do: the poller reads now, and the status says why it has not yet.
     pub(super) fn unread(&self) -> Outcome<'a> {
-        let now = self.now();
+        let now = self.monotonic();
         let Some(evidence) = self.input.evidence else {
             return self.wait(Reason::Observing, Message::FirstCheck, Cadence::Release).fresh_after(now);
         };

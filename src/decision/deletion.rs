@@ -124,7 +124,7 @@ pub const DELETION: &[Row] = &[
     ),
     row(
         19,
-        "Zenlayer refused the last call, and the port is in use",
+        "Zenlayer refused the last call, and something uses the port",
         "pause for at most 10 min",
         &[InUse],
         in_use,
@@ -287,11 +287,11 @@ fn left_in_bin<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 /// Another object owns the port too, or may: what it has seen is not known yet.
 fn claimed<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     let created_time = case.port()?.created_time.as_deref();
-    Some(match claims::obstacle(case.object(), created_time, &case.input.context.claims, case.now())? {
+    Some(match claims::obstacle(case.object(), created_time, &case.input.context.claims, case.monotonic())? {
         Obstacle::Owner(claim) => case.hold(PortClaimed, Message::BelongsToo(claim)),
         Obstacle::PerhapsAnOwner { until } => case
             .wait(Observing, Message::PerhapsBelongsToo, Cadence::Release)
-            .deadline(until.since(case.now())),
+            .deadline(until.since(case.monotonic())),
     })
 }
 
@@ -311,9 +311,10 @@ fn in_use<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     let Attachments::Known(users) = &case.input.context.attachments else { return None };
     let call = case.call()?;
     let CallOutcome::Refused(refusal) = &call.outcome else { return None };
-    let known_since = case.input.context.call_known_since.unwrap_or(case.now());
+    let known_since = case.input.context.call_known_since.unwrap_or(case.monotonic());
     let again = known_since + case.input.timing.refused_max;
-    let holds = !users.is_empty() && !call.landed && record::was_refused_as_is(call) && case.now() < again;
+    let holds =
+        !users.is_empty() && !call.landed && record::was_refused_as_is(call) && case.monotonic() < again;
     holds.then(|| case.hold(InUse, Message::InUse { users, call, refusal }).fresh_after(again))
 }
 
@@ -334,7 +335,7 @@ fn after_failure<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
         CallFailure::Refused(refusal) => upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
         CallFailure::NotSent { cause, .. } => not_sent(cause),
     };
-    let soon = until.since(case.now()) <= case.input.timing.held_interval;
+    let soon = until.since(case.monotonic()) <= case.input.timing.held_interval;
     let cadence = if soon { Cadence::Release } else { Cadence::Slow };
     Some(case.wait(reason, Message::CallFailed { call, failure }, cadence).fresh_after(until))
 }
@@ -357,7 +358,7 @@ fn no_key_for_calls<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 fn last_look<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     let CredentialState::Usable(key) = &case.input.context.credential else { return None };
     let context = case.input.context;
-    let grace_ends = gates::grace_ends(context.deletion_known_since, case.input.timing, case.now());
+    let grace_ends = gates::grace_ends(context.deletion_known_since, case.input.timing, case.monotonic());
     let seen_by_key = case.input.evidence.is_some_and(|evidence| evidence.by == *key);
     (!seen_by_key || !case.is_fresh(grace_ends)).then(|| case.unread())
 }

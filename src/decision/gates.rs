@@ -95,8 +95,8 @@ fn crd_deletion<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 }
 
 fn grace<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
-    let ends = grace_ends(case.input.context.deletion_known_since, case.input.timing, case.now());
-    let remaining = ends.since(case.now());
+    let ends = grace_ends(case.input.context.deletion_known_since, case.input.timing, case.monotonic());
+    let remaining = ends.since(case.monotonic());
     (!remaining.is_zero()).then(|| {
         case.wait(Reason::GracePeriod, Message::GracePeriod, Cadence::Paused)
             .fresh_after(ends)

@@ -191,7 +191,7 @@ pub(super) fn with_credentials_told<'a>(case: &Case<'a>, mut outcome: Outcome<'a
     let why = match lack {
         Lack::Known(why) => why,
         Lack::Unread(setback) => {
-            let hidden = (setback.since + case.input.timing.quiet).since(case.now());
+            let hidden = (setback.since + case.input.timing.quiet).since(case.monotonic());
             if !hidden.is_zero() {
                 return outcome.deadline(hidden);
             }

@@ -140,14 +140,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the age of a sighting does not count",
         file: CASE,
-        search: "self.now().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
+        search: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
         replacement: "reading.at >= not_before",
     },
     Mutant {
         name: "a call on a sighting from before the end of the grace",
         file: CASE,
-        search: "self.now().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
-        replacement: "self.now().since(reading.at) <= self.input.timing.reading_valid && not_before == not_before",
+        search: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
+        replacement: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && not_before == not_before",
     },
     Mutant {
         name: "a call that takes its turn drops what was learnt",
@@ -195,7 +195,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "InUse never ends while something is listed",
         file: DELETION,
-        search: "record::was_refused_as_is(call) && case.now() < again",
+        search: "record::was_refused_as_is(call) && case.monotonic() < again",
         replacement: "record::was_refused_as_is(call)",
     },
     Mutant {
