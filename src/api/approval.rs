@@ -17,8 +17,12 @@ impl ZenlayerPort {
     /// Whether a person has approved that this very object passes the hold of this reason, as `status` tells it: its
     /// latest restoration, or the port that is there now.
     pub fn approves_given(&self, reason: Reason, status: &ZenlayerPortStatus) -> bool {
+        let mut consents = self.consents().peekable();
+        if consents.peek().is_none() {
+            return false;
+        }
         let consent = self.consent_to(reason, status);
-        self.consents().any(|given| consent.as_deref() == Some(given))
+        consents.any(|given| consent.as_deref() == Some(given))
     }
 
     /// The same, by the object's own status: for reasons that do not occur twice.

@@ -239,7 +239,8 @@ impl Reason {
     pub fn advice_for(self, object: &ZenlayerPort, status: &ZenlayerPortStatus) -> String {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        self.advice_with(name, namespace, &object.approve_command(self, status))
+        let approve = if self.is_approvable() { object.approve_command(self, status) } else { String::new() };
+        self.advice_with(name, namespace, &approve)
     }
 
     /// The advice for any object, for the documentation.
@@ -248,7 +249,11 @@ impl Reason {
     }
 
     fn advice_with(self, name: &str, namespace: &str, approve: &str) -> String {
-        self.advice()
+        let advice = self.advice();
+        if !advice.contains('{') {
+            return advice.to_owned();
+        }
+        advice
             .replace(APPROVE, approve)
             .replace(RETAIN, RETAIN_COMMAND)
             .replace("{namespace}", namespace)

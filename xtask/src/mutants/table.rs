@@ -292,7 +292,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "consent to anything counts as consent to all",
         file: "src/api/approval.rs",
-        search: "self.consents().any(|given| consent.as_deref() == Some(given))",
-        replacement: "self.consents().any(|given| consent.is_some() && !given.is_empty())",
+        search: "consents.any(|given| consent.as_deref() == Some(given))",
+        replacement: "consents.any(|given| consent.is_some() && !given.is_empty())",
     },
 ];
