@@ -1,5 +1,5 @@
-//! When a call, and when letting go, is right: the design's rules (sections 5 to 7) told a second time, as plain
-//! conditions instead of a table, and sharing no code with it.
+//! When a call, and when letting go, is right: the rules of `docs/architecture.md` told a second time, as plain conditions
+//! instead of a table, and sharing no code with it.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -20,8 +20,8 @@ const NAMESPACE: &str = "demo";
 /// Creates seven `ZenlayerPort` objects, deletes six of them with kubectl, shows what happens to each, and compares it with the
 /// simulator's journal. Fails if a call was sent for a wrong port, or a second time.
 ///
-/// The first run builds what is missing: the operator with cargo, and the control plane from its Go modules, which takes about 7
-/// minutes (Go must be installed, or `KUBEBUILDER_ASSETS` must be set). Later runs take about 40 s. It needs no Zenlayer
+/// The first run builds what is missing: the operator with cargo, and the control plane from its Go modules, which takes about 10
+/// minutes (Go must be installed, or `KUBEBUILDER_ASSETS` must be set). Later runs take about a minute. It needs no Zenlayer
 /// account, no container runtime and no cluster. Ctrl-C stops and removes everything.
 #[derive(Debug, Args)]
 pub struct Options {
