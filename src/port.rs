@@ -127,8 +127,10 @@ pub struct PortInfo {
     pub expired_time: Option<String>,
 }
 
+/// An empty text is the same as none.
 fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.as_deref().map(sanitized))
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.trim().is_empty()).as_deref().map(sanitized))
 }
 
 impl PortInfo {

@@ -8,7 +8,7 @@ use super::{CallAction, CallOutcome, ZenlayerPort};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt<'a> {
     pub port_id: &'a str,
-    /// Zenlayer's name of the port, if it was ever seen.
+    /// Zenlayer's name of the port, if it was ever seen and is not empty.
     pub port_name: Option<&'a str>,
     /// The newest call that Zenlayer accepted.
     pub action: Option<CallAction>,
@@ -28,7 +28,7 @@ impl ZenlayerPort {
         });
         Receipt {
             port_id: self.spec.port_id.as_str(),
-            port_name: port.and_then(|port| port.name.as_deref()),
+            port_name: port.and_then(|port| port.name.as_deref()).filter(|name| !name.trim().is_empty()),
             action: accepted.map(|(action, _)| action),
             request_id: accepted.and_then(|(_, request_id)| request_id),
         }
@@ -80,6 +80,11 @@ mod tests {
             receipt(&json!({ "port": port, "release": accepted })),
             "Port port-1 (sin1-edge): Zenlayer accepted DestroyPort (requestId T1)."
         );
+        for nameless in ["", " "] {
+            let port = json!({ "status": "DESTROYED", "name": nameless });
+            let told = receipt(&json!({ "port": port }));
+            assert_eq!(told, "Port port-1: Zenlayer accepted no call of this deletion.");
+        }
         let accepted = release(&json!({ "accepted": {} }));
         assert_eq!(receipt(&json!({ "release": accepted })), "Port port-1: Zenlayer accepted DestroyPort.");
     }

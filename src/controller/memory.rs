@@ -95,10 +95,13 @@ impl Memory {
     }
 
     pub(super) fn succeeded(&self, object: &ZenlayerPort) {
-        if let Some(uid) = &object.metadata.uid
-            && let Some(remembered) = self.lock().get_mut(uid)
-        {
+        let Some(uid) = &object.metadata.uid else { return };
+        let mut all = self.lock();
+        if let Some(remembered) = all.get_mut(uid) {
             remembered.failures = 0;
+            if *remembered == Remembered::default() {
+                all.remove(uid);
+            }
         }
     }
 
@@ -181,6 +184,11 @@ mod tests {
         let object = object("1", &json!(null), None);
         assert_eq!([memory.failed(&object), memory.failed(&object)], [1, 2]);
         memory.succeeded(&object);
+        assert_eq!(memory.len(), 0, "nothing is left to remember");
         assert_eq!(memory.failed(&object), 1);
+        let deleted = self::object("1", &json!("2026-01-01T00:00:00Z"), None);
+        memory.note(&deleted, at(1));
+        memory.succeeded(&deleted);
+        assert_eq!(memory.note(&deleted, at(5)).deletion, Some(at(1)), "the rest is kept");
     }
 }

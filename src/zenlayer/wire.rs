@@ -104,6 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_is_the_same_as_none() {
+        let json = r#"{"totalCount": 1, "dataSet": [
+            {"portId": "p", "portName": "", "dcId": "ams1", "dcName": " ", "createdTime": ""}]}"#;
+        let page = page(json).expect("a page");
+        let Object(port) = &page.data_set[0];
+        assert_eq!((&port.port_name, &port.dc_name, &port.created_time), (&None, &None, &None));
+        assert_eq!(crate::api::ObservedPort::from(port).data_center.as_deref(), Some("ams1"));
+    }
+
+    #[test]
     fn a_page_without_its_list_its_count_or_an_id_is_no_page() {
         for json in [
             r#"{"totalCount":0}"#,
