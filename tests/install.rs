@@ -147,7 +147,7 @@ fn a_refused_uninstall_removes_nothing_and_the_printed_command_repairs_the_relea
         assert_eq!(release.status().await?, "uninstalling");
         release.deploy("upgrade", &[]).await.expect_err("Helm does not upgrade a release in this state");
 
-        let (_, command) = check.logs.trim().rsplit_once("type: ").context(check.logs.clone())?;
+        let (_, command) = check.logs.trim().rsplit_once("To repair that: ").context(check.logs.clone())?;
         release.type_command(command).await?;
         assert_eq!(release.status().await?, "deployed", "after {command}");
         release.deploy("upgrade", &[]).await?;

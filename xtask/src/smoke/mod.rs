@@ -140,7 +140,8 @@ impl Smoke {
         let check = "--selector=app.kubernetes.io/component=uninstall-check";
         let said = kubectl.run(&["logs", "--namespace", namespace, check, "--tail=-1"]).await?;
         println!("The Job says:\n{}", said.trim_end());
-        let (_, command) = said.trim().rsplit_once("type: helm ").context("it prints no command")?;
+        let (_, command) =
+            said.trim().rsplit_once("To repair that: helm ").context("it prints no command")?;
         self.helm.typed(&command.split_whitespace().collect::<Vec<_>>()).await
     }
 
