@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{ZenlayerPort, ZenlayerPortStatus};
+use super::{DeletionPolicy, ZenlayerPort, ZenlayerPortStatus};
 
 /// The condition that sums up: is the port in service, and if not, why.
 pub const READY: &str = "Ready";
-/// Abnormal-true (kstatus): the operator or Zenlayer will move things on.
+/// Abnormal-true (kstatus): the operator, Zenlayer or the owners of other finalizers will move things on.
 pub const RECONCILING: &str = "Reconciling";
 /// Abnormal-true (kstatus): a person must act.
 pub const STALLED: &str = "Stalled";
@@ -19,7 +19,16 @@ pub enum Actor {
     Nobody,
     Operator,
     Zenlayer,
+    /// Those who put them on the object.
+    OtherFinalizers,
     Person,
+}
+
+impl Actor {
+    /// Whether something is under way without a person.
+    pub fn moves_on(self) -> bool {
+        matches!(self, Self::Operator | Self::Zenlayer | Self::OtherFinalizers)
+    }
 }
 
 /// The status of the `Ready` condition.
@@ -100,8 +109,7 @@ reasons! {
         "Check spec.portId, and check that the Secret holds a key of the account that owns the port.";
     PortRecycled: False, Person, stalls after None, event NORMAL,
         "The port is in the recycle bin. Zenlayer destroys it 24 hours to 2 days after it was terminated.",
-        "To keep the port, restore it in the Zenlayer console. To destroy it now: kubectl delete zenlayerport {name} \
-         -n {namespace}";
+        "To keep the port, restore it in the Zenlayer console. {destroy}";
     PortBusy: False, Zenlayer, stalls after Some(HOUR), event None,
         "Zenlayer is working on the port (CREATING, UPDATING, RECOVERING or DELETING).",
         "If this lasts, ask Zenlayer's support about the port.";
@@ -111,11 +119,11 @@ reasons! {
         "Upgrade the operator. To remove the object and leave the port as it is: {retain}";
     PortClaimed: False, Person, stalls after None, event WARNING,
         "Another ZenlayerPort owns the same port, so the operator does not destroy it for this object.",
-        "Delete the other object first. To remove this object and leave the port to the other one: {retain}";
+        "Decide which of the two objects keeps the port. To destroy the port, delete both; to remove only this object and \
+         leave the port to the other one: {retain}";
     IdentityChanged: False, Person, stalls after None, event WARNING,
         "Zenlayer has given the id to another port: its creation time is not that of the port that this object owned.",
-        "To remove the object and leave the new port as it is, set spec.deletionPolicy to Retain. To make this object \
-         own the new port: {approve}";
+        "To remove the object and leave the new port as it is: {retain}; to make this object own the new port: {approve}";
 
     InvalidSpec: False, Person, stalls after None, event WARNING,
         "This version of the operator cannot read the object, so it does nothing about it.",
@@ -128,11 +136,12 @@ reasons! {
 
     CredentialsUnavailable: Unknown, Person, stalls after None, event WARNING,
         "The operator has no usable credentials for this object.",
-        "Create or correct the Secret. The operator reads it again every minute.";
+        "Create or correct the Secret. The operator reads it again every minute. {give up}";
     CredentialsNotCopied: False, Person, stalls after None, event WARNING,
         "The operator cannot keep a copy of the object's Secret in its own namespace. Without it, the deletion of the object's \
          namespace, which deletes the Secret first, leaves the port without credentials.",
-        "The operator tries again every minute. To do without copies, set credentials.keepCopies to false.";
+        "The operator tries again every minute. To do without copies, set --credentials-keep-copies=false (in the Helm \
+         values: credentials.keepCopies).";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer's API does not answer, or its answer cannot be trusted. The operator tries again.", "";
     DescribeRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
@@ -140,16 +149,17 @@ reasons! {
         "Check spec.portId. If this lasts, give Zenlayer's support the request id.";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "Zenlayer limits the rate of requests of this account. The operator waits and tries again.",
-        "If this lasts, lower --requests-per-second, or ask Zenlayer for a higher limit.";
+        "If this lasts, lower --requests-per-second (in the Helm values: zenlayer.requestsPerSecond), or ask Zenlayer for \
+         a higher limit.";
     Unauthorized: Unknown, Person, stalls after None, event WARNING,
         "Zenlayer does not accept the credentials.",
-        "Put a valid key or token into the Secret. The operator reads it again every minute.";
+        "Put a valid key or token into the Secret. The operator reads it again every minute. {give up}";
     PermissionDenied: Unknown, Person, stalls after None, event WARNING,
         "The credentials are valid, but Zenlayer does not permit this request.",
-        "Ask the owner of the Zenlayer account to grant the permission.";
+        "Ask the owner of the Zenlayer account to grant the permission. {give up}";
     ClockSkew: Unknown, Person, stalls after None, event WARNING,
         "Zenlayer refuses the time in the request: the node's clock is wrong by more than five minutes.",
-        "Correct the clock of the node that runs the operator.";
+        "Correct the clock of the node that runs the operator. {give up}";
 
     GracePeriod: False, Operator, stalls after None, event None,
         "You deleted the object a moment ago. The operator makes no changes yet, so that you can still change your \
@@ -157,44 +167,42 @@ reasons! {
         "To keep the port: {retain}";
     Queued: False, Operator, stalls after Some(HOUR), event None,
         "The request for this port waits for other requests of the same account.",
-        "If this lasts, the account's rate limit is low for this number of deletions: raise --requests-per-second if \
-         Zenlayer allows more. To keep the port: {retain}";
-    WaitingForFinalizers: False, Operator, stalls after Some(10 * MINUTE), event None,
+        "If this lasts, the account's rate limit is low for this number of deletions: raise --requests-per-second \
+         (in the Helm values: zenlayer.requestsPerSecond) if Zenlayer allows more. To keep the port: {retain}";
+    WaitingForFinalizers: False, OtherFinalizers, stalls after Some(10 * MINUTE), event None,
         "The object has other finalizers. The operator destroys the port after they are gone.",
-        "The owners of the other finalizers act next.";
+        "The owners of the other finalizers act next. To keep the port: {retain}";
     DeletionProtected: False, Person, stalls after None, event WARNING,
         "You deleted the object, but spec.deletionProtection is true. The operator does not change the port.",
-        "To let the deletion go on: kubectl patch zenlayerport {name} -n {namespace} --type=merge -p \
-         '{\"spec\":{\"deletionProtection\":false}}'";
+        "To keep the port: {retain}; to let the deletion go on: {unprotect}";
     NotInRecycleBin: False, Person, stalls after None, event WARNING,
         "The port is running. The policy Destroy only destroys a port that is in the recycle bin.",
-        "Move the port to the recycle bin in the Zenlayer console, or let the operator do it, which stops its \
-         traffic: kubectl patch zenlayerport {name} -n {namespace} --type=merge -p \
-         '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'";
+        "To keep the port: {retain}; to destroy it, move it to the recycle bin in the Zenlayer console, or let the operator \
+         do that, which stops its traffic: {set TerminateAndDestroy}";
     PrepaidPort: False, Person, stalls after None, event WARNING,
         "The port is prepaid. Zenlayer's API cannot terminate it.",
         "Ask Zenlayer to end the subscription. To remove the object and leave the port as it is: {retain}";
     RestoredElsewhere: False, Person, stalls after None, event WARNING,
         "Someone restored the port from the recycle bin during this deletion, or Zenlayer dropped a TerminatePort \
          that it had accepted.",
-        "To remove the object and leave the port as it is, set spec.deletionPolicy to Retain. To let the deletion go \
-         on: {approve}";
+        "To remove the object and leave the port as it is: {retain}; to let the deletion go on: {approve}";
     MassDeletion: False, Person, stalls after None, event WARNING,
         "Many objects of one account are being deleted at the same time. The operator pauses each of them until you \
          approve it.",
-        "To keep the port, set spec.deletionPolicy to Retain. To let this deletion go on: {approve}";
+        "To keep the port: {retain}; to let this deletion go on: {approve}";
     CRDDeleted: False, Person, stalls after None, event WARNING,
         "The CustomResourceDefinition was deleted, and this object with it. That alone destroys no port.",
-        "To keep the port, set spec.deletionPolicy to Retain. To let the deletion go on: {approve}";
+        "To keep the port: {retain}; to let the deletion go on: {approve}";
     ApprovalRequired: False, Person, stalls after None, event WARNING,
-        "The operator runs with --require-approval: it changes no port without your approval.",
-        "To let the deletion go on: {approve}";
+        "The operator runs with --require-approval (in the Helm values: deletion.requireApproval): it changes no port \
+         without your approval.",
+        "To keep the port: {retain}; to let the deletion go on: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, \
          whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.", "";
     InUse: False, Person, stalls after None, event WARNING,
         "Zenlayer refuses the request, and the port is in use.",
-        "Delete what uses the port at Zenlayer. The operator tries again by itself.";
+        "Delete what uses the port at Zenlayer. The operator tries again by itself. To keep the port: {retain}";
     Terminating: False, Zenlayer, stalls after Some(10 * MINUTE), event NORMAL,
         "The operator called TerminatePort. Zenlayer moves the port to the recycle bin.",
         "If this lasts, ask Zenlayer's support about the port.";
@@ -240,29 +248,69 @@ impl Reason {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let approve = if self.is_approvable() { object.approve_command(self, status) } else { String::new() };
-        self.advice_with(name, namespace, &approve)
+        // Before a deletion, the policy alone removes nothing, and nobody asks to remove the object.
+        let (give_up, retain) =
+            if object.is_terminating() { (REMOVE, "{set Retain}") } else { ("", "{set Retain} && {delete}") };
+        let destroy = match object.spec.deletion_policy {
+            DeletionPolicy::Destroy | DeletionPolicy::TerminateAndDestroy => "To destroy it now: {delete}",
+            DeletionPolicy::Terminate => {
+                "If you delete the object, the operator removes its finalizer and leaves the port in the bin, because \
+                 spec.deletionPolicy is Terminate. To destroy the port now: {set Destroy} && {delete}"
+            }
+            DeletionPolicy::Retain => {
+                "If you delete the object, the operator removes its finalizer and leaves the port in the bin, because \
+                 spec.deletionPolicy is Retain. To destroy the port now: {set Destroy} && {delete}"
+            }
+        };
+        self.filled(
+            &[(GIVE_UP, give_up), (DESTROY, destroy), (APPROVE, &approve), (RETAIN, retain)],
+            namespace,
+            name,
+        )
     }
 
     /// The advice for any object, for the documentation.
     pub fn advice_in_general(self) -> String {
-        self.advice_with("NAME", "NAMESPACE", "approve it by the command that the message prints")
+        let fillings = [
+            (GIVE_UP, "During a deletion, to remove the object and leave the port as it is: {retain}"),
+            (
+                DESTROY,
+                "To destroy it now, with the policy Destroy or TerminateAndDestroy: {delete}; to destroy it now with another \
+                 policy, which leaves the port in the bin: {set Destroy} && {delete}",
+            ),
+            (APPROVE, "approve it by the command that the message prints"),
+            (RETAIN, "{set Retain}"),
+        ];
+        self.filled(&fillings, "NAMESPACE", "NAME")
     }
 
-    fn advice_with(self, name: &str, namespace: &str, approve: &str) -> String {
+    /// In this order, as a filling may have holes of the later ones, and of commands.
+    fn filled(self, fillings: &[(&str, &str)], namespace: &str, name: &str) -> String {
         let advice = self.advice();
         if !advice.contains('{') {
             return advice.to_owned();
         }
-        advice
-            .replace(APPROVE, approve)
-            .replace(RETAIN, RETAIN_COMMAND)
-            .replace("{namespace}", namespace)
-            .replace("{name}", name)
+        let fill = |advice: String, (hole, filling): &(&str, &str)| advice.replace(hole, filling);
+        let filled = fillings.iter().chain(COMMANDS).fold(advice.to_owned(), fill);
+        filled.replace("{namespace}", namespace).replace("{name}", name).trim_end().to_owned()
     }
 }
 
+/// Stands for the way out of a deletion, where an object that is not deleted needs none.
+const GIVE_UP: &str = "{give up}";
+const REMOVE: &str = "To remove the object and leave the port as it is: {retain}";
+/// Stands for how to destroy a port in the recycle bin at once.
+const DESTROY: &str = "{destroy}";
 /// Stands for the command that approves the hold of one object.
 const APPROVE: &str = "{approve}";
-/// Stands for the command that lets go of the object and leaves its port as it is.
+/// Stands for the command that removes the object and leaves its port as it is.
 const RETAIN: &str = "{retain}";
-const RETAIN_COMMAND: &str = "kubectl patch zenlayerport {name} -n {namespace} --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'";
+
+const COMMANDS: &[(&str, &str)] = &[
+    ("{delete}", "kubectl delete zenlayerport {name} -n {namespace}"),
+    ("{set Destroy}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Destroy\"}}'"),
+    ("{set Retain}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'"),
+    ("{set TerminateAndDestroy}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'"),
+    ("{unprotect}", "{patch} -p '{\"spec\":{\"deletionProtection\":false}}'"),
+    ("{patch}", "kubectl patch zenlayerport {name} -n {namespace} --type=merge"),
+];

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kube::core::cel::{ValidationErrors, Validator};
 use serde_json::{Value, json};
 
+use super::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use super::*;
 use crate::answer::{NotSentCause, Refusal, RefusalKind};
 
@@ -305,33 +306,125 @@ fn a_person_who_must_act_is_told_what_to_do() {
     }
 }
 
+const RETAINS: &str =
+    r#"kubectl patch zenlayerport edge-1 -n team-a --type=merge -p '{"spec":{"deletionPolicy":"Retain"}}'"#;
+const DELETES: &str = "kubectl delete zenlayerport edge-1 -n team-a";
+
+fn living(policy: DeletionPolicy) -> ZenlayerPort {
+    let mut object = object(Some(UID));
+    object.spec.deletion_policy = policy;
+    object
+}
+
+fn deleting(policy: DeletionPolicy) -> ZenlayerPort {
+    let mut object = living(policy);
+    object.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+    object
+}
+
+/// What an advice asks to be typed: from a colon to the end, or to the semicolon that begins another choice.
+fn typed(advice: &str) -> Vec<&str> {
+    let after_colon = advice.split(": kubectl ").skip(1);
+    after_colon.map(|rest| rest.split_once("; to ").map_or(rest, |(command, _)| command)).collect()
+}
+
 #[test]
 fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
-    let object = object(Some(UID));
     let status = occurrences(2);
-    for reason in Reason::ALL {
-        let advice = reason.advice_for(&object, &status);
-        assert!(
-            ["{name}", "{namespace}", "approve}", "{retain}", "  "].iter().all(|hole| !advice.contains(hole)),
-            "{reason:?}: {advice}"
-        );
-        let Some((_, command)) = advice.split_once("kubectl ") else { continue };
-        if let Some((_, patch)) = command.split_once("patch zenlayerport edge-1 -n team-a --type=merge -p '")
+    for policy in [Destroy, TerminateAndDestroy, Terminate, Retain] {
+        for (object, reason) in
+            Reason::ALL.iter().flat_map(|it| [(living(policy), it), (deleting(policy), it)])
         {
-            let patch = patch.strip_suffix('\'').expect("a closing quote");
-            changes_the_spec(&serde_json::from_str(patch).expect("JSON"));
-        } else if reason.is_approvable() {
-            let approves_this_one = format!(
-                "annotate zenlayerport edge-1 -n team-a --overwrite sdn.zenlayer.com/approve={}-5f0c9a3e",
-                reason.as_str()
-            );
-            let occurrence = command.strip_prefix(&approves_this_one);
-            let is_word = |it: &str| it.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
-            assert!(occurrence.is_some_and(is_word), "{reason:?}: {command}");
-        } else {
-            let typed = ["delete", "edit"].map(|verb| format!("{verb} zenlayerport edge-1 -n team-a"));
-            assert!(typed.iter().any(|typed| typed == command), "{reason:?}: {command}");
+            let advice = reason.advice_for(&object, &status);
+            let has_holes = advice.replace("{\"", "").contains('{') || advice.contains("  ");
+            assert!(!has_holes, "{reason:?}: {advice}");
+            assert_eq!(advice, advice.trim(), "{reason:?}");
+            assert_eq!(advice.contains("kubectl"), !typed(&advice).is_empty(), "{reason:?}: {advice}");
+            for command in typed(&advice).iter().flat_map(|typed| typed.split(" && kubectl ")) {
+                is_made_for_the_object(*reason, command);
+            }
         }
+    }
+}
+
+fn is_made_for_the_object(reason: Reason, command: &str) {
+    if let Some((_, patch)) = command.split_once("patch zenlayerport edge-1 -n team-a --type=merge -p '") {
+        let patch = patch.strip_suffix('\'').expect("a closing quote");
+        changes_the_spec(&serde_json::from_str(patch).expect("JSON"));
+    } else if command.starts_with("annotate") {
+        let approves_this_one = format!(
+            "annotate zenlayerport edge-1 -n team-a --overwrite sdn.zenlayer.com/approve={}-5f0c9a3e",
+            reason.as_str()
+        );
+        let occurrence = command.strip_prefix(&approves_this_one);
+        let is_word = |it: &str| it.chars().all(|one| one.is_ascii_alphanumeric() || one == '-');
+        assert!(occurrence.is_some_and(is_word), "{reason:?}: {command}");
+    } else {
+        let known = ["delete", "edit"].map(|verb| format!("{verb} zenlayerport edge-1 -n team-a"));
+        assert!(known.iter().any(|known| known == command), "{reason:?}: {command}");
+    }
+}
+
+#[test]
+fn an_object_that_is_not_deleted_yet_is_removed_by_a_delete_that_follows_the_policy_retain() {
+    let removes = format!("{RETAINS} && {DELETES}");
+    for reason in [Reason::UnknownPortStatus, Reason::PortClaimed, Reason::IdentityChanged] {
+        let advice = reason.advice_for(&living(Destroy), &occurrences(2));
+        assert!(advice.contains(&removes), "{reason:?}: {advice}");
+        let advice = reason.advice_for(&deleting(Destroy), &occurrences(2));
+        assert!(advice.contains(RETAINS) && !advice.contains(DELETES), "{reason:?}: {advice}");
+    }
+}
+
+#[test]
+fn every_pause_of_a_deletion_prints_the_command_that_keeps_the_port() {
+    // Of a living object, or of one that the operator cannot read or change.
+    let others = [
+        Reason::PortNotFound,
+        Reason::PortRecycled,
+        Reason::CredentialsNotCopied,
+        Reason::InvalidSpec,
+        Reason::UpdateRefused,
+    ];
+    for reason in Reason::ALL.iter().filter(|it| it.actor() == Actor::Person && !others.contains(it)) {
+        let advice = reason.advice_for(&deleting(Destroy), &occurrences(2));
+        assert!(advice.contains(&format!(": {RETAINS}")), "{reason:?}: {advice}");
+    }
+}
+
+#[test]
+fn credentials_that_fail_are_no_cause_to_remove_an_object_that_is_not_deleted() {
+    for reason in
+        [Reason::CredentialsUnavailable, Reason::Unauthorized, Reason::PermissionDenied, Reason::ClockSkew]
+    {
+        let advice = reason.advice_for(&living(Destroy), &occurrences(0));
+        assert!(!advice.contains("kubectl"), "{reason:?}: {advice}");
+    }
+}
+
+#[test]
+fn a_port_in_the_bin_is_destroyed_now_by_what_the_policy_needs() {
+    let advice = |policy| Reason::PortRecycled.advice_for(&living(policy), &occurrences(0));
+    for policy in [Destroy, TerminateAndDestroy] {
+        assert!(advice(policy).ends_with(&format!("To destroy it now: {DELETES}")), "{}", advice(policy));
+    }
+    let destroys = format!("{} && {DELETES}", RETAINS.replace("Retain", "Destroy"));
+    for (policy, name) in [(Terminate, "Terminate"), (Retain, "Retain")] {
+        let advice = advice(policy);
+        let says = format!(
+            "If you delete the object, the operator removes its finalizer and leaves the port in the bin, because \
+             spec.deletionPolicy is {name}. To destroy the port now: {destroys}"
+        );
+        assert!(advice.ends_with(&says), "{advice}");
+    }
+}
+
+#[test]
+fn a_setting_is_named_as_flag_and_as_helm_value() {
+    for reason in Reason::ALL {
+        let text = format!("{} {}", reason.meaning(), reason.advice_in_general().replace("--type=merge", ""));
+        assert_eq!(text.contains(" --"), text.contains("in the Helm values: "), "{reason:?}: {text}");
     }
 }
 
@@ -348,7 +441,7 @@ fn changes_the_spec(patch: &Value) {
 #[test]
 fn what_the_operator_or_zenlayer_must_move_on_stalls_one_day() {
     for reason in Reason::ALL {
-        let awaited = matches!(reason.actor(), Actor::Operator | Actor::Zenlayer);
+        let awaited = reason.actor().moves_on();
         // The grace ends by itself, after seconds.
         let stalls = awaited && *reason != Reason::GracePeriod;
         assert_eq!(reason.stalls_after().is_some(), stalls, "{reason:?}: {:?}", reason.stalls_after());

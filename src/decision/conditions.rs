@@ -106,7 +106,7 @@ pub(super) fn display(
     let since = condition(status, READY).filter(same).map_or(now.wall, |old| old.last_transition_time.0);
     let stall = stall(reason, now.wall.duration_since(since));
     let flag = |on: bool| if on { ("True", message) } else { ("False", "") };
-    let (reconciling, reconciles) = flag(matches!(reason.actor(), Actor::Operator | Actor::Zenlayer));
+    let (reconciling, reconciles) = flag(reason.actor().moves_on());
     let (stalled, stalls) = flag(stall == Stall::Stalled);
     let told =
         [(READY, readiness, message), (RECONCILING, reconciling, reconciles), (STALLED, stalled, stalls)];

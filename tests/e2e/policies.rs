@@ -117,6 +117,19 @@ fn retain_lets_go_and_calls_nothing() {
 }
 
 #[test]
+fn a_port_that_the_policy_would_leave_in_the_bin_is_destroyed_by_the_printed_command() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.own("edge", "port-1", "Terminate").await?;
+        let message = world.until_reason("edge", "PortRecycled").await?;
+        world.type_command_of(&message).await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
 fn within_the_grace_period_one_can_change_ones_mind() {
     run(async {
         let world = given([recycled("port-1")]).value("deletion.grace=1h").start().await?;

@@ -395,10 +395,20 @@ impl World {
         self.until_reason(name, reason).await.map(drop)
     }
 
-    /// Types the command that a message prints, to the letter.
+    /// Types the last command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
-        let start = message.find("kubectl ").context(format!("no command in: {message}"))?;
-        let command = &message[start..];
+        let (_, command) = message.rsplit_once(": ").context(format!("no command in: {message}"))?;
+        self.type_command(command).await
+    }
+
+    /// Types the command that follows these words of a message, up to the semicolon before the next.
+    pub async fn type_command_after(&self, words: &str, message: &str) -> Result<()> {
+        let (_, command) = message.split_once(words).context(format!("no {words:?} in: {message}"))?;
+        self.type_command(command.split_once("; to ").map_or(command, |(command, _)| command)).await
+    }
+
+    async fn type_command(&self, command: &str) -> Result<()> {
+        anyhow::ensure!(command.starts_with("kubectl "), "no command of kubectl: {command}");
         let kubectl = self.cluster.binary(test_cluster::Binary::Kubectl);
         let programs = kubectl.parent().context("kubectl stands in a folder")?;
         let path = std::env::join_paths([programs, "/usr/bin".as_ref(), "/bin".as_ref()])?;

@@ -180,10 +180,10 @@ fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
     find(objects, case).and_then(ready).map(|ready| ready.reason.as_str())
 }
 
-/// The words after `kubectl` of the command in a message.
+/// The words after `kubectl` of the last command in a message, which lets the deletion go on.
 pub fn advised_command(message: &str) -> Result<Vec<String>> {
     let (_, command) =
-        message.split_once("kubectl ").with_context(|| format!("no command in {message:?}"))?;
+        message.rsplit_once(": kubectl ").with_context(|| format!("no command in {message:?}"))?;
     shell_words::split(command).with_context(|| format!("the command in {message:?}"))
 }
 

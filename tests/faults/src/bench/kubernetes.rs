@@ -131,9 +131,10 @@ impl Bench {
         .await
     }
 
-    /// Types the command that a message prints, to the letter.
+    /// Types the last command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
-        let command = message.find("kubectl ").map(|start| &message[start..]);
+        let command = message.rsplit_once(": ").map(|(_, command)| command);
+        let command = command.filter(|command| command.starts_with("kubectl "));
         let command = command.with_context(|| format!("no command in: {message}"))?;
         let kubectl = self.cluster.binary(Binary::Kubectl);
         let programs = kubectl.parent().context("kubectl is in a folder")?;
