@@ -184,6 +184,12 @@ impl ZenlayerPort {
         self.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
     }
 
+    /// The finalizers of others.
+    pub fn other_finalizers(&self) -> Vec<&str> {
+        let finalizers = self.metadata.finalizers.iter().flatten().map(String::as_str);
+        finalizers.filter(|finalizer| *finalizer != FINALIZER).collect()
+    }
+
     /// The write-ahead record of this very object: that of another uid (a restored backup's) does not count.
     pub fn release(&self) -> Option<&Release> {
         let uid = self.metadata.uid.as_deref()?;

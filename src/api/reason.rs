@@ -230,7 +230,7 @@ reasons! {
         "Zenlayer never returned a port with this id for these credentials. The operator destroyed nothing and \
          removes the finalizer.", "";
     PortRetained: False, Nobody, stalls after None, event NORMAL,
-        "The policy is Retain. The operator leaves the port as it is and removes the finalizer.", "";
+        "The policy is Retain. The operator makes no more calls for the port and removes the finalizer.", "";
 }
 
 impl Reason {

@@ -38,7 +38,7 @@ pub(super) async fn execute(
     shared: &Shared,
 ) -> Result<Done, PassError> {
     let status = plan.status(object);
-    let Plan { action, event, .. } = plan;
+    let Plan { action, event, display, .. } = plan;
     match action {
         Action::None => {
             if let Err(ended) = taken(write_status(api, object, status, shared).await?) {
@@ -50,6 +50,12 @@ pub(super) async fn execute(
             Ok(Done::Settled)
         }
         Action::AddFinalizer => add_finalizer(api, object, shared).await,
+        Action::LetGo(reason) if display.is_some() => {
+            match taken(write_status(api, object, status, shared).await?) {
+                Ok(written) => let_go(api, &written, reason, event, shared).await,
+                Err(ended) => Ok(ended),
+            }
+        }
         Action::LetGo(reason) => let_go(api, object, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
             // Without a permit there is nothing to send: the next round gets one.

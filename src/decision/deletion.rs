@@ -5,7 +5,7 @@
 
 use super::case::Case;
 use super::claims::{self, Obstacle};
-use super::message::Message;
+use super::message::{MadeCall, Message};
 use super::outcome::{Act, Outcome, Shown};
 use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until};
@@ -19,7 +19,7 @@ use crate::api::Reason::{
     PortNeverFound, PortRecycled, PortRetained, PrepaidPort, Queued, RestoredElsewhere, Terminating,
     Throttled, UnknownPortStatus, WaitingForFinalizers,
 };
-use crate::api::{CallAction, CallOutcome, DeletionPolicy, FINALIZER, Reason};
+use crate::api::{Call, CallAction, CallOutcome, DeletionPolicy, Reason};
 use crate::port::PortStatus;
 
 const REMOVE_WHEN_FRESH: &str = "remove the finalizer; as row 4 if the status check is older than 30 s";
@@ -168,12 +168,27 @@ pub const DELETION: &[Row] = &[
 ];
 
 fn retained<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
-    (case.policy() == DeletionPolicy::Retain).then(|| Outcome::let_go(PortRetained, Message::Retained))
+    (case.policy() == DeletionPolicy::Retain).then(|| {
+        let too_late_for = case.call().and_then(made);
+        Outcome::let_go(
+            PortRetained,
+            Message::Retained { too_late_for, others: case.object().other_finalizers() },
+        )
+    })
+}
+
+/// The call, unless it is known to have changed nothing.
+fn made(call: &Call) -> Option<MadeCall> {
+    match call.outcome {
+        _ if call.landed => Some(MadeCall::Accepted(call.action)),
+        CallOutcome::Accepted { .. } => Some(MadeCall::Accepted(call.action)),
+        CallOutcome::Pending {} | CallOutcome::Unclear { .. } => Some(MadeCall::PerhapsSent(call.action)),
+        CallOutcome::Refused(_) | CallOutcome::NotSent { .. } => None,
+    }
 }
 
 fn other_finalizers<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
-    let finalizers = case.object().metadata.finalizers.iter().flatten().map(String::as_str);
-    let others: Vec<&str> = finalizers.filter(|finalizer| *finalizer != FINALIZER).collect();
+    let others = case.object().other_finalizers();
     (!others.is_empty()).then(|| case.hold(WaitingForFinalizers, Message::OtherFinalizers(others)))
 }
 

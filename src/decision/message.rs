@@ -42,7 +42,11 @@ pub(super) enum Message<'a> {
     Unprotected(&'a str),
 
     // A deletion
-    Retained,
+    Retained {
+        too_late_for: Option<MadeCall>,
+        /// The finalizers that keep the object.
+        others: Vec<&'a str>,
+    },
     OtherFinalizers(Vec<&'a str>),
     Destroyed {
         by_us: bool,
@@ -94,6 +98,13 @@ pub(super) enum Message<'a> {
         action: CallAction,
         port: &'a PortInfo,
     },
+}
+
+/// A call that was made before the policy became `Retain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MadeCall {
+    Accepted(CallAction),
+    PerhapsSent(CallAction),
 }
 
 impl Message<'_> {
@@ -168,8 +179,31 @@ impl Message<'_> {
                 "{why} The object has no finalizer yet: if you delete it now, the operator does not destroy port {id}."
             ),
 
-            Self::Retained => {
-                write!(f, "The operator leaves port {id} as it is, because spec.deletionPolicy is Retain.")
+            Self::Retained { too_late_for, others } => {
+                match too_late_for {
+                    None => {
+                        write!(
+                            f,
+                            "The operator leaves port {id} as it is, because spec.deletionPolicy is Retain."
+                        )
+                    }
+                    Some(MadeCall::Accepted(action)) => write!(
+                        f,
+                        "The operator makes no more calls for port {id}, because spec.deletionPolicy is Retain. But \
+                         Zenlayer had accepted {} already, and the operator cannot take that back.",
+                        action.as_str()
+                    ),
+                    Some(MadeCall::PerhapsSent(action)) => write!(
+                        f,
+                        "The operator makes no more calls for port {id}, because spec.deletionPolicy is Retain. But the \
+                         operator may have sent {} already, and Zenlayer may carry it out.",
+                        action.as_str()
+                    ),
+                }?;
+                if others.is_empty() {
+                    return Ok(());
+                }
+                write!(f, " Other finalizers keep the object: {}.", others.join(", "))
             }
             Self::OtherFinalizers(others) => write!(
                 f,

@@ -92,12 +92,17 @@ impl<'a> Outcome<'a> {
         let action = match &self.act {
             Act::AddFinalizer => return Plan { action: Action::AddFinalizer, ..plan },
             Act::LetGo => {
+                let fact = self.fact(input);
+                // The object goes: a last status would only be one more write. Where others keep it, it is the last chance to
+                // show the end. Nobody needs the advice any more.
+                let stays = !input.object.other_finalizers().is_empty();
+                let shown =
+                    stays.then(|| conditions::display(input.object, input.now, status, self.reason, &fact));
                 return Plan {
                     facts: Facts::of(status),
-                    // The object goes: a last status would only be one more write. The Event is told without the advice,
-                    // which would be about an object that is no more.
+                    display: shown.and_then(|(display, _)| display),
                     action: Action::LetGo(self.reason),
-                    event: Announcement::of(plan.row, self.reason, || self.fact(input)),
+                    event: Announcement::of(plan.row, self.reason, || fact),
                     ..plan
                 };
             }

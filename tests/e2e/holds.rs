@@ -172,6 +172,41 @@ fn foreign_finalizers_are_waited_for() {
 }
 
 #[test]
+fn an_object_that_another_finalizer_keeps_shows_that_the_operator_has_let_go() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        let mut object = world.manifest("edge", &crate::world::spec("port-1", "Destroy"));
+        object["metadata"]["finalizers"] = json!(["example.com/backup"]);
+        world.cluster.apply(&object.to_string()).await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        let message = world.until_reason("edge", "WaitingForFinalizers").await?;
+        world.type_command_of(&message).await?;
+        let message = world.until_reason("edge", "PortRetained").await?;
+        assert!(message.contains("example.com/backup"), "{message}");
+        until("the operator's finalizer is off", async || {
+            let finalizers = world.objects().await?.get("edge").await?.metadata.finalizers;
+            Ok((finalizers == Some(vec!["example.com/backup".to_owned()])).then_some(()))
+        })
+        .await?;
+        let reason = world.until_reason("edge", "PortRetained").await;
+        world
+            .kubectl(&[
+                "patch",
+                "zenlayerport",
+                "edge",
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"finalizers":null}}"#,
+            ])
+            .await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&[]);
+        reason.map(drop)
+    });
+}
+
+#[test]
 fn a_refused_call_is_shown_as_refused_and_tried_again() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;

@@ -63,6 +63,37 @@ async fn a_refusal_to_remove_the_finalizer_is_shown_in_its_own_words_and_the_end
 }
 
 #[tokio::test]
+async fn an_object_that_other_finalizers_keep_shows_its_end_and_no_other_is_written_once_more() {
+    for others in [vec![], vec!["example.com/backup".to_owned()]] {
+        let mut stage = Stage::new();
+        let mut object = object("edge");
+        object.metadata.finalizers.get_or_insert_default().extend(others.clone());
+        stage.own_by(&object, PortStatus::Running);
+        stage.pass_until_shown("edge", "Running").await;
+        let before = stage.api.requests_for(&Method::PUT, "/edge/status").len();
+        stage.api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
+            object.spec.deletion_policy = DeletionPolicy::Retain;
+        });
+        stage.delete("edge");
+        // The first write is overtaken: the finalizer stays for that moment.
+        let api = stage.api.clone();
+        stage.api.on(Method::PUT, "/edge/status", async move {
+            touch(&api);
+            None
+        });
+        stage.pass("edge").await.expect("the finalizer is off");
+        let writes = stage.api.requests_for(&Method::PUT, "/edge/status").len() - before;
+        let kept = stage.get("edge");
+        assert_eq!((kept.is_some(), writes), (!others.is_empty(), 2 * others.len()), "{others:?}");
+        if let Some(kept) = kept {
+            assert_eq!(kept.metadata.finalizers, Some(others));
+            assert_eq!(shown(&kept).0, "PortRetained");
+        }
+        assert_eq!(told(&stage), ["PortRetained"]);
+    }
+}
+
+#[tokio::test]
 async fn a_webhook_refuses_with_any_code() {
     let mut stage = Stage::new();
     about_to_go(&mut stage).await;

@@ -39,6 +39,45 @@ fn retain_lets_go_of_a_port_that_is_held_for_any_other_cause_port_retained() {
     held.called(DestroyPort, pending(), 0).seen(Destroying).lets_go(Reason::PortRetained);
 }
 
+#[test]
+fn retain_names_a_call_that_it_comes_too_late_for_port_retained() {
+    #[track_caller]
+    fn says(scenario: &Scenario, words: &str) {
+        let message = scenario.lets_go(Reason::PortRetained).event.expect("an Event").message;
+        assert!(message.contains(words), "{message}");
+        assert_eq!(message.contains("as it is"), words.contains("as it is"), "{message}");
+    }
+    let retained = || Scenario::deleting(Retain).remembers(Running).seen(Running);
+    says(&retained(), "leaves port port-1 as it is");
+    says(&retained().called(TerminatePort, refused("OPERATION_DENIED"), 9), "leaves port port-1 as it is");
+    says(&retained().called(TerminatePort, not_sent(), 9), "leaves port port-1 as it is");
+    says(&retained().called(TerminatePort, accepted(), 9), "But Zenlayer had accepted TerminatePort already");
+    let landed = retained().called(DestroyPort, unclear(), 9).call(|it| it.landed = true);
+    says(&landed, "But Zenlayer had accepted DestroyPort already");
+    for outcome in [pending(), unclear()] {
+        says(
+            &retained().called(DestroyPort, outcome, 9),
+            "But the operator may have sent DestroyPort already",
+        );
+    }
+}
+
+#[test]
+fn an_object_that_other_finalizers_keep_shows_its_end_port_retained() {
+    let retained = Scenario::deleting(Retain).seen(Running).showing(Reason::WaitingForFinalizers, 60);
+    assert_eq!(retained.decided().display, None, "it goes: one more write would be for nothing");
+    let kept = retained.also_finalized_by("example.com/backup");
+    let plan = kept.lets_go(Reason::PortRetained);
+    let ready = condition(&plan.status, "Ready").expect("Ready");
+    assert_eq!(ready.reason, "PortRetained");
+    assert!(
+        ready.message.ends_with("Other finalizers keep the object: example.com/backup."),
+        "{}",
+        ready.message
+    );
+    assert_eq!(kept.written().decided().display, None, "it is shown already");
+}
+
 // 2
 
 #[test]
