@@ -110,7 +110,7 @@ mod tests {
         let page = page(json).expect("a page");
         let Object(port) = &page.data_set[0];
         assert_eq!((&port.port_name, &port.dc_name, &port.created_time), (&None, &None, &None));
-        assert_eq!(crate::api::ObservedPort::from(port).data_center.as_deref(), Some("ams1"));
+        assert_eq!(port.dc_id.as_deref(), Some("ams1"), "it stands in for the name of the data center");
     }
 
     #[test]
