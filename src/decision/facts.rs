@@ -212,9 +212,9 @@ fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPo
         if live_long_enough(input, good) {
             release.seen_recycled = false;
             release.restorations += 1;
-            // The port was there, and has come back.
+            // Whether it lay there by the last call is not known unless that has landed: counted now, and not once more.
             if let Some(call) = release.call.as_mut().filter(|call| is_accepted_terminate(call)) {
-                call.landed = true;
+                call.without_effect |= !call.landed;
             }
         }
     } else if let Some(call) = release.call.as_mut()

@@ -51,7 +51,6 @@ pub(super) fn standing<'a>(
         // A reading from before the call still shows the port as the call found it.
         _ if call.landed && reading.at >= known => Standing::Free,
         _ if call.landed => Standing::Blocks(call, Until::Read(known)),
-        _ if call.without_effect => Standing::Free,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => {
             let settled = known + input.timing.settle;
             if reading.at >= settled {

@@ -201,7 +201,6 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_after(0);
     let over = match &call.outcome {
         _ if call.landed => read_after(0),
-        _ if call.without_effect => true,
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
         CallOutcome::Refused(_) | CallOutcome::NotSent { .. } => true,

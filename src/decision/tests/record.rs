@@ -116,6 +116,25 @@ fn a_call_that_landed_by_the_word_of_another_replica_blocks_until_a_reading_from
 }
 
 #[test]
+fn an_accepted_call_may_still_be_carried_out_after_a_restoration_that_it_did_not_lead_to() {
+    let restored = |known| {
+        Scenario::deleting(TerminateAndDestroy)
+            .remembers(Recycled)
+            .called(TerminatePort, accepted(), known)
+            .release(|it| it.seen_recycled = true)
+            .seen(Running)
+            .evidence(|it| it.good.as_mut().expect("a reading").since = NOW - seconds(10))
+    };
+    // The reading in the bin was from before the call: else that would have landed.
+    restored(599).waits(Reason::RestoredElsewhere);
+    restored(599).approved(Reason::RestoredElsewhere).waits(Reason::Terminating);
+    let given_up = restored(599).approved(Reason::RestoredElsewhere).written().later(1);
+    given_up.calls(TerminatePort);
+    let release = given_up.plan().status.release.expect("a record");
+    assert_eq!(release.restorations, 1, "counted once");
+}
+
+#[test]
 fn the_pause_after_a_call_that_changed_nothing_doubles_from_half_a_minute_to_ten_minutes() {
     for (attempt, pause) in
         [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 600), (7, 600), (i64::MAX, 600)]

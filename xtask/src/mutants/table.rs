@@ -169,6 +169,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "        call.without_effect = true;",
     },
     Mutant {
+        name: "a restoration shows that the last call has landed, whenever the port lay in the bin",
+        file: FACTS,
+        search: "call.without_effect |= !call.landed;",
+        replacement: "call.landed = true;",
+    },
+    Mutant {
         name: "one consent covers all later restorations",
         file: "src/api/approval.rs",
         search: "release.restorations))",
