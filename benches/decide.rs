@@ -138,6 +138,7 @@ impl Situation {
                 port_status_before: "RECYCLED".to_owned(),
                 credential: self.evidence.by.clone(),
                 landed: true,
+                settled: false,
                 without_effect: false,
                 outcome: CallOutcome::Accepted { request_id: None },
             }),

@@ -150,7 +150,11 @@ pub struct Call {
     /// The call took effect: a status check showed it.
     #[serde(default)]
     pub landed: bool,
-    /// Zenlayer accepted this TerminatePort, but ten minutes later the port was still running. This counts as a restoration.
+    /// A status check in time showed the port running after this TerminatePort, to which there was no clear answer.
+    #[serde(default)]
+    pub settled: bool,
+    /// The port was running after this TerminatePort: ten minutes after Zenlayer accepted it, or, if there was no clear
+    /// answer, after a time of more than ten minutes without a status check. This counts as a restoration.
     #[serde(default)]
     pub without_effect: bool,
     /// What Zenlayer answered.

@@ -73,7 +73,8 @@ pub const DELETION: &[Row] = &[
     row(
         10,
         "during this deletion the port was in the bin, and now it is running; or Zenlayer accepted `TerminatePort` 10 min \
-         ago, and the port is still running",
+         ago, and the port is still running; or there was no clear answer to `TerminatePort`, then no status check for \
+         10 min, and the port is running",
         "pause until approved; first wait for a second check",
         &[RestoredElsewhere, Observing],
         restored_while_running,
@@ -264,8 +265,13 @@ fn restored_while_running<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 fn restored<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     let release = case.release()?;
     if release.restorations > 0 && !case.object().approves_given(RestoredElsewhere, case.status) {
-        let without_effect = release.call.as_ref().is_some_and(|call| call.without_effect);
-        let message = if without_effect { Message::TerminateWithoutEffect } else { Message::Restored };
+        let message = match release.call.as_ref().filter(|call| call.without_effect) {
+            Some(call) if matches!(call.outcome, CallOutcome::Accepted { .. }) => {
+                Message::TerminateWithoutEffect
+            }
+            Some(call) => Message::TerminateUnchecked(call),
+            None => Message::Restored,
+        };
         return Some(case.hold(RestoredElsewhere, message));
     }
     facts::restoration_known_at(case.input, case.status)?;

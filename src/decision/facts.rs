@@ -1,6 +1,8 @@
 //! What is known of an object's port and of its deletion: what its status holds beside the conditions. Facts are only
 //! ever added to, so that they can be carried from one reconcile to the next whatever becomes of the plan.
 
+use jiff::SignedDuration;
+
 use super::sighting::{Presence, Reading};
 use super::{CredentialState, Input, gates};
 use crate::api::{
@@ -103,6 +105,7 @@ fn newer_call(stored: Option<Call>, learnt: Option<Call>) -> Option<Call> {
     match (stored, learnt) {
         (Some(stored), Some(learnt)) if stored.attempt == learnt.attempt => Some(Call {
             landed: stored.landed || learnt.landed,
+            settled: stored.settled || learnt.settled,
             without_effect: stored.without_effect || learnt.without_effect,
             outcome: if stored.outcome == (CallOutcome::Pending {}) {
                 learnt.outcome
@@ -213,15 +216,19 @@ fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPo
             release.seen_recycled = false;
             release.restorations += 1;
             // Whether it lay there by the last call is not known unless that has landed: counted now, and not once more.
-            if let Some(call) = release.call.as_mut().filter(|call| is_accepted_terminate(call)) {
-                call.without_effect |= !call.landed;
+            match release.call.as_mut().filter(|call| awaits_effect(call)) {
+                Some(call) if is_accepted(call) => call.without_effect = true,
+                Some(call) => call.settled = true,
+                None => {}
             }
         }
-    } else if let Some(call) = release.call.as_mut()
-        && is_without_effect(call, input, good)
-    {
-        call.without_effect = true;
-        release.restorations += 1;
+    } else if let Some(call) = release.call.as_mut() {
+        if is_without_effect(call, input, good) {
+            call.without_effect = true;
+            release.restorations += 1;
+        } else if is_settled(call, input, good) {
+            call.settled = true;
+        }
     }
 }
 
@@ -238,19 +245,48 @@ fn is_seen_to_follow(call: &Call, input: &Input<'_>, good: &Reading, seen: Optio
         }
 }
 
-/// Zenlayer accepted TerminatePort, and the port was not seen to follow in the time that this may take: Zenlayer has
-/// dropped the call, or somebody has restored the port before a reading showed it in the bin.
+/// The port was not seen to follow TerminatePort in the time that this may take, or nobody looked for longer than that:
+/// Zenlayer has not carried out the call, or somebody has restored the port before a reading showed it in the bin.
 fn is_without_effect(call: &Call, input: &Input<'_>, good: &Reading) -> bool {
-    let given_up = input.context.call_known_since.map(|known| known + input.timing.land);
-    is_accepted_terminate(call)
-        && !call.landed
-        && !call.without_effect
-        && is_live(good)
-        && given_up.is_some_and(|given_up| good.at >= given_up)
+    let Some(known) = input.context.call_known_since else { return false };
+    let is_over = if is_accepted(call) {
+        good.at >= known + input.timing.land
+    } else {
+        can_no_longer_be_carried_out(known, input, good) && !is_read_in_time(call, known, input, good)
+    };
+    awaits_effect(call) && is_live(good) && is_over
 }
 
-fn is_accepted_terminate(call: &Call) -> bool {
-    call.action == CallAction::TerminatePort && matches!(call.outcome, CallOutcome::Accepted { .. })
+/// TerminatePort had no clear answer, and a reading in time says that it was not carried out.
+fn is_settled(call: &Call, input: &Input<'_>, good: &Reading) -> bool {
+    let is_over = input.context.call_known_since.is_some_and(|known| {
+        can_no_longer_be_carried_out(known, input, good) && is_read_in_time(call, known, input, good)
+    });
+    awaits_effect(call) && !is_accepted(call) && is_live(good) && is_over
+}
+
+fn can_no_longer_be_carried_out(known: Monotonic, input: &Input<'_>, good: &Reading) -> bool {
+    good.at >= known + input.timing.settle
+}
+
+/// Neither before this process knew the call nor after that was there a time so long that the port can have been in the bin
+/// and restored.
+fn is_read_in_time(call: &Call, known: Monotonic, input: &Input<'_>, good: &Reading) -> bool {
+    let land = input.timing.land;
+    let known_at = input.now.wall - input.now.monotonic.since(known);
+    let unknown_for = known_at.duration_since(call.requested_time.0);
+    unknown_for <= land.try_into().unwrap_or(SignedDuration::MAX) && good.at <= known + land
+}
+
+/// TerminatePort may have been carried out, and what is seen of the port has not told yet.
+fn awaits_effect(call: &Call) -> bool {
+    let may_be_carried_out = !matches!(call.outcome, CallOutcome::Refused(_) | CallOutcome::NotSent { .. });
+    let is_judged = call.landed || call.without_effect || (call.settled && !is_accepted(call));
+    call.action == CallAction::TerminatePort && may_be_carried_out && !is_judged
+}
+
+fn is_accepted(call: &Call) -> bool {
+    matches!(call.outcome, CallOutcome::Accepted { .. })
 }
 
 /// Two readings far enough apart say that the port is live, and none between them says otherwise.

@@ -63,6 +63,7 @@ pub(super) enum Message<'a> {
     DoesNotKnowStatus(&'a str),
     Restored,
     TerminateWithoutEffect,
+    TerminateUnchecked(&'a Call),
     PerhapsRestored,
     AwaitsUnclear {
         call: &'a Call,
@@ -249,6 +250,13 @@ impl Message<'_> {
                 f,
                 "Zenlayer accepted TerminatePort for port {id}, but the port is still running. Either Zenlayer dropped the \
                  request, or someone restored the port from the recycle bin. The operator does not repeat it by itself."
+            ),
+            Self::TerminateUnchecked(call) => write!(
+                f,
+                "The operator may have sent TerminatePort for port {id} at {}, and has no clear answer. Then it could not \
+                 check the port for more than 10 minutes. The port is running: either Zenlayer did not carry out the \
+                 request, or someone restored the port. The operator does not repeat the request by itself.",
+                call.requested_time.0.strftime("%Y-%m-%dT%H:%M:%SZ")
             ),
             Self::PerhapsRestored => write!(
                 f,

@@ -115,6 +115,7 @@ pub(super) fn intend(
         port_status_before: port_status_before.to_owned(),
         credential: credential.clone(),
         landed: false,
+        settled: false,
         without_effect: false,
         outcome: CallOutcome::Pending {},
     };

@@ -56,6 +56,7 @@ fn called(mut object: ZenlayerPort, action: CallAction, outcome: CallOutcome) ->
         port_status_before: "RECYCLED".to_owned(),
         credential: Fingerprint::new(A_KEY),
         landed: false,
+        settled: false,
         without_effect: false,
         outcome,
     };

@@ -136,11 +136,12 @@ fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
     };
     let without_effect = release.call.as_ref().is_some_and(|call| {
         let accepted = matches!(call.outcome, CallOutcome::Accepted { .. });
+        let no_clear_answer = !accepted && !call.settled;
         call.action == TerminatePort
-            && accepted
             && !call.landed
             && !call.without_effect
-            && read_after(call, 600)
+            && (accepted && read_after(call, 600)
+                || no_clear_answer && read_after(call, 60) && nobody_looked(it, call, reading))
     });
     let live_again = is_live && release.seen_recycled;
     let known_now = live_again && reading.at.since(reading.since) >= seconds(10);
@@ -148,6 +149,14 @@ fn restored(it: &Scenario, port: &PortInfo, reading: &Reading) -> bool {
     let restorations = release.restorations + new;
     let consent = format!("-{restorations}");
     (live_again && !known_now) || (restorations > 0 && !approved(it, "RestoredElsewhere", &consent))
+}
+
+/// For more than ten minutes: before this process knew of the call, or after that.
+fn nobody_looked(it: &Scenario, call: &Call, reading: &Reading) -> bool {
+    it.context.call_known_since.is_some_and(|known| {
+        let unknown_for = (wall() - elapsed(known)).duration_since(call.requested_time.0);
+        unknown_for.as_secs_f64() > 600.0 || reading.at.since(known) > seconds(600)
+    })
 }
 
 fn changes_identity(it: &Scenario, port: &PortInfo) -> bool {

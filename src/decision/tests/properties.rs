@@ -226,7 +226,9 @@ fn forgotten(
         let Some(kept) = &kept.call else { return Some("a call") };
         let same = kept.attempt == call.attempt && kept.outcome == call.outcome;
         let newer = kept.attempt > call.attempt || call.attempt == i64::MAX;
-        let forgets = (call.landed && !kept.landed) || (call.without_effect && !kept.without_effect);
+        let forgets = (call.landed && !kept.landed)
+            || (call.settled && !kept.settled)
+            || (call.without_effect && !kept.without_effect);
         (!newer && (!same || forgets)).then_some("what became of a call")
     };
     lost_facts.into_iter().find_map(|(lost, what)| lost.then_some(what)).or_else(lost_call)

@@ -25,6 +25,7 @@ fn a_call_is_recorded_as_pending_before_it_is_made() {
         port_status_before: "RECYCLED".to_owned(),
         credential: key(KEY),
         landed: false,
+        settled: false,
         without_effect: false,
         outcome: pending(),
     };
@@ -132,6 +133,44 @@ fn an_accepted_call_may_still_be_carried_out_after_a_restoration_that_it_did_not
     given_up.calls(TerminatePort);
     let release = given_up.plan().status.release.expect("a record");
     assert_eq!(release.restorations, 1, "counted once");
+}
+
+#[test]
+fn a_terminate_without_a_clear_answer_is_not_repeated_after_a_long_time_in_which_nobody_looked() {
+    for outcome in [pending(), unclear()] {
+        let called = |known: u64| {
+            Scenario::deleting(TerminateAndDestroy)
+                .remembers(Running)
+                .called(TerminatePort, outcome.clone(), known)
+                .seen(Running)
+        };
+        let down_for = |down: u64| called(60).call(|call| call.requested_time = time(60 + down));
+        down_for(600).calls(TerminatePort);
+        called(600).calls(TerminatePort);
+        for unwatched in [down_for(601), called(601)] {
+            let plan = unwatched.waits(Reason::RestoredElsewhere);
+            let message = &condition(&plan.status, "Ready").expect("Ready").message;
+            assert!(message.contains("could not check the port for more than 10 minutes"), "{message}");
+            assert_eq!(plan.status.release.as_ref().map(|release| release.restorations), Some(1));
+            let held = unwatched.written().later(1);
+            assert_eq!(held.plan().status.release, plan.status.release, "counted once");
+            held.approved(Reason::RestoredElsewhere).calls(TerminatePort);
+        }
+    }
+}
+
+#[test]
+fn a_terminate_that_a_reading_in_time_shows_to_be_without_effect_may_be_repeated_however_late() {
+    let held = Scenario::deleting(TerminateAndDestroy)
+        .remembers(Running)
+        .called(TerminatePort, unclear(), 60)
+        .protected()
+        .seen(Running);
+    held.waits(Reason::DeletionProtected);
+    let freed = held.written().with(|it| it.object.spec.deletion_protection = false);
+    freed.clone().later(HOUR).calls(TerminatePort);
+    let restarted = freed.later(HOUR).called_again_ago(60).seen(Running);
+    restarted.calls(TerminatePort);
 }
 
 #[test]

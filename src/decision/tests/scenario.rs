@@ -281,6 +281,7 @@ impl Scenario {
                 port_status_before: "RECYCLED".to_owned(),
                 credential: key(KEY),
                 landed: false,
+                settled: false,
                 without_effect: false,
                 outcome,
             });

@@ -131,14 +131,16 @@ fn call() -> impl Strategy<Value = Call> {
         select(codes).prop_map(refused),
     ];
     let rarely = || proptest::bool::weighted(0.2);
-    (action, attempt, rarely(), rarely(), outcome).prop_map(
-        |(action, attempt, landed, without_effect, outcome)| Call {
+    let ago = select(&[1, HOUR, 30 * HOUR]);
+    (action, attempt, (rarely(), rarely(), rarely()), ago, outcome).prop_map(
+        |(action, attempt, (landed, settled, without_effect), ago, outcome)| Call {
             action,
             attempt,
-            requested_time: time(HOUR),
+            requested_time: time(ago),
             port_status_before: "RECYCLED".to_owned(),
             credential: key(KEY),
             landed,
+            settled: settled && action == CallAction::TerminatePort,
             without_effect: without_effect && action == CallAction::TerminatePort && !landed,
             outcome,
         },

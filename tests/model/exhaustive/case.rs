@@ -168,6 +168,10 @@ pub enum Standing {
     PendingSettled,
     Unclear,
     UnclearSettled,
+    /// Written long before this process knew of it.
+    PendingUnwatched,
+    /// No reading followed for more than ten minutes.
+    UnclearUnwatched,
     Accepted,
     AcceptedGivenUp,
     Landed,
@@ -293,6 +297,8 @@ const RECORDS: &[Record] = &{
         S::PendingSettled,
         S::Unclear,
         S::UnclearSettled,
+        S::PendingUnwatched,
+        S::UnclearUnwatched,
         S::Accepted,
         S::AcceptedGivenUp,
         S::Landed,
@@ -305,7 +311,7 @@ const RECORDS: &[Record] = &{
         S::NotSent,
         S::NotSentLongAgo,
     ];
-    let mut all = [Record::None; 33];
+    let mut all = [Record::None; 37];
     let mut at = 0;
     while at < standings.len() {
         all[2 * at] = Record::Of(TerminatePort, standings[at]);
@@ -419,6 +425,8 @@ const SHORT: [Space; 3] = [
             Record::Of(DestroyPort, S::Pending),
             Record::Of(DestroyPort, S::UnclearSettled),
             Record::Of(TerminatePort, S::AcceptedGivenUp),
+            Record::Of(TerminatePort, S::PendingUnwatched),
+            Record::Of(TerminatePort, S::UnclearUnwatched),
             Record::Of(TerminatePort, S::RefusedLongAgo),
             Record::Of(DestroyPort, S::NotSent),
             Record::Of(TerminatePort, S::LandedUnread),

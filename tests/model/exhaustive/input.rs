@@ -114,10 +114,11 @@ fn release(case: &Case) -> Release {
         Record::Of(action, standing) => Some(Call {
             action,
             attempt: 1,
-            requested_time: Time(wall()),
+            requested_time: requested_time(case, standing),
             port_status_before: String::new(),
             credential: facts::fingerprint(KEY),
             landed: matches!(standing, Standing::Landed | Standing::LandedUnread),
+            settled: false,
             without_effect: false,
             outcome: outcome(standing),
         }),
@@ -134,11 +135,19 @@ fn release(case: &Case) -> Release {
     }
 }
 
+fn requested_time(case: &Case, standing: Standing) -> Time {
+    let known = call_known_since(case).unwrap_or(NOW);
+    let unknown_for = seconds(if standing == Standing::PendingUnwatched { 601 } else { 600 });
+    Time(wall() - NOW.since(known) - unknown_for)
+}
+
 fn outcome(standing: Standing) -> CallOutcome {
     let refused = |code: &str| CallOutcome::Refused(facts::refusal(code));
     match standing {
-        Standing::New | Standing::Pending | Standing::PendingSettled => CallOutcome::Pending {},
-        Standing::Unclear | Standing::UnclearSettled => {
+        Standing::New | Standing::Pending | Standing::PendingSettled | Standing::PendingUnwatched => {
+            CallOutcome::Pending {}
+        }
+        Standing::Unclear | Standing::UnclearSettled | Standing::UnclearUnwatched => {
             CallOutcome::Unclear { why: "it was reset".to_owned() }
         }
         Standing::Accepted | Standing::AcceptedGivenUp | Standing::Landed | Standing::LandedUnread => {
@@ -181,7 +190,10 @@ fn call_known_since(case: &Case) -> Option<Monotonic> {
     Some(match standing {
         Standing::New => return None,
         Standing::Pending | Standing::Unclear => read_at - seconds(59),
-        Standing::PendingSettled | Standing::UnclearSettled => read_at - seconds(60),
+        Standing::PendingSettled | Standing::UnclearSettled | Standing::PendingUnwatched => {
+            read_at - seconds(60)
+        }
+        Standing::UnclearUnwatched => read_at - seconds(601),
         Standing::Accepted => read_at - seconds(599),
         Standing::AcceptedGivenUp => read_at - seconds(600),
         Standing::Landed => read_at,

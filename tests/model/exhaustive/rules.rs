@@ -210,7 +210,13 @@ fn is_restored(case: &Case) -> bool {
         history => history,
     };
     let is_live = matches!(case.sighting, Sighting::Seen(Seen::Live | Seen::LiveTwice));
-    let given_up = case.record == Record::Of(TerminatePort, Standing::AcceptedGivenUp);
+    let given_up = matches!(
+        case.record,
+        Record::Of(
+            TerminatePort,
+            Standing::AcceptedGivenUp | Standing::PendingUnwatched | Standing::UnclearUnwatched
+        )
+    );
     let restorations = match history {
         // One reading does not tell yet.
         History::SeenInBin if case.sighting == Sighting::Seen(Seen::Live) => return true,
@@ -236,6 +242,8 @@ fn has_sent_a_destroy(case: &Case) -> bool {
                 | Standing::PendingSettled
                 | Standing::Unclear
                 | Standing::UnclearSettled
+                | Standing::PendingUnwatched
+                | Standing::UnclearUnwatched
                 | Standing::Accepted
                 | Standing::AcceptedGivenUp
                 | Standing::Landed

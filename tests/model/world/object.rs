@@ -76,6 +76,7 @@ pub struct Call {
     pub action: CallAction,
     pub attempt: i64,
     pub landed: bool,
+    pub settled: bool,
     pub without_effect: bool,
     pub outcome: Outcome,
 }
@@ -244,6 +245,7 @@ impl Release {
                 port_status_before: String::new(),
                 credential: Key::First.fingerprint(),
                 landed: call.landed,
+                settled: call.settled,
                 without_effect: call.without_effect,
                 outcome: call.outcome.told(),
             }),
@@ -260,6 +262,7 @@ impl Release {
                 action: call.action,
                 attempt: call.attempt,
                 landed: call.landed,
+                settled: call.settled,
                 without_effect: call.without_effect,
                 outcome: Outcome::of(&call.outcome),
             }),

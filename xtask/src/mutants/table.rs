@@ -165,14 +165,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an accepted TerminatePort without an effect is repeated",
         file: FACTS,
-        search: "        call.without_effect = true;\n        release.restorations += 1;",
-        replacement: "        call.without_effect = true;",
+        search: "            call.without_effect = true;\n            release.restorations += 1;",
+        replacement: "            call.without_effect = true;",
     },
     Mutant {
         name: "a restoration shows that the last call has landed, whenever the port lay in the bin",
         file: FACTS,
-        search: "call.without_effect |= !call.landed;",
-        replacement: "call.landed = true;",
+        search: "Some(call) if is_accepted(call) => call.without_effect = true,",
+        replacement: "Some(call) if is_accepted(call) => call.landed = true,",
+    },
+    Mutant {
+        name: "a TerminatePort without a clear answer is repeated although nobody looked for a long time",
+        file: FACTS,
+        search: "<= land.try_into().unwrap_or(SignedDuration::MAX) && good.at <= known + land",
+        replacement: "<= land.try_into().unwrap_or(SignedDuration::MAX) || good.at <= known + land",
     },
     Mutant {
         name: "one consent covers all later restorations",
