@@ -266,7 +266,7 @@ async fn add_finalizer(api: &Objects, object: &ZenlayerPort, shared: &Shared) ->
     Ok(taken(written).map_or_else(|ended| ended, |_| Done::Settled))
 }
 
-/// Removes the finalizer. That the port's end has come is told only after that, and so once.
+/// Removes the finalizer. The Event about the end of the port comes after that, so it is sent once.
 async fn let_go(
     api: &Objects,
     object: &ZenlayerPort,

@@ -1,5 +1,5 @@
-//! What this process wrote and its watch has not shown yet. A decision that took the cache's older object for the newest
-//! could conclude that there is nothing to write, and leave what it wrote before, which is no longer true.
+//! What this process wrote and its watch has not shown yet. A decision about the older object in the cache could conclude that
+//! there is nothing to write, and so leave a status that is no longer true.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,8 +49,8 @@ impl OwnWrites {
         }
     }
 
-    /// A list that began then holds the object, in whatever version: it is as new as all that was written before. Where etcd
-    /// was restored from a snapshot, its versions are lower all the same.
+    /// A list that began at that time contains the object. So it is newer than everything that was written before, even if its
+    /// version is lower because someone restored etcd from a snapshot.
     pub(super) fn listed(&self, object: &ZenlayerPort, began: Monotonic) {
         let Some(uid) = object.uid() else { return };
         let mut all = self.lock();

@@ -1,5 +1,5 @@
-//! Writes of a ZenlayerPort. Each takes effect on the very version that was decided about, or not at all; and what became
-//! of it is told apart: done, overtaken by another write, gone, or refused.
+//! Writes of a ZenlayerPort. A write changes only the version that the decision was about. It has one of four results: done,
+//! overtaken by another write, gone, or refused.
 
 use kube::core::response::Status;
 use kube::{Error, ResourceExt};
@@ -103,7 +103,7 @@ async fn judge(
         Err(Error::Api(answer)) if is_final(&answer) => answer,
         Err(error) => return Err(error),
     };
-    // Whatever the answer says: admission may use any code, and a kind or a namespace that is missing is a 404 too.
+    // The code alone does not tell: admission may use any code, and a missing kind or namespace is a 404 too.
     match objects.get(&object.name_any()).await? {
         Some(Received(Ok(now))) if now.uid() == object.uid() => {
             if now.resource_version() == object.resource_version() {
@@ -117,8 +117,8 @@ async fn judge(
     }
 }
 
-/// Whether the same write would be answered the same way, as far as the answer tells. A webhook refuses with any code that it
-/// likes, and one that cannot be reached is a 500; else these are the API server's own trouble.
+/// Whether the same write would get the same answer again. A webhook can refuse with any code, and a webhook that cannot be
+/// reached is a 500. Without a webhook, these codes mean that the API server has a problem.
 fn is_final(answer: &Status) -> bool {
     match answer.code {
         408 | 429 | 500.. => answer.message.contains("webhook"),

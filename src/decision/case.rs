@@ -8,13 +8,13 @@ use super::message::Message;
 use super::outcome::Outcome;
 use super::record::{self, Standing};
 use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
-use super::upkeep::cause;
 use super::{Input, Lack, Setback};
+use crate::answer::RefusalKind;
 use crate::api::{Call, DeletionPolicy, Reason, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::port::{PortInfo, PortStatus};
 
-/// One decision's question.
+/// What one decision is about.
 #[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
     pub(super) input: &'a Input<'a>,
@@ -92,12 +92,12 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// What was read before the deletion justifies nothing that the deletion asks for.
+    /// A status check from before the deletion is no reason for what the deletion asks for.
     pub(super) fn deletion_seen(&self) -> Monotonic {
         self.input.context.deletion_known_since.unwrap_or(self.monotonic())
     }
 
-    /// Nothing is done; the poller reads at `cadence`, and when a reading will tell of a restoration.
+    /// Do nothing. The poller reads at `cadence`, and also when a reading can show a restoration.
     pub(super) fn wait(&self, reason: Reason, message: Message<'a>, cadence: Cadence) -> Outcome<'a> {
         let outcome = Outcome::wait(reason, message, cadence);
         match facts::restoration_known_at(self.input, self.status) {
@@ -111,7 +111,7 @@ impl<'a> Case<'a> {
         self.wait(reason, message, Cadence::Slow)
     }
 
-    /// There is no reading that would do: the poller reads now, and the status says why it has not yet.
+    /// There is no usable reading: the poller reads now, and the status says why there is none yet.
     pub(super) fn unread(&self) -> Outcome<'a> {
         let now = self.monotonic();
         let Some(evidence) = self.input.evidence else {
@@ -120,7 +120,7 @@ impl<'a> Case<'a> {
         let read_at = evidence.good.as_ref().map(|good| good.at);
         let failure = evidence.failure.as_ref();
         let Some(failure) = failure.filter(|failure| read_at.is_none_or(|read| failure.at > read)) else {
-            // A port in no hurry is seldom read, and one in its grace not at all: the wait begins when that ends.
+            // The operator seldom reads an idle port, and reads none in its grace period: the wait begins after that.
             let hurried_at = self.input.context.deletion_known_since;
             let outdated_at = read_at.map(|read| read + self.input.timing.reading_valid);
             let asked_at = if evidence.interval.is_some() { evidence.waiting_since } else { now };
@@ -149,10 +149,21 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A failure of the API server that lasts a moment is no news.
+    /// A short failure of the API server is not shown.
     pub(super) fn unanswered(&self, setback: &'a Setback) -> Outcome<'a> {
         self.hold(Reason::ClusterStateUnknown, Message::TriesAgain(&setback.why))
             .deadline(setback.again_in.max(Duration::from_millis(1)))
             .show_after(setback.since + self.input.timing.quiet)
+    }
+}
+
+/// The reason of a refusal that is about who asks, how often or when; none for one that is about the port or the request.
+pub(super) fn cause(kind: RefusalKind) -> Option<Reason> {
+    match kind {
+        RefusalKind::Throttled => Some(Reason::Throttled),
+        RefusalKind::Unauthorized => Some(Reason::Unauthorized),
+        RefusalKind::PermissionDenied => Some(Reason::PermissionDenied),
+        RefusalKind::ClockSkew => Some(Reason::ClockSkew),
+        RefusalKind::NotFound | RefusalKind::Other => None,
     }
 }

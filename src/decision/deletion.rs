@@ -11,7 +11,7 @@ use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until};
 use super::sighting::{Cadence, Presence};
 use super::table::{Row, row};
-use super::{Attachments, CredentialState, Turn, facts, gates, upkeep};
+use super::{Attachments, CredentialState, Turn, case, facts, gates, upkeep};
 use crate::answer::NotSentCause;
 use crate::api::Reason::{
     AbsenceUnproven, ClusterStateUnknown, Confirming, ConfirmingAbsence, CredentialsUnavailable, Destroying,
@@ -57,7 +57,7 @@ pub const DELETION: &[Row] = &[
     row(
         6,
         "the port is absent, but that is not proven yet",
-        "wait for more checks; pause if they cannot prove it; as row 4 if their number is not known",
+        "wait for more checks; pause if they cannot prove it; as row 4 if the number of checks is not known",
         &[ConfirmingAbsence, AbsenceUnproven],
         absent,
     ),
@@ -353,7 +353,7 @@ const FAILED: &[Reason] = &[
 fn after_failure<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     let Standing::Failed { call, failure, until } = case.standing() else { return None };
     let reason = match failure {
-        CallFailure::Refused(refusal) => upkeep::cause(refusal.kind).unwrap_or(Reason::Refused),
+        CallFailure::Refused(refusal) => case::cause(refusal.kind).unwrap_or(Reason::Refused),
         CallFailure::NotSent { cause, .. } => not_sent(cause),
     };
     let soon = until.since(case.monotonic()) <= case.input.timing.held_interval;

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use super::sighting::{Presence, Reading};
-use super::{CredentialState, Input, gates};
+use super::{CredentialState, Input, latch};
 use crate::api::{
     Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
     ZenlayerPortStatus,
@@ -159,7 +159,7 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
         if let Some((_, good)) = reading {
             take_in_release(&mut release, input, &status, good);
         }
-        gates::latch(input, &mut release);
+        latch::mark(input, &mut release);
         status.release = Some(release);
     }
     status
@@ -215,7 +215,7 @@ fn take_in_release(release: &mut Release, input: &Input<'_>, status: &ZenlayerPo
         if live_long_enough(input, good) {
             release.seen_recycled = false;
             release.restorations += 1;
-            // Whether it lay there by the last call is not known unless that has landed: counted now, and not once more.
+            // The last call may have moved the port there, or may not. It is judged now, so that it does not count again.
             match release.call.as_mut().filter(|call| awaits_effect(call)) {
                 Some(call) if is_accepted(call) => call.without_effect = true,
                 Some(call) => call.settled = true,

@@ -1,4 +1,4 @@
-//! What the messages say: each outcome has a message, and it becomes a sentence only where it is shown.
+//! What the messages say. The operator writes the sentence of a message only when it shows it.
 
 use std::fmt;
 

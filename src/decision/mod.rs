@@ -12,6 +12,7 @@ mod deletion;
 mod facts;
 mod freshness;
 mod gates;
+mod latch;
 mod message;
 mod outcome;
 mod proof;
@@ -38,7 +39,8 @@ pub use claims::{Claim, ClaimBasis};
 pub use conditions::{held_as_invalid, held_as_refused, refused_update};
 pub use deletion::DELETION;
 pub use facts::Facts;
-pub use gates::{DeletionProgress, deletion_progress, grace_is_over};
+pub use gates::grace_is_over;
+pub use latch::{DeletionProgress, deletion_progress};
 pub use record::{was_refused_as_is, with_outcome};
 pub use table::Row;
 pub use timing::Timing;
@@ -291,7 +293,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
     let (row, outcome) = table::first_answer(table, &case).unzip();
     let outcome = outcome.unwrap_or_else(|| case.unread());
     let outcome = if is_terminating { outcome } else { upkeep::with_credentials_told(&case, outcome) };
-    outcome.carry_out(row, input, &status)
+    outcome.carry_out(row.map(|row| row.number), input, &status)
 }
 
 impl Plan {

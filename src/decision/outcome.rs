@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::conditions::{self, Stall};
 use super::message::Message;
 use super::sighting::{Cadence, Want};
-use super::table::Row;
 use super::{Action, Announcement, Display, Facts, Input, Plan, freshness, record};
 use crate::api::{CallAction, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
@@ -87,8 +86,8 @@ impl<'a> Outcome<'a> {
     }
 
     /// The plan that carries it out, `status` being the object's with all that is known by now.
-    pub(super) fn carry_out(self, row: Option<&Row>, input: &Input<'_>, status: &ZenlayerPortStatus) -> Plan {
-        let plan = Plan { row: row.map(|row| row.number), ..Plan::nothing(input.object) };
+    pub(super) fn carry_out(self, row: Option<u8>, input: &Input<'_>, status: &ZenlayerPortStatus) -> Plan {
+        let plan = Plan { row, ..Plan::nothing(input.object) };
         let action = match &self.act {
             Act::AddFinalizer => return Plan { action: Action::AddFinalizer, ..plan },
             Act::LetGo => {

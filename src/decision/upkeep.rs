@@ -7,7 +7,6 @@ use super::outcome::{Act, Outcome};
 use super::sighting::Cadence;
 use super::table::{Row, row};
 use super::{CredentialState, Lack};
-use crate::answer::RefusalKind;
 use crate::api::Reason::{
     self, ClockSkew, CloudUnavailable, ClusterStateUnknown, ConfirmingAbsence, CredentialsNotCopied,
     CredentialsUnavailable, DescribeRefused, Destroying, IdentityChanged, Observing, PermissionDenied,
@@ -35,7 +34,7 @@ pub const UPKEEP: &[Row] = &[
     row(
         5,
         "the port is absent",
-        "check again: the second check shows it; as row 4 if their number is not known",
+        "check again: the second check shows it; as row 4 if the number of checks is not known",
         &[PortNotFound, ConfirmingAbsence],
         absent,
     ),
@@ -200,15 +199,4 @@ pub(super) fn with_credentials_told<'a>(case: &Case<'a>, mut outcome: Outcome<'a
     };
     outcome.besides[1] = Some(why);
     outcome.deadline(case.input.timing.credentials_recheck)
-}
-
-/// The reason of a refusal that is about who asks, how often or when; none for one that is about the port or the request.
-pub(super) fn cause(kind: RefusalKind) -> Option<Reason> {
-    match kind {
-        RefusalKind::Throttled => Some(Throttled),
-        RefusalKind::Unauthorized => Some(Unauthorized),
-        RefusalKind::PermissionDenied => Some(PermissionDenied),
-        RefusalKind::ClockSkew => Some(ClockSkew),
-        RefusalKind::NotFound | RefusalKind::Other => None,
-    }
 }

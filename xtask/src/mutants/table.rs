@@ -4,6 +4,7 @@ use super::Mutant;
 
 const DELETION: &str = "src/decision/deletion.rs";
 const CASE: &str = "src/decision/case.rs";
+const LATCH: &str = "src/decision/latch.rs";
 const GATES: &str = "src/decision/gates.rs";
 const FACTS: &str = "src/decision/facts.rs";
 const PROOF: &str = "src/decision/proof.rs";
@@ -230,8 +231,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a throttled request is shown as refused",
-        file: "src/decision/upkeep.rs",
-        search: "RefusalKind::Throttled => Some(Throttled),",
+        file: CASE,
+        search: "RefusalKind::Throttled => Some(Reason::Throttled),",
         replacement: "RefusalKind::Throttled => None,",
     },
     Mutant {
@@ -267,7 +268,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "the latch of a mass deletion is forgotten",
-        file: GATES,
+        file: LATCH,
         search: "release.latched |= is_one_of_too_many(input, release);",
         replacement: "release.latched = is_one_of_too_many(input, release);",
     },
@@ -279,19 +280,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "the end of the CRD is ignored",
-        file: GATES,
+        file: LATCH,
         search: "        CrdState::Terminating => true,",
         replacement: "        CrdState::Terminating => false,",
     },
     Mutant {
         name: "the end of the CRD is forgotten once it is there again",
-        file: GATES,
+        file: LATCH,
         search: "release.crd_deleted |= goes_with_its_crd(input);",
         replacement: "release.crd_deleted = goes_with_its_crd(input);",
     },
     Mutant {
         name: "a CRD that is younger than the deletion is taken for the one that was there then",
-        file: GATES,
+        file: LATCH,
         search: "deletion.0 <= *created)",
         replacement: "deletion.0 <= *created && false)",
     },
