@@ -143,10 +143,11 @@ reasons! {
         "The operator tries again every minute. To do without copies, set --credentials-keep-copies=false (in the Helm \
          values: credentials.keepCopies).";
     CloudUnavailable: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
-        "Zenlayer's API does not answer, or its answer cannot be trusted. The operator tries again.", "";
+        "Zenlayer's API does not answer, or its answer cannot be trusted. The operator tries again.",
+        "If this lasts, check that the operator can reach Zenlayer's API. {give up}";
     DescribeRefused: Unknown, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer refuses DescribePorts, the request for the port's status. The operator tries again.",
-        "Check spec.portId. If this lasts, give Zenlayer's support the request id.";
+        "Check spec.portId. If this lasts, give Zenlayer's support the request id. {give up}";
     Throttled: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "Zenlayer limits the rate of requests of this account. The operator waits and tries again.",
         "If this lasts, lower --requests-per-second (in the Helm values: zenlayer.requestsPerSecond), or ask Zenlayer for \
@@ -199,7 +200,8 @@ reasons! {
         "To keep the port: {retain}; to let the deletion go on: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, \
-         whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.", "";
+         whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.",
+        "If this lasts, look at the operator's log and at the API server. {give up}";
     InUse: False, Person, stalls after None, event WARNING,
         "Zenlayer refuses the request, and the port is in use.",
         "Delete what uses the port at Zenlayer. The operator tries again by itself. To keep the port: {retain}";
@@ -214,7 +216,7 @@ reasons! {
          carried out the request.", "";
     Refused: False, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer refused the request. The operator tries again after a pause.",
-        "If the port is still in use, delete its private connects and cloud router points first.";
+        "If the port is still in use, delete its private connects and cloud router points first. To keep the port: {retain}";
     ConfirmingAbsence: False, Operator, stalls after Some(30 * MINUTE), event None,
         "Zenlayer no longer lists the port. The operator checks again to make sure that the port is gone.", "";
     AbsenceUnproven: False, Person, stalls after None, event WARNING,

@@ -237,7 +237,10 @@ fn is_seen_to_follow(call: &Call, input: &Input<'_>, good: &Reading, seen: Optio
     let read_after_call = input.context.call_known_since.is_some_and(|known| good.at >= known);
     read_after_call
         && match (call.action, seen) {
-            (CallAction::TerminatePort, Some(PortStatus::Deleting | PortStatus::Recycled)) => true,
+            (
+                CallAction::TerminatePort,
+                Some(PortStatus::Deleting | PortStatus::Recycled | PortStatus::Recovering),
+            ) => true,
             (CallAction::DestroyPort, Some(PortStatus::Destroying | PortStatus::Destroyed)) => true,
             // One reading without the port is not enough to call it landed: were it a slip of the list, the next call would
             // go out while this one may still be carried out. `proof` judges absences.

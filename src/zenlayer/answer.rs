@@ -143,7 +143,9 @@ fn refusal<T>(status: StatusCode, envelope: &Envelope<T>) -> Refusal {
     let code = envelope.code.as_deref().unwrap_or_default();
     let kind = match (RefusalKind::of_code(code), status) {
         (_, StatusCode::TOO_MANY_REQUESTS) => RefusalKind::Throttled,
-        (RefusalKind::Other, StatusCode::UNAUTHORIZED) => RefusalKind::Unauthorized,
+        (RefusalKind::Other | RefusalKind::NotFound, StatusCode::UNAUTHORIZED) => RefusalKind::Unauthorized,
+        // Who may not look has not seen that there is no port.
+        (RefusalKind::NotFound, StatusCode::FORBIDDEN) => RefusalKind::PermissionDenied,
         (kind, _) => kind,
     };
     Refusal {

@@ -116,6 +116,19 @@ fn a_port_that_was_live_before_it_came_into_the_bin_was_not_restored() {
 }
 
 #[test]
+fn a_port_that_comes_out_of_the_bin_after_a_call_without_an_answer_was_in_it() {
+    let recovering =
+        Scenario::deleting(TerminateAndDestroy).called(TerminatePort, unclear(), 20).seen(Recovering);
+    let known = release(&recovering);
+    assert!(known.seen_recycled && known.call.as_ref().is_some_and(|call| call.landed), "{known:?}");
+    let running = recovering
+        .written()
+        .seen(Running)
+        .evidence(|it| it.good.as_mut().expect("a reading").since = NOW - seconds(10));
+    assert_eq!(release(&running).restorations, 1, "someone restored it");
+}
+
+#[test]
 fn another_port_in_the_bin_is_not_remembered_as_this_one() {
     let recreated = PortInfo { created_time: Some(RECREATED.to_owned()), ..port(Recycled) };
     assert!(!release(&Scenario::deleting(Destroy).remembers(Running).seen_as(recreated)).seen_recycled);
@@ -169,7 +182,7 @@ fn a_call_landed_once_the_port_is_seen_to_follow_it() {
         (TerminatePort, Running, false),
         (TerminatePort, Deleting, true),
         (TerminatePort, Recycled, true),
-        (TerminatePort, Recovering, false),
+        (TerminatePort, Recovering, true),
         (DestroyPort, Recycled, false),
         (DestroyPort, Destroying, true),
         (DestroyPort, Running, false),

@@ -87,6 +87,8 @@ fn a_refusal_is_told_by_its_code() {
         (400, "SELF_SERVICE_PORT_NOT_FOUND", RefusalKind::NotFound),
         (404, "INVALID_PORT_NOT_FOUND", RefusalKind::NotFound),
         (404, "OPERATION_FAILED_RESOURCE_NOT_FOUND", RefusalKind::NotFound),
+        (401, "SELF_SERVICE_PORT_NOT_FOUND", RefusalKind::Unauthorized),
+        (403, "SELF_SERVICE_PORT_NOT_FOUND", RefusalKind::PermissionDenied),
         (404, "OPERATION_FAILED_RESOURCE_GROUP_NOT_FOUND", RefusalKind::Other),
         (404, "self_service_port_not_found", RefusalKind::Other),
         (404, r"SELF_SERVICE_PORT_NOT_FOUND\u0000", RefusalKind::Other),
