@@ -1,5 +1,7 @@
 //! The Helm chart as helm renders it, without a cluster.
 
+mod renders;
+mod surroundings;
 mod values;
 
 use std::collections::BTreeSet;
@@ -142,6 +144,22 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("deletion.requireApproval=yes", "/deletion/requireApproval"),
         ("deletion.admissionPolicy=on", "/deletion/admissionPolicy"),
         ("deletion.protection=true", "'protection'"),
+        ("deletion.restrictApproval=on", "/deletion/restrictApproval"),
+        ("rbac.aggregateRoles=edit", "/rbac/aggregateRoles"),
+        ("podDisruptionBudget.maxUnavailable=0", "/podDisruptionBudget/maxUnavailable"),
+        ("podDisruptionBudget.maxUnavailable=0%", "/podDisruptionBudget/maxUnavailable"),
+        ("podDisruptionBudget.minAvailable=1", "'minAvailable'"),
+        ("networkPolicy.egress.flavor=calico", "/networkPolicy/egress/flavor"),
+        ("networkPolicy.egress.flavor=custom", "/networkPolicy/egress/rules"),
+        ("networkPolicy.egress.ports={}", "/networkPolicy/egress/ports"),
+        ("service.ipFamilies={IPv5}", "/service/ipFamilies/0"),
+        ("service.ipFamilyPolicy=DualStack", "/service/ipFamilyPolicy"),
+        ("namespaceOverride=kube system", "/namespaceOverride"),
+        ("dnsPolicy=default", "/dnsPolicy"),
+        ("hostUsers=no", "/hostUsers"),
+        ("topologySpreadConstraints=true", "/topologySpreadConstraints"),
+        ("extraObjects.kind=ConfigMap", "/extraObjects"),
+        ("revisionHistoryLimit=-1", "/revisionHistoryLimit"),
         ("admission.addFinalizer=on", "/admission/addFinalizer"),
         ("admission.addFinalizers=true", "'addFinalizers'"),
         ("uninstall.check=never", "/uninstall/check"),
@@ -177,10 +195,16 @@ async fn every_pod_is_as_pod_security_restricted_wants_it() {
     }
 }
 
+/// The operator's own roles.
+fn roles(objects: &[Value]) -> impl Iterator<Item = &Value> {
+    let is_of_users = |role: &Value| role["metadata"]["labels"]["app.kubernetes.io/component"] == "user-role";
+    objects.iter().filter(move |object| object["rules"].is_array() && !is_of_users(object))
+}
+
 /// Each right as `role: resources verbs`, cluster-wide roles as `*` and others by their namespace.
 fn rights(objects: &[Value]) -> BTreeSet<String> {
     let mut rights = BTreeSet::new();
-    for role in objects.iter().filter(|object| object["rules"].is_array()) {
+    for role in roles(objects) {
         let place = role["metadata"]["namespace"].as_str().unwrap_or("*");
         for rule in role["rules"].as_array().into_iter().flatten() {
             let names = strings(&rule["resourceNames"]).join(",");
@@ -218,7 +242,7 @@ async fn the_operator_may_do_what_it_does_and_nothing_else() {
 async fn every_role_is_bound_to_the_operators_account_and_to_nobody_else() {
     let objects = render(&["watchNamespaces={a}"]).await;
     let name = |object: &Value| (object["metadata"]["namespace"].clone(), object["metadata"]["name"].clone());
-    let roles: Vec<_> = objects.iter().filter(|object| object["rules"].is_array()).collect();
+    let roles: Vec<_> = roles(&objects).collect();
     for role in &roles {
         let bindings = objects.iter().filter(|object| {
             object["roleRef"]["kind"] == role["kind"]
@@ -238,6 +262,7 @@ async fn every_role_is_bound_to_the_operators_account_and_to_nobody_else() {
 async fn the_admission_policy_is_in_force_where_the_operator_looks_and_can_be_left_out() {
     let objects = render(&["watchNamespaces={a,b}"]).await;
     let policy = find(&objects, "ValidatingAdmissionPolicy").expect("a policy");
+    assert_eq!(policy["metadata"]["name"], "zpo-zenlayer-port-operator.system");
     let rules = &policy["spec"]["matchConstraints"]["resourceRules"];
     assert_eq!(rules.as_array().map(Vec::len), Some(1));
     assert_eq!(
@@ -255,7 +280,7 @@ async fn the_admission_policy_is_in_force_where_the_operator_looks_and_can_be_le
     let everywhere = render(&[]).await;
     let binding = find(&everywhere, "ValidatingAdmissionPolicyBinding").expect("a binding");
     assert!(binding["spec"]["matchResources"].is_null(), "it is in force in all namespaces");
-    let without = render(&["deletion.admissionPolicy=false"]).await;
+    let without = render(&["deletion.admissionPolicy=false,deletion.restrictApproval=false"]).await;
     assert!(
         find(&without, "ValidatingAdmissionPolicy")
             .or(find(&without, "ValidatingAdmissionPolicyBinding"))
@@ -300,7 +325,7 @@ async fn releases_of_one_name_in_two_namespaces_do_not_get_into_each_others_way(
         wide.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
     };
     let (one, other) = (names("one").await, names("other").await);
-    assert_eq!(one.len(), 4, "{one:?}");
+    assert_eq!(one.len(), 10, "{one:?}");
     assert!(one.is_disjoint(&other), "{one:?} and {other:?}");
 }
 

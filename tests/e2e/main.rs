@@ -13,6 +13,7 @@ mod policies;
 mod proof;
 mod proxies;
 mod replicas;
+mod roles;
 mod secrets;
 mod uninstall;
 mod waits;

@@ -194,6 +194,8 @@ impl World {
             // What the operator itself does about protection must not rest on it.
             "deletion.admissionPolicy=false".to_owned(),
             "admission.addFinalizer=false".to_owned(),
+            // They are objects of the whole cluster, which `roles` tries.
+            "deletion.restrictApproval=false,rbac.aggregateRoles=false,flowSchema.enabled=false".to_owned(),
             format!("watchNamespaces={{{}}}", self.namespace),
             format!("zenlayer.endpoint={}", self.simulator.url()),
             "zenlayer.requestsPerSecond=200".to_owned(),
@@ -397,8 +399,13 @@ impl World {
 
     /// Types the last command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
+        self.type_command_of_as("", message).await
+    }
+
+    /// The same with more options at its end, such as `--as=NAME`.
+    pub async fn type_command_of_as(&self, options: &str, message: &str) -> Result<()> {
         let (_, command) = message.rsplit_once(": ").context(format!("no command in: {message}"))?;
-        self.type_command(command).await
+        self.type_command(&format!("{command} {options}")).await
     }
 
     /// Types the command that follows these words of a message, up to the semicolon before the next.
@@ -407,7 +414,7 @@ impl World {
         self.type_command(command.split_once("; to ").map_or(command, |(command, _)| command)).await
     }
 
-    async fn type_command(&self, command: &str) -> Result<()> {
+    pub async fn type_command(&self, command: &str) -> Result<()> {
         anyhow::ensure!(command.starts_with("kubectl "), "no command of kubectl: {command}");
         let kubectl = self.cluster.binary(test_cluster::Binary::Kubectl);
         let programs = kubectl.parent().context("kubectl stands in a folder")?;

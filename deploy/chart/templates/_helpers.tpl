@@ -61,14 +61,47 @@ helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Releas
 
 {{- /* For cluster-wide objects: releases of several namespaces may have one name. */}}
 {{- define "zenlayer-port-operator.clusterName" -}}
-{{- printf "%s.%s" (include "zenlayer-port-operator.fullname" .) .Release.Namespace }}
+{{- printf "%s.%s" (include "zenlayer-port-operator.fullname" .) (include "zenlayer-port-operator.namespace" .) }}
+{{- end }}
+
+{{- define "zenlayer-port-operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{- /* The metadata of an object: a dict of `root`, `name`, and if they differ from the usual ones `namespace` ("" for an
+object of the whole cluster), `labels` and `annotations`. */}}
+{{- define "zenlayer-port-operator.metadata" -}}
+{{- $labels := include "zenlayer-port-operator.labels" .root | fromYaml | mustMergeOverwrite dict }}
+{{- $annotations := include "zenlayer-port-operator.texts" .root.Values.commonAnnotations | fromYaml }}
+{{- $metadata := dict "name" .name "labels" (mustMergeOverwrite $labels (default dict .labels)) }}
+{{- with mustMergeOverwrite $annotations (default dict .annotations) }}
+{{- $_ := set $metadata "annotations" . }}
+{{- end }}
+{{- $namespace := ternary .namespace (include "zenlayer-port-operator.namespace" .root) (hasKey . "namespace") }}
+{{- with $namespace }}
+{{- $_ := set $metadata "namespace" . }}
+{{- end }}
+{{- toYaml $metadata }}
+{{- end }}
+
+{{- /* Labels that all Pods of the release have, the checks' too. */}}
+{{- define "zenlayer-port-operator.podsOfRelease" -}}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/part-of: {{ .Chart.Name }}
 {{- end }}
 
 {{- /* What all Pods of the release have in common, but for their containers. */}}
 {{- define "zenlayer-port-operator.podSettings" -}}
 {{- $settings := dict
+      "serviceAccountName" (include "zenlayer-port-operator.serviceAccountName" .)
+      "automountServiceAccountToken" true
       "imagePullSecrets" .Values.imagePullSecrets
       "priorityClassName" .Values.priorityClassName
+      "runtimeClassName" .Values.runtimeClassName
+      "schedulerName" .Values.schedulerName
+      "dnsPolicy" .Values.dnsPolicy
+      "dnsConfig" .Values.dnsConfig
+      "hostAliases" .Values.hostAliases
       "securityContext" .Values.podSecurityContext
       "nodeSelector" (include "zenlayer-port-operator.texts" .Values.nodeSelector | fromYaml)
       "affinity" .Values.affinity
@@ -76,7 +109,26 @@ helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Releas
 {{- range $name, $value := $settings }}
 {{- if not $value }}{{ $_ := unset $settings $name }}{{ end }}
 {{- end }}
-{{- with $settings }}{{ toYaml . }}{{ end }}
+{{- $_ := set $settings "enableServiceLinks" false }}
+{{- if kindIs "bool" .Values.hostUsers }}{{ $_ := set $settings "hostUsers" .Values.hostUsers }}{{ end }}
+{{- toYaml $settings }}
+{{- end }}
+
+{{- /* Without constraints of the user: with two replicas or more, one Pod for each node and zone, if possible. */}}
+{{- define "zenlayer-port-operator.topologySpread" -}}
+{{- $constraints := .Values.topologySpreadConstraints }}
+{{- if and (not $constraints) (gt (int .Values.replicas) 1) }}
+{{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $constraints = append $constraints (dict
+      "maxSkew" 1 "topologyKey" $key "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash")) }}
+{{- end }}
+{{- end }}
+{{- $selector := dict "matchLabels" (include "zenlayer-port-operator.selectorLabels" . | fromYaml) }}
+{{- $selected := list }}
+{{- range $constraints }}
+{{- $selected = append $selected (mustMerge dict . (dict "labelSelector" $selector)) }}
+{{- end }}
+{{- with $selected }}{{ toYaml . }}{{ end }}
 {{- end }}
 
 {{- /* What the operator may do beside its own kind: in the whole cluster, or in each watched namespace. */}}
@@ -88,4 +140,17 @@ helm rollback {{ .Release.Name }} {{ .Release.Revision }} --namespace {{ .Releas
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- end }}
+
+{{- /* Limits the binding of a policy to the namespaces that the operator watches. */}}
+{{- define "zenlayer-port-operator.watchedNamespaces" -}}
+{{- with .Values.watchNamespaces }}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values:
+          {{- toYaml . | nindent 10 }}
+{{- end }}
 {{- end }}

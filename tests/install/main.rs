@@ -1,5 +1,7 @@
 //! Releases of the chart on a real API server, by Helm and kubectl as people type them. The Job before an uninstall runs.
 
+mod dry_run;
+
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
