@@ -27,6 +27,8 @@ RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/targ
     && cp /cache/target/release/zenlayer-simulator /zenlayer-simulator
 
 FROM source AS build-operator
+ARG REVISION=unknown
+ENV ZENLAYER_PORT_OPERATOR_REVISION=${REVISION}
 RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/target \
     touch src/*.rs \
     && cargo build --release --locked --package zenlayer-port-operator --bin zenlayer-port-operator \

@@ -130,6 +130,11 @@ impl Unreadable {
         }
     }
 
+    /// Whether Zenlayer has answered, and not only that it was asked too often.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.kind != RefusalKind::Throttled)
+    }
+
     /// Whether both say the same, but for the id of the request.
     pub fn has_same_cause(&self, other: &Self) -> bool {
         match (self, other) {

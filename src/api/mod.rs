@@ -118,6 +118,19 @@ pub enum DeletionPolicy {
     Retain,
 }
 
+impl DeletionPolicy {
+    pub const ALL: [Self; 4] = [Self::Destroy, Self::TerminateAndDestroy, Self::Terminate, Self::Retain];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Destroy => "Destroy",
+            Self::TerminateAndDestroy => "TerminateAndDestroy",
+            Self::Terminate => "Terminate",
+            Self::Retain => "Retain",
+        }
+    }
+}
+
 /// Names a Secret in the object's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 pub struct CredentialsRef {

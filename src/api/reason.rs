@@ -39,6 +39,16 @@ pub enum Readiness {
     Unknown,
 }
 
+impl Readiness {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// `type` of the Kubernetes Event that is sent when the reason appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {

@@ -74,6 +74,11 @@ impl<K: Clone + Eq + Hash> CallQueue<K> {
         waiting.cloned().collect()
     }
 
+    /// How many wait for their turn.
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_credential.values().map(|line| line.waiting.len()).sum()
+    }
+
     fn give_back(&self, credential: AccountKey) {
         let mut lines = self.lock();
         let turn = lines.draw_turn();

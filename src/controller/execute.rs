@@ -85,7 +85,6 @@ pub(super) async fn execute(
                 recorded.call(granted).await
             };
             CrashPoint::AfterCall.reached();
-            shared.metrics.count_call(recorded.warrant.action(), &answer);
             let after = recorded.write_outcome(api, outcome(answer), shared).await?;
             if let Some(event) = &event {
                 shared.events.send(object, event).await;
@@ -282,7 +281,11 @@ async fn let_go(
     if let Err(ended) = taken(written) {
         return Ok(ended);
     }
-    shared.metrics.count_let_go(reason);
+    if let Some(deleted) = &object.metadata.deletion_timestamp {
+        let took = shared.clock.now().wall.duration_since(deleted.0);
+        let took = Duration::try_from(took).unwrap_or_default();
+        shared.metrics.count_deletion(object.spec.deletion_policy, reason, took);
+    }
     let receipt = object.receipt();
     tracing::info!(
         namespace = object.metadata.namespace, name = object.metadata.name, port = %object.spec.port_id,

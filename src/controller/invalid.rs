@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -28,27 +27,22 @@ const RETRY: Duration = Duration::from_mins(1);
 pub(super) struct Invalids {
     held: Mutex<HashMap<Reference, Arc<Invalid>>>,
     wake: WakeSender<Reference>,
-    count: Gauge,
 }
 
 impl Invalids {
-    /// Wakes [`tell`] by `wake`, and keeps `count`.
-    pub(super) fn new(wake: WakeSender<Reference>, count: Gauge) -> Self {
-        Self { held: Mutex::default(), wake, count }
+    /// Wakes [`tell`] by `wake`.
+    pub(super) fn new(wake: WakeSender<Reference>) -> Self {
+        Self { held: Mutex::default(), wake }
     }
 
     pub(super) fn hold(&self, reference: Reference, invalid: Invalid) {
-        let mut held = self.lock();
-        held.insert(reference.clone(), Arc::new(invalid));
-        self.count.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        self.lock().insert(reference.clone(), Arc::new(invalid));
         self.wake.wake([reference]);
     }
 
     /// The object can be parsed now, or is gone.
     pub(super) fn release(&self, reference: &Reference) {
-        let mut held = self.lock();
-        held.remove(reference);
-        self.count.set(i64::try_from(held.len()).unwrap_or(i64::MAX));
+        self.lock().remove(reference);
     }
 
     /// What could be understood of one.
@@ -59,6 +53,10 @@ impl Invalids {
     /// What could be understood of all.
     pub(super) fn all_salvaged(&self) -> Vec<Arc<ZenlayerPort>> {
         self.lock().values().map(|invalid| Arc::clone(&invalid.salvaged)).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     fn get(&self, reference: &Reference) -> Option<Arc<Invalid>> {

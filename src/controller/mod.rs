@@ -26,6 +26,7 @@ mod reference;
 mod roster;
 mod run;
 mod shared;
+mod state;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
 use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan, Turn};
 use crate::mirror::Account;
+use crate::server::ReconcileResult;
 use crate::tasks::panic_message;
 use crate::zenlayer::{Client, Permit};
 
@@ -57,20 +58,21 @@ pub(super) enum PassError {
 }
 
 impl PassError {
-    pub(super) fn class(&self) -> &'static str {
+    pub(super) fn class(&self) -> ReconcileResult {
         match self {
-            Self::Kubernetes { .. } => "kubernetes",
-            Self::Refused { .. } => "refused",
-            Self::Contended => "contended",
-            Self::NotLeading => "not_leading",
-            Self::Deadline => "deadline",
-            Self::Panicked(_) => "panicked",
+            Self::Kubernetes { .. } => ReconcileResult::Kubernetes,
+            Self::Refused { .. } => ReconcileResult::Refused,
+            Self::Contended => ReconcileResult::Contended,
+            Self::NotLeading => ReconcileResult::NotLeading,
+            Self::Deadline => ReconcileResult::Deadline,
+            Self::Panicked(_) => ReconcileResult::Panicked,
         }
     }
 }
 
 /// A pass that can neither hang nor take the controller down with it.
 pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> Result<Requeue, PassError> {
+    let began = shared.clock.monotonic();
     let pass = AssertUnwindSafe(pass(Arc::clone(&object), &shared)).catch_unwind();
     let result = match tokio::time::timeout(DEADLINE, pass).await {
         Ok(Ok(result)) => result,
@@ -80,7 +82,8 @@ pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> R
     if result.is_ok() {
         shared.memory.succeeded(&object);
     }
-    shared.metrics.count_pass(result.as_ref().err().map_or("ok", PassError::class));
+    let class = result.as_ref().err().map_or(ReconcileResult::Ok, PassError::class);
+    shared.metrics.count_reconcile(class, shared.clock.monotonic().since(began));
     shared.after_pass(&object);
     result
 }

@@ -103,7 +103,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(transport.metrics());
     let watches = settings.watches().len();
     let readiness = Readiness::after(watches);
     let stop_serving = CancellationToken::new();
@@ -113,6 +113,8 @@ pub async fn run(
     let instance = settings.instance.as_deref().unwrap_or("zenlayer-port-operator");
     let (candidate, leadership) =
         Candidate::new(clients.request.clone(), settings.lease.clone(), instance, Clock::Boottime)?;
+    let standing = leadership.clone();
+    metrics.observe_leadership(move || standing.is_current());
     let resign = CancellationToken::new();
     let mut election = tokio::spawn(candidate.run(resign.clone()));
 
@@ -260,7 +262,7 @@ pub(super) fn share(
         memory: super::memory::Memory::default(),
         own_writes: super::own_writes::OwnWrites::default(),
         roster: super::roster::Roster::new(timing.grace + timing.claim_wait),
-        invalids: Invalids::new(wake_invalid, metrics.invalid_objects.clone()),
+        invalids: Invalids::new(wake_invalid),
         wakes: Arc::clone(&wake),
         calls: CallQueue::new(Arc::clone(&wake)),
         deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
@@ -276,8 +278,7 @@ pub(super) fn share(
         stores: OnceLock::new(),
     });
     let observed = Arc::downgrade(&shared);
-    metrics
-        .observe_mirror(move || observed.upgrade().map(|shared| shared.mirror.stats()).unwrap_or_default());
+    metrics.observe_state(move || observed.upgrade().map(|shared| shared.state()));
     (shared, Woken { objects, invalid })
 }
 

@@ -239,7 +239,7 @@ impl Shared {
         !listed || self.objects().iter().any(|object| self.credentials.source(object).as_ref() == Ok(source))
     }
 
-    fn objects(&self) -> Vec<Arc<ZenlayerPort>> {
+    pub(super) fn objects(&self) -> Vec<Arc<ZenlayerPort>> {
         let parsed = self.stores.get().into_iter().flat_map(HashMap::values).flat_map(Store::state);
         parsed.chain(self.invalids.all_salvaged()).collect()
     }

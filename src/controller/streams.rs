@@ -38,11 +38,12 @@ pub(super) fn objects(
         readiness: Some(readiness),
     };
     let relist = intake.shared.timing.relist;
+    let heard = intake.shared.metrics.watch();
     let from_the_list = move || {
         // A list may take longer than the pause before the next one.
         let listed = Arc::new(Notify::new());
         let is_listed = Arc::clone(&listed);
-        watch::events(client.clone(), namespace.as_deref())
+        watch::events(client.clone(), namespace.as_deref(), heard.clone())
             .default_backoff()
             .inspect(move |event| {
                 if matches!(event, Ok(Event::InitDone)) {

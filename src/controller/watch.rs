@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::objects::{Objects, Page, Rest};
 use super::received::Received;
+use crate::server::LastHeard;
 
 /// The server ends a watch after this many seconds. A connection that is dead is noticed soon after, by the client's own
 /// timeout (`cli.rs`), even if the server sends no bookmarks; and load balancers that cut idle connections take longer.
@@ -67,17 +68,21 @@ type Step = (Option<Result<Event<Received>, Error>>, State);
 
 /// All objects of `namespace` (none: of all), and then what changes. It goes on after an error when it is polled again, so
 /// it needs a backoff.
+///
+/// `heard` is told whenever the API server answers or sends something, also that nothing has changed.
 pub(super) fn events(
     client: Client,
     namespace: Option<&str>,
+    heard: LastHeard,
 ) -> impl Stream<Item = Result<Event<Received>, Error>> + Send + use<> {
     let objects = Objects::within(client.clone(), namespace);
     let api = match namespace {
         None => Api::<Received>::all(client),
         Some(namespace) => Api::namespaced(client, namespace),
     };
-    stream::unfold((State::Start, objects, api), |(mut state, objects, api)| async move {
+    stream::unfold((State::Start, objects, api, heard), |(mut state, objects, api, heard)| async move {
         loop {
+            let is_asked = !matches!(state, State::Start);
             let (event, next) = match state {
                 State::Start => (Some(Ok(Event::Init)), State::beginning()),
                 State::Listing { page, rest, size } => list(&objects, page, rest, size).await,
@@ -85,8 +90,11 @@ pub(super) fn events(
                 State::Watching { version, watch: Some(watch) } => follow(version, watch).await,
             };
             state = next;
+            if is_asked && !matches!(event, Some(Err(_))) {
+                heard.now();
+            }
             if let Some(event) = event {
-                return Some((event, (state, objects, api)));
+                return Some((event, (state, objects, api, heard)));
             }
         }
     })

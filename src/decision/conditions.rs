@@ -6,9 +6,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Announcement, Display};
-use crate::api::{
-    Actor, EventType, READY, RECONCILING, Readiness, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
-};
+use crate::api::{Actor, EventType, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Now;
 
 /// The status of an object that cannot be parsed, and so not be decided about, and the Event of the transition to it.
@@ -95,11 +93,7 @@ pub(super) fn display(
     reason: Reason,
     message: &str,
 ) -> (Option<Display>, Stall) {
-    let readiness = match reason.readiness() {
-        Readiness::True => "True",
-        Readiness::False => "False",
-        Readiness::Unknown => "Unknown",
-    };
+    let readiness = reason.readiness().as_str();
     // The time of `Ready` also moves with its reason ("when the underlying condition changed"): it tells how long this
     // reason has lasted, whichever process looks.
     let same = |old: &&Condition| old.status == readiness && old.reason == reason.as_str();

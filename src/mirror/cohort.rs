@@ -41,6 +41,8 @@ pub(super) struct Cohort<K> {
     backoff: Option<Backoff>,
     /// Since the last good reading.
     refusals: u32,
+    /// When the newest reading that was answered was sent. At first, when the first port came.
+    answered: Monotonic,
 }
 
 /// The pause after failures that concern the whole account.
@@ -53,7 +55,7 @@ struct Backoff {
 }
 
 impl<K: Clone + Eq + Hash> Cohort<K> {
-    pub(super) fn new(settings: MirrorSettings, by: Fingerprint) -> Self {
+    pub(super) fn new(settings: MirrorSettings, by: Fingerprint, now: Monotonic) -> Self {
         Self {
             settings,
             grid: Grid::new(settings.release, settings.coalesce),
@@ -63,7 +65,13 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
             parts: Vec::new(),
             backoff: None,
             refusals: 0,
+            answered: now,
         }
+    }
+
+    /// When a reading was answered last; none while nothing is to be read.
+    pub(super) fn answered(&self) -> Option<Monotonic> {
+        self.ports.values().any(|watched| watched.next != Next::Nothing).then_some(self.answered)
     }
 
     /// How many ports are waited for.
@@ -157,6 +165,9 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
         answer: Result<Vec<PortInfo>, Unreadable>,
         now: Monotonic,
     ) -> Vec<K> {
+        if answer.as_ref().map_or_else(Unreadable::is_answer, |_| true) {
+            self.answered = self.answered.max(sent);
+        }
         let mut given_up = Vec::new();
         match &answer {
             Ok(_) => {

@@ -120,6 +120,9 @@ pub struct MirrorStats {
     pub ports: usize,
     pub reads_ok: u64,
     pub reads_failed: u64,
+    /// The oldest, over the accounts that have something to read, of the times when the last reading was answered: with
+    /// ports, or with a refusal other than a limit on requests.
+    pub oldest_answer: Option<Monotonic>,
 }
 
 /// The mirror; `K` names who waits for a port. Its calls are cheap and never wait for the cloud. Dropping it, or
@@ -216,6 +219,7 @@ where
             ports: state.pollers.values().map(|poller| poller.cohort().len()).sum(),
             reads_ok: self.totals.ok(),
             reads_failed: self.totals.failed(),
+            oldest_answer: state.pollers.values().filter_map(|poller| poller.cohort().answered()).min(),
         }
     }
 

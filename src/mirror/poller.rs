@@ -63,7 +63,7 @@ impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
         totals: Arc<Totals>,
         stop: CancellationToken,
     ) -> Self {
-        let cohort = Mutex::new(Cohort::new(settings, account.fingerprint.clone()));
+        let cohort = Mutex::new(Cohort::new(settings, account.fingerprint.clone(), clock.monotonic()));
         let reader = Arc::clone(&account.reader);
         Self { settings, clock, reader, cohort, changed: Notify::new(), wakes, totals, stop }
     }

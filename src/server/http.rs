@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -80,9 +80,13 @@ pub async fn serve(
         };
         std::future::ready(answer)
     };
-    let encode = move || {
-        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        std::future::ready(([(header::CONTENT_TYPE, content_type)], metrics.encode()))
+    let encode = move |headers: HeaderMap| {
+        let (content_type, text) = if wants_open_metrics(&headers) {
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics.open_metrics())
+        } else {
+            ("text/plain; version=0.0.4; charset=utf-8", metrics.classic())
+        };
+        std::future::ready(([(header::CONTENT_TYPE, content_type)], text))
     };
     let routes = Router::new()
         .route("/livez", get(|| std::future::ready("ok")))
@@ -90,6 +94,15 @@ pub async fn serve(
         .route("/metrics", get(encode));
     axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
     Ok(())
+}
+
+/// Prometheus names every format that it takes; whoever names none gets the classic one.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let kind = range.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("application/openmetrics-text")
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +164,32 @@ mod tests {
         assert_eq!([status("/readyz").await, status("/livez").await], [503, 200]);
         readiness.one_more();
         assert_eq!([status("/readyz").await, status("/livez").await], [200, 200]);
+        drop(http);
+        shutdown.cancel();
+        served.await.expect("no panic").expect("it ends well");
+    }
+
+    #[tokio::test]
+    async fn prometheus_gets_the_format_that_it_asks_for() {
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let url = format!("http://{}/metrics", listener.local_addr().expect("an address"));
+        let (readiness, shutdown) = (Readiness::after(0), CancellationToken::new());
+        let served = tokio::spawn(serve(listener, Metrics::default(), readiness, shutdown.clone()));
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        // Prometheus 3 sends the first of these.
+        let open =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        for (accept, expected, end) in [
+            (open, "application/openmetrics-text; version=1.0.0; charset=utf-8", Some("# EOF")),
+            ("text/plain", "text/plain; version=0.0.4; charset=utf-8", None),
+            ("*/*", "text/plain; version=0.0.4; charset=utf-8", None),
+        ] {
+            let answer = http.get(&url).header("accept", accept).send().await.expect("an answer");
+            let content_type = answer.headers()["content-type"].to_str().expect("text").to_owned();
+            let text = answer.text().await.expect("a body");
+            assert_eq!(content_type, expected, "for {accept}");
+            assert_eq!(text.lines().find(|line| *line == "# EOF"), end, "for {accept}: {text}");
+        }
         drop(http);
         shutdown.cancel();
         served.await.expect("no panic").expect("it ends well");

@@ -5,5 +5,5 @@ mod metrics;
 mod telemetry;
 
 pub use http::{Readiness, bind, serve};
-pub use metrics::Metrics;
+pub use metrics::{LastHeard, Metrics, ReconcileResult, State};
 pub use telemetry::{LogFormat, install as install_telemetry};

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::answer::{ChangeAnswer, classify_change, classify_read};
 use super::credential::Credential;
 use super::limiter::{Limiter, Pause, Permit, Priority};
+use super::metrics::RequestResult;
 use super::transport::{Action, Failure, Transport};
 use super::wire::{Object, Page};
 use crate::answer::{NotSentCause, Unreadable};
@@ -49,7 +50,8 @@ impl<'a> Chunk<'a> {
 
 impl Client {
     pub fn new(transport: &Transport, credential: Credential) -> Self {
-        let limiter = Arc::new(Limiter::new(transport.settings().requests_per_second));
+        let limiter =
+            Arc::new(Limiter::new(transport.settings().requests_per_second, transport.metrics().waits()));
         Self { transport: transport.clone(), credential, limiter }
     }
 
@@ -113,14 +115,17 @@ impl Client {
             let why = pause.to_string();
             return ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why };
         }
-        match self.transport.post(&self.credential, action, json!({ "portId": id }).to_string()).await {
+        let body = json!({ "portId": id }).to_string();
+        let answer = match self.transport.post(&self.credential, action, body).await {
             Ok(reply) => {
                 self.limiter.heed(reply.pushback());
                 classify_change(&reply)
             }
             Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { cause: NotSentCause::NoConnection, why },
             Err(Failure::Lost(why)) => ChangeAnswer::Unclear { why },
-        }
+        };
+        self.transport.metrics().count(action, RequestResult::of_change(&answer));
+        answer
     }
 
     /// Reads a list to its end: at most `most` items, whose count must be the same on every page and right.
@@ -169,13 +174,17 @@ impl Client {
         action: Action,
         body: String,
     ) -> Result<T, Unreadable> {
-        match self.transport.post(&self.credential, action, body).await {
+        let (result, answer) = match self.transport.post(&self.credential, action, body).await {
             Ok(reply) => {
                 self.limiter.heed(reply.pushback());
-                classify_read(&reply)
+                let answer = classify_read(&reply);
+                (RequestResult::of_reading(&answer), answer)
             }
-            Err(Failure::NotSent(detail) | Failure::Lost(detail)) => Err(Unreadable::Unavailable(detail)),
-        }
+            Err(Failure::NotSent(detail)) => (RequestResult::NotSent, Err(Unreadable::Unavailable(detail))),
+            Err(Failure::Lost(detail)) => (RequestResult::Unclear, Err(Unreadable::Unavailable(detail))),
+        };
+        self.transport.metrics().count(action, result);
+        answer
     }
 }
 

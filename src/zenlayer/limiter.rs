@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -53,6 +54,8 @@ pub(super) struct Limiter {
     first: [tokio::sync::Mutex<()>; 3],
     /// Someone has got a permit, or given up.
     moved: Notify,
+    /// How long each caller has waited.
+    waits: Histogram,
 }
 
 #[derive(Debug)]
@@ -71,11 +74,12 @@ enum Turn {
 }
 
 impl Limiter {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(super) fn new(rate: Rate, waits: Histogram) -> Self {
         Self {
             state: Mutex::new(State { bucket: Bucket::new(rate, Instant::now()), queue: Queue::default() }),
             first: Default::default(),
             moved: Notify::new(),
+            waits,
         }
     }
 
@@ -138,12 +142,13 @@ impl State {
 struct Waiting<'a> {
     limiter: &'a Limiter,
     priority: Priority,
+    since: Instant,
 }
 
 impl<'a> Waiting<'a> {
     fn new(limiter: &'a Limiter, priority: Priority) -> Self {
         limiter.state().queue.enter(priority);
-        Self { limiter, priority }
+        Self { limiter, priority, since: Instant::now() }
     }
 }
 
@@ -151,6 +156,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.limiter.state().queue.leave(self.priority);
         self.limiter.moved.notify_waiters();
+        self.limiter.waits.observe(self.since.elapsed().as_secs_f64());
     }
 }
 

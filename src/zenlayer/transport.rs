@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::answer::Reply;
 use super::credential::{Credential, Kind};
+use super::metrics::RequestMetrics;
 use super::settings::{Settings, Timeouts};
 use super::signing::{self, ToSign};
 use crate::text::sanitized;
@@ -32,6 +33,7 @@ struct Inner {
     http: reqwest::Client,
     url: Url,
     settings: Settings,
+    metrics: RequestMetrics,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +77,17 @@ impl Transport {
             None => http,
         };
         let http = http.build().map_err(|error| TransportError(root_cause(&error)))?;
-        Ok(Self(Arc::new(Inner { http, url: settings.endpoint.at(PATH), settings })))
+        Ok(Self(Arc::new(Inner {
+            http,
+            url: settings.endpoint.at(PATH),
+            settings,
+            metrics: RequestMetrics::default(),
+        })))
+    }
+
+    /// Of the requests of all credentials.
+    pub fn metrics(&self) -> &RequestMetrics {
+        &self.0.metrics
     }
 
     pub fn settings(&self) -> &Settings {
@@ -84,6 +96,18 @@ impl Transport {
 
     /// Sends one request, signed now, and receives its answer to the end.
     pub(super) async fn post(
+        &self,
+        credential: &Credential,
+        action: Action,
+        body: String,
+    ) -> Result<Reply, Failure> {
+        let began = Instant::now();
+        let reply = self.exchange(credential, action, body).await;
+        self.0.metrics.took(action, began.elapsed());
+        reply
+    }
+
+    async fn exchange(
         &self,
         credential: &Credential,
         action: Action,
@@ -168,7 +192,15 @@ impl Transport {
 }
 
 impl Action {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Self; 5] = [
+        Self::DescribePorts,
+        Self::DescribePrivateConnects,
+        Self::DescribeCloudRouters,
+        Self::TerminatePort,
+        Self::DestroyPort,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::DescribePorts => "DescribePorts",
             Self::DescribePrivateConnects => "DescribePrivateConnects",

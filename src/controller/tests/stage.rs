@@ -115,7 +115,7 @@ impl Stage {
         let shutdown = CancellationToken::new();
         let (tasks, _) = tasks::watched(&shutdown);
         let transport = transport(&cloud, setting.requests_per_second);
-        let (kubernetes, metrics) = (api.client(), Metrics::default());
+        let (kubernetes, metrics) = (api.client(), Metrics::new(transport.metrics()));
         let (shared, woken) =
             share(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
         let (store, mut writer) = kube::runtime::reflector::store();

@@ -11,6 +11,7 @@ use super::api_server::{ApiServer, Failure};
 use super::stage::{NAMESPACE, Stage, object, port_of, shown};
 use crate::api::{DeletionPolicy, ZenlayerPort};
 use crate::controller::pass::{self, PassError};
+use crate::server::ReconcileResult;
 
 const DENIED: &str = "ValidatingAdmissionPolicy 'frozen' denied request: no changes today";
 
@@ -42,7 +43,7 @@ fn touch(api: &ApiServer) {
 
 #[track_caller]
 fn assert_refused(ended: &Result<impl std::fmt::Debug, PassError>) {
-    assert!(matches!(ended, Err(error) if error.class() == "refused"), "{ended:?}");
+    assert!(matches!(ended, Err(error) if error.class() == ReconcileResult::Refused), "{ended:?}");
 }
 
 #[tokio::test]

@@ -63,8 +63,16 @@ impl Server {
 
     /// What happens, seen by a client that gives up a connection which is silent for so long.
     fn events(&self, silence: Duration) -> impl Stream<Item = Result<Event<Received>, Error>> + use<> {
+        self.events_heard(silence, LastHeard::default())
+    }
+
+    fn events_heard(
+        &self,
+        silence: Duration,
+        heard: LastHeard,
+    ) -> impl Stream<Item = Result<Event<Received>, Error>> + use<> {
         let client = run::client(Config::new(self.url.clone()), silence).expect("a client");
-        events(client, None)
+        events(client, None, heard)
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -254,4 +262,31 @@ async fn a_watch_that_falls_silent_but_stays_open_is_given_up() {
     expect(&mut events, &["Init", "InitDone"]).await;
     let given_up = next(&mut events).await.expect_err("nothing is sent");
     assert!(matches!(given_up, Error::WatchFailed(_)), "{given_up}");
+}
+
+#[tokio::test]
+async fn what_the_api_server_says_is_heard_and_a_list_that_is_not_answered_is_not() {
+    let server = Server::with(vec![]).await;
+    server.lock().lists = Lists::Never;
+    let heard = LastHeard::never();
+    let mut events = pin!(server.events_heard(SILENCE, heard.clone()));
+    expect(&mut events, &["Init"]).await;
+    next(&mut events).await.expect_err("nothing is answered");
+    expect(&mut events, &["Init"]).await;
+    assert_eq!(heard.seconds(), 0, "nothing has come from the API server");
+    server.lock().lists = Lists::Whole;
+    expect(&mut events, &["InitDone"]).await;
+    assert_ne!(heard.seconds(), 0, "the list has come");
+
+    let heard = LastHeard::never();
+    let mut events = pin!(server.events_heard(PATIENCE, heard.clone()));
+    expect(&mut events, &["Init", "InitDone"]).await;
+    heard.forget();
+    let edge = object("edge");
+    let bookmark_and_change = async {
+        server.show("BOOKMARK", &edge).await;
+        server.show("MODIFIED", &edge).await;
+    };
+    futures::join!(bookmark_and_change, expect(&mut events, &["Apply(edge)"]));
+    assert_ne!(heard.seconds(), 0, "the watch has shown something");
 }

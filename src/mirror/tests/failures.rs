@@ -249,3 +249,29 @@ async fn a_reading_whose_turn_never_comes_is_throttled_and_not_unavailable() {
     let Some(Unreadable::NotAsked(why)) = failure else { panic!("{failure:?}") };
     assert!(why.contains("rate of requests"), "{why}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_last_answer_stands_still_while_there_is_none() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(1).await;
+    let answered = |bench: &Bench| bench.mirror.stats().oldest_answer.expect("there is a port to read");
+    bench.run_until(15.0).await;
+    assert_eq!(answered(&bench), at(10.0));
+    for mood in [Mood::Fail(unavailable()), Mood::Fail(refused("REQUEST_LIMIT_EXCEEDED")), Mood::Hang] {
+        let now = bench.clock.monotonic().since(Monotonic::default()).as_secs_f64();
+        account.reader.set(mood.clone());
+        bench.run_until(now + 200.0).await;
+        assert_eq!(answered(&bench), at(10.0), "{mood:?} is no answer");
+    }
+    account.reader.set(Mood::Fail(refused("AUTHFAILURE_INVALID_AUTHORIZATION")));
+    bench.run_until(1200.0).await;
+    let refused = answered(&bench);
+    assert!(refused > at(1000.0), "a refusal of the key is an answer: {refused:?}");
+    // Another account has nothing to read.
+    let idle = bench.account(2);
+    bench.mirror.observe(7, &idle, &port(7));
+    bench.run_until(1201.0).await;
+    bench.mirror.want(&7, want(Cadence::Paused));
+    bench.run_until(3000.0).await;
+    assert!(answered(&bench) > at(2900.0), "who reads nothing is not late: {:?}", answered(&bench));
+}

@@ -82,7 +82,7 @@ impl Run {
         let settings = MirrorSettings { chunk: 4.try_into().expect("not zero"), ..MirrorSettings::default() };
         Self {
             now: at(1000.0),
-            cohort: Cohort::new(settings, Fingerprint::new("account")),
+            cohort: Cohort::new(settings, Fingerprint::new("account"), Monotonic::default()),
             waiting: BTreeSet::new(),
             asks: HashMap::new(),
             calls: Vec::new(),

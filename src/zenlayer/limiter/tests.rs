@@ -7,6 +7,10 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn limiter(rate: Rate) -> Limiter {
+    Limiter::new(rate, Histogram::new([1.0]))
+}
+
 fn rate(per_second: f64) -> Rate {
     Rate::per_second(per_second).expect("a valid rate")
 }
@@ -114,7 +118,7 @@ async fn order_of(limiter: &Arc<Limiter>, waiters: &[Priority]) -> Vec<Priority>
 #[tokio::test(start_paused = true)]
 async fn changes_go_before_releases_and_these_before_upkeep() {
     use Priority::{Change, Release, Upkeep};
-    let limiter = Arc::new(Limiter::new(rate(1.0)));
+    let limiter = Arc::new(limiter(rate(1.0)));
     let _burst = limiter.acquire(Upkeep).await;
     let order = order_of(&limiter, &[Upkeep, Release, Upkeep, Change, Release, Change]).await;
     assert_eq!(order, [Change, Change, Release, Release, Upkeep, Upkeep]);
@@ -122,7 +126,7 @@ async fn changes_go_before_releases_and_these_before_upkeep() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_holds_nobody_back() {
-    let limiter = Arc::new(Limiter::new(rate(1.0)));
+    let limiter = Arc::new(limiter(rate(1.0)));
     let _burst = limiter.acquire(Priority::Upkeep).await;
     let start = Instant::now();
     let given_up = tokio::time::timeout(SECOND / 10, limiter.acquire(Priority::Change)).await;
@@ -133,7 +137,7 @@ async fn a_caller_that_gives_up_holds_nobody_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_also_those_that_wait_already() {
-    let limiter = Arc::new(Limiter::new(rate(1.0)));
+    let limiter = Arc::new(limiter(rate(1.0)));
     let _burst = limiter.acquire(Priority::Change).await;
     let start = Instant::now();
     let waiter = tokio::spawn({
@@ -175,7 +179,7 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_was_throttled_is_asked_half_as_often() {
-    let limiter = Limiter::new(rate(2.0));
+    let limiter = limiter(rate(2.0));
     limiter.heed(Pushback::Throttled(None));
     let began = Instant::now();
     drop(limiter.acquire(Priority::Release).await);

@@ -104,9 +104,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "each change is sent twice",
         file: CLIENT,
-        search: "        match self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await {",
-        replacement: "        let _ = self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await;\n        \
-                      match self.transport.post(&self.credential, action, json!({ \"portId\": id }).to_string()).await {",
+        search: "        let answer = match self.transport.post(&self.credential, action, body).await {",
+        replacement: "        let _ = self.transport.post(&self.credential, action, body.clone()).await;\n        \
+                      let answer = match self.transport.post(&self.credential, action, body).await {",
     },
     Mutant {
         name: "each change takes two permits",
