@@ -14,6 +14,7 @@ use futures::future::{Either, select};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
+use crate::check;
 use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
 use crate::decision::{GateSettings, Timing};
 use crate::lease::{LeaseSettings, LeaseTiming, PodIdentity};
@@ -37,6 +38,12 @@ pub enum Command {
     Run,
     /// Print the CustomResourceDefinition.
     Crd,
+    /// Check whether the operator can do its work in this cluster: the CustomResourceDefinition, its permissions, its own key,
+    /// and whether Zenlayer answers. Takes the same flags as `run`, and changes nothing. `helm test` runs it.
+    ///
+    /// Exit status: 0 if the operator can do its work, also with warnings; 1 if it cannot, or if the check itself failed; 2 if a
+    /// flag is wrong.
+    Check,
     /// List the ZenlayerPorts that have the operator's finalizer; exit with an error if there are any. Looks in
     /// --watch-namespaces, or in all namespaces. If there are none, delete the operator's copies of credentials.
     CheckUninstall {
@@ -173,6 +180,22 @@ impl Run {
         }
         tracing::info!("zenlayer-port-operator has stopped");
         Ok(())
+    }
+
+    pub async fn check(self) -> anyhow::Result<()> {
+        let endpoint = self.endpoint()?;
+        let settings = self.settings(&endpoint)?;
+        let proxy = self.proxy(&endpoint)?;
+        let transport = self.transport(endpoint, proxy)?;
+        let client = clients().await?.request;
+        let needs = check::Needs {
+            watch_namespaces: settings.watch_namespaces,
+            home: settings.lease.namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
+            lease: settings.lease.name,
+            keeps_copies: settings.credential_copies == CredentialCopies::Keep,
+        };
+        let subject = check::Subject { needs, own_credentials: settings.own_credentials, transport };
+        check::run(&client, &subject).await
     }
 
     pub async fn check_uninstall(self, repair_command: Option<&str>) -> anyhow::Result<()> {

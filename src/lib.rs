@@ -24,12 +24,13 @@
 //! | [`controller`] | streams, passes, execution, credentials, events |
 //! | [`lease`] | which of several replicas works |
 //! | [`server`] | health, metrics, log |
-//! | [`cli`], [`manifest`], [`uninstall`] | the command line, the texts that are generated, and the check before an end |
+//! | [`cli`], [`manifest`], [`check`], [`uninstall`] | the command line, the texts that are generated, the checks after an install and before an end |
 //!
 //! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
 
 pub mod answer;
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod controller;

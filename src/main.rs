@@ -10,6 +10,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match cli.command.unwrap_or(Command::Run) {
         Command::Run => runtime()?.block_on(cli.run.run()),
+        Command::Check => runtime()?.block_on(cli.run.check()),
         Command::CheckUninstall { repair_command } => {
             runtime()?.block_on(cli.run.check_uninstall(repair_command.as_deref()))
         }

@@ -11,6 +11,7 @@ use clap::Parser;
 use serde_json::Value;
 use test_cluster::{Assets, Binary};
 use tokio::process::Command;
+use zenlayer_port_operator::check::Needs;
 use zenlayer_port_operator::cli::Cli;
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
@@ -44,9 +45,10 @@ fn find<'a>(objects: &'a [Value], kind: &str) -> Option<&'a Value> {
     objects.iter().find(|object| object["kind"] == kind)
 }
 
-/// The Pod template of the Deployment or of the Job.
+/// The Pod template of the Deployment or of the Job, or the Pod of `helm test`.
 fn template<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
-    &find(objects, kind).unwrap_or_else(|| panic!("no {kind}"))["spec"]["template"]
+    let object = find(objects, kind).unwrap_or_else(|| panic!("no {kind}"));
+    if kind == "Pod" { object } else { &object["spec"]["template"] }
 }
 
 fn strings(list: &Value) -> Vec<&str> {
@@ -162,6 +164,7 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("revisionHistoryLimit=-1", "/revisionHistoryLimit"),
         ("admission.addFinalizer=on", "/admission/addFinalizer"),
         ("admission.addFinalizers=true", "'addFinalizers'"),
+        ("test.enabled=never", "/test/enabled"),
         ("uninstall.check=never", "/uninstall/check"),
         ("replicas=-1", "/replicas"),
         ("metrics.port=80", "/metrics/port"),
@@ -184,7 +187,7 @@ async fn a_bad_value_is_refused_by_its_name() {
 #[tokio::test]
 async fn every_pod_is_as_pod_security_restricted_wants_it() {
     let objects = render(&[]).await;
-    for kind in ["Deployment", "Job"] {
+    for kind in ["Deployment", "Job", "Pod"] {
         let pod = &template(&objects, kind)["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{kind}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{kind}");
@@ -307,6 +310,65 @@ async fn the_check_before_an_uninstall_is_of_the_operators_image_and_account() {
 }
 
 #[tokio::test]
+async fn the_test_of_a_release_checks_what_its_operator_runs_with() {
+    let values = [
+        "watchNamespaces={a,b}",
+        "credentials.existingSecret=zenlayer",
+        "credentials.namespaces={a}",
+        "zenlayer.proxy=http://proxy.example:3128",
+        "extraEnv[0].name=NO_PROXY",
+    ];
+    let objects = render(&values).await;
+    let (operator, test) = (template(&objects, "Deployment"), template(&objects, "Pod"));
+    assert_eq!(test["metadata"]["annotations"]["helm.sh/hook"], "test");
+    let (runs, checks) = (args(&objects, "Deployment"), args(&objects, "Pod"));
+    assert_eq!((runs[0], checks[0], &runs[1..]), ("run", "check", &checks[1..]));
+    command_line(&checks);
+    let container = |pod: &Value, field: &str| pod["spec"]["containers"][0][field].clone();
+    for field in ["image", "env", "volumeMounts"] {
+        assert_eq!(container(test, field), container(operator, field), "{field}");
+    }
+    for field in ["serviceAccountName", "volumes", "securityContext"] {
+        assert_eq!(test["spec"][field], operator["spec"][field], "{field}");
+    }
+    assert!(find(&render(&["test.enabled=false"]).await, "Pod").is_none());
+}
+
+/// What the chart grants, one verb at a time, as [`Needs`] names it.
+fn granted(objects: &[Value]) -> BTreeSet<String> {
+    let mut granted = BTreeSet::new();
+    for role in roles(objects) {
+        let place = role["metadata"]["namespace"].as_str().unwrap_or("*");
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            for verb in strings(&rule["verbs"]) {
+                let (group, resource) = (strings(&rule["apiGroups"]), strings(&rule["resources"]));
+                let names = strings(&rule["resourceNames"]);
+                granted.insert(format!("{place}: {verb} {group:?} {resource:?} {names:?}"));
+            }
+        }
+    }
+    granted
+}
+
+#[tokio::test]
+async fn the_check_asks_for_the_permissions_that_the_chart_grants() {
+    for (values, watch_namespaces, keeps_copies) in [
+        ("credentials.keepCopies=true", vec![], true),
+        ("credentials.keepCopies=false,watchNamespaces={a,b}", vec!["a".to_owned(), "b".to_owned()], false),
+    ] {
+        let lease = "zpo-zenlayer-port-operator".to_owned();
+        let needs = Needs { watch_namespaces, home: "system".to_owned(), lease, keeps_copies };
+        let asked = needs.permissions().into_iter().map(|permission| {
+            let target = permission.target;
+            let place = target.namespace.unwrap_or_else(|| "*".to_owned());
+            let names: Vec<_> = target.name.into_iter().collect();
+            format!("{place}: {} {:?} {:?} {names:?}", permission.verb, [target.group], [target.resource])
+        });
+        assert_eq!(asked.collect::<BTreeSet<_>>(), granted(&render(&[values]).await), "with {values}");
+    }
+}
+
+#[tokio::test]
 async fn the_service_reaches_the_operator_and_not_the_check() {
     let objects = render(&[]).await;
     let selector =
@@ -314,7 +376,7 @@ async fn the_service_reaches_the_operator_and_not_the_check() {
     let selects = |kind| {
         selector.iter().all(|(key, value)| template(&objects, kind)["metadata"]["labels"][key] == *value)
     };
-    assert!(selects("Deployment") && !selects("Job"), "{selector:?}");
+    assert!(selects("Deployment") && !selects("Job") && !selects("Pod"), "{selector:?}");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn a_drain_is_limited_only_where_another_pod_can_take_over() {
 async fn network_policy(values: &[&str]) -> Value {
     let objects = render(&[&["networkPolicy.enabled=true"], values].concat()).await;
     let policy = find(&objects, "NetworkPolicy").expect("a NetworkPolicy")["spec"].clone();
-    for pod in [template(&objects, "Deployment"), template(&objects, "Job")] {
+    for pod in ["Deployment", "Job", "Pod"].map(|kind| template(&objects, kind)) {
         assert!(labels_select(&policy["podSelector"]["matchLabels"], pod), "it is for {pod}");
     }
     policy
@@ -171,9 +171,10 @@ async fn the_requests_about_the_lease_are_those_of_a_leader_election() {
 #[tokio::test]
 async fn the_checks_keep_sidecars_out_by_themselves() {
     let objects = render(&[]).await;
-    let check = &template(&objects, "Job")["metadata"];
-    assert_eq!(check["labels"]["sidecar.istio.io/inject"], "false");
-    assert_eq!(check["annotations"]["linkerd.io/inject"], "disabled");
+    for check in ["Job", "Pod"].map(|kind| &template(&objects, kind)["metadata"]) {
+        assert_eq!(check["labels"]["sidecar.istio.io/inject"], "false");
+        assert_eq!(check["annotations"]["linkerd.io/inject"], "disabled");
+    }
     let operator = &template(&objects, "Deployment")["metadata"];
     assert!(operator["annotations"].is_null() && operator["labels"]["sidecar.istio.io/inject"].is_null());
 }

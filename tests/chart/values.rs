@@ -119,7 +119,7 @@ async fn labels_and_annotations_of_pods_reach_the_uninstall_check_too() {
 #[tokio::test]
 async fn on_openshift_the_platform_chooses_user_and_group() {
     let objects = render(&["podSecurityContext.runAsUser=null", "podSecurityContext.runAsGroup=null"]).await;
-    for kind in ["Deployment", "Job"] {
+    for kind in ["Deployment", "Job", "Pod"] {
         let pod = &template(&objects, kind)["spec"]["securityContext"];
         let expected = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
         assert_eq!(*pod, expected, "{kind}");

@@ -2,6 +2,7 @@
 //! kubectl; Zenlayer is the simulator, whose journal is the witness.
 
 mod admission;
+mod check;
 mod crashes;
 mod credentials;
 mod holds;

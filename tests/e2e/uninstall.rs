@@ -12,7 +12,9 @@ const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 async fn hook(world: &World) -> Result<Option<Job>> {
     let hooks =
         world.cluster.helm(&["get", "hooks", world.release(), "--namespace", world.release()]).await?;
-    Ok(if hooks.trim().is_empty() { None } else { Some(serde_saphyr::from_str(&hooks)?) })
+    let hooks: Vec<serde_json::Value> = serde_saphyr::from_multiple(&hooks)?;
+    let job = hooks.into_iter().find(|hook| hook["kind"] == "Job");
+    Ok(job.map(serde_json::from_value).transpose()?)
 }
 
 /// Runs the container of the hook as its Job says, as `service_account`; none: as the Job's own. An error has what it says.

@@ -47,48 +47,44 @@ async fn dry_run(cluster: &Cluster, command: &[&str], manifest: &str) -> Result<
     kubectl.run_with_input(&[command, &options].concat(), manifest).await
 }
 
-/// The Pods that the Deployment and the Job would make: what the API server checks only when a Pod is made.
-fn pods(objects: &[Value]) -> Vec<Value> {
-    let pod = |object: &Value| {
-        let mut pod = object["spec"]["template"].clone();
+/// The Pods, also those that the Deployment and the Job would make, and the other objects. The API server checks a Pod only
+/// when it is made.
+fn pods_and_others(objects: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
+    let (mut pods, others): (Vec<_>, Vec<_>) =
+        objects.into_iter().filter(|object| !object.is_null()).partition(|object| object["kind"] == "Pod");
+    for owner in others.iter().filter(|object| object["spec"]["template"].is_object()) {
+        let mut pod = owner["spec"]["template"].clone();
         (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
         pod["metadata"]["generateName"] = json!("pod-");
-        pod["metadata"]["namespace"] = object["metadata"]["namespace"].clone();
-        pod
-    };
-    objects.iter().filter(|object| object["spec"]["template"].is_object()).map(pod).collect()
+        pod["metadata"]["namespace"] = owner["metadata"]["namespace"].clone();
+        pods.push(pod);
+    }
+    for pod in &mut pods {
+        // Its own is not there: the render is not applied.
+        pod["spec"]["serviceAccountName"] = json!("default");
+    }
+    (pods, others)
 }
 
 #[test]
 fn the_api_server_takes_every_object_of_every_render_without_a_warning() {
     run(async {
-        let cluster = cluster().await?;
-        surroundings(cluster).await?;
+        // Of its own: another test may have put the CustomResourceDefinition there.
+        let cluster = Cluster::start().await?;
+        surroundings(&cluster).await?;
         let newest = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
         for file in value_files()? {
             let file = file.display().to_string();
-            let template = [
-                "template",
-                "zpo",
-                CHART,
-                "--namespace",
-                "system",
-                "--values",
-                &file,
-                "--api-versions",
-                newest,
-            ];
-            let rendered = cluster.helm(&template).await?;
+            let options = ["--namespace", "system", "--values", &file, "--api-versions", newest];
+            let rendered = cluster.helm(&[&["template", "zpo", CHART][..], &options].concat()).await?;
             let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered)?;
-            let objects: Vec<Value> = objects.into_iter().filter(|object| !object.is_null()).collect();
-            let apply = ["apply", "--server-side", "--force-conflicts"];
-            let applied = dry_run(cluster, &apply, &rendered).await.with_context(|| file.clone())?;
+            let (pods, objects) = pods_and_others(objects);
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string();
+            let applied =
+                dry_run(&cluster, &["apply", "--server-side"], &list).await.context(file.clone())?;
             ensure!(applied.lines().count() == objects.len(), "{file}: {} objects, {applied}", objects.len());
-            for pod in pods(&objects) {
-                // The ServiceAccount is not there: the render is not applied.
-                let mut pod = pod;
-                pod["spec"]["serviceAccountName"] = json!("default");
-                dry_run(cluster, &["create"], &pod.to_string()).await.with_context(|| file.clone())?;
+            for pod in pods {
+                dry_run(&cluster, &["create"], &pod.to_string()).await.context(file.clone())?;
             }
         }
         Ok(())

@@ -31,13 +31,14 @@ use self::copies::{Copies, Copy, PREFIX};
 use self::custody::{Custody, Service};
 use self::keeping::Snapshot;
 use self::namespaces::{NamespaceState, Namespaces};
+use self::parts::Parts;
 use self::setbacks::{Failure, Setbacks};
 use super::accounts::Accounts;
 use crate::api::ZenlayerPort;
 use crate::clock::{Clock, Monotonic};
 use crate::decision::Lack;
 use crate::mirror::Account;
-use crate::zenlayer::Client;
+use crate::zenlayer::{Client, Credential};
 
 pub(super) use self::custody::User;
 pub use self::leftovers::delete_leftover_copies;
@@ -69,6 +70,16 @@ impl OwnCredentials {
             Err(OwnCredentialsError)
         } else {
             Ok(Self { directory, namespaces, secret })
+        }
+    }
+
+    /// The key that the files hold now; else why there is none, as a sentence.
+    pub async fn read(&self) -> Result<Credential, String> {
+        match Parts::of_directory(&self.directory).await {
+            Ok(parts) => {
+                parts.credential().map_err(|error| format!("The operator's own key cannot be used: {error}."))
+            }
+            Err(error) => Err(format!("The operator could not read its own key: {error}.")),
         }
     }
 }
