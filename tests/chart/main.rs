@@ -1,5 +1,7 @@
 //! The Helm chart as helm renders it, without a cluster.
 
+mod alerts;
+mod monitoring;
 mod renders;
 mod surroundings;
 mod values;
@@ -168,6 +170,11 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("uninstall.check=never", "/uninstall/check"),
         ("replicas=-1", "/replicas"),
         ("metrics.port=80", "/metrics/port"),
+        ("metrics.serviceMonitor.interval=0s", "/metrics/serviceMonitor/interval"),
+        ("metrics.podMonitors.enabled=true", "'podMonitors'"),
+        ("metrics.prometheusRule.overrides.ZenlayerPortInvalid.for=1", "/metrics/prometheusRule/overrides"),
+        ("metrics.prometheusRule.runbookUrl=a#b", "/metrics/prometheusRule/runbookUrl"),
+        ("metrics.grafanaDashboard.namespace=My_Space", "/metrics/grafanaDashboard/namespace"),
         ("log.level=verbose", "/log/level"),
         ("image.digest=sha256:abc", "/image/digest"),
         ("image.pullPolicy=always", "/image/pullPolicy"),

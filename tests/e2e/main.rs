@@ -9,6 +9,7 @@ mod holds;
 mod hostile;
 mod invalid;
 mod kubectl;
+mod metrics;
 mod namespaces;
 mod policies;
 mod proof;

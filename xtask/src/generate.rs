@@ -12,11 +12,14 @@ use zenlayer_port_operator::manifest;
 use crate::chart::{self, RELEASE};
 use crate::root;
 use crate::tool::Tool;
+use crate::{alerts, dashboard};
 
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
 const CRD_IN_CHART: &str = "deploy/chart/files/zenlayerports.sdn.zenlayer.com.yaml";
 const REASONS: &str = "docs/reasons.md";
 const DECISION: &str = "docs/decision.md";
+const ALERTS: &str = "deploy/chart/files/alerts.yaml";
+const DASHBOARD: &str = "deploy/chart/files/dashboard.json";
 const INSTALL: &str = "deploy/install.yaml";
 
 /// Where `deploy/install.yaml` installs to.
@@ -49,7 +52,7 @@ metadata:
 ";
 
 /// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
-/// docs/decision.md and deploy/install.yaml.
+/// docs/decision.md, the chart's alerts and dashboard, and deploy/install.yaml.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
 #[derive(Debug, Args)]
@@ -92,6 +95,8 @@ pub async fn generated() -> Result<Vec<Generated>> {
         Generated { path: CRD_IN_CHART, content: crd },
         Generated { path: REASONS, content: manifest::reasons() },
         Generated { path: DECISION, content: manifest::decision() },
+        Generated { path: ALERTS, content: alerts::rules()? },
+        Generated { path: DASHBOARD, content: dashboard::dashboard()? },
         Generated { path: INSTALL, content: install },
     ])
 }

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`generate`] | writes the files that are made from the code, or says which are stale |
+//! | [`alerts`], [`dashboard`] | what the chart gives to Prometheus and Grafana |
 //! | [`demo`] | the operator at work on this machine: a control plane and a simulated Zenlayer on loopback |
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
 //! | [`faults`] | everything that can be spoilt, and what must hold after it |
@@ -12,8 +13,10 @@
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 
+pub mod alerts;
 pub mod bench;
 pub mod chart;
+pub mod dashboard;
 pub mod demo;
 pub mod faults;
 pub mod generate;

@@ -21,10 +21,44 @@ pub enum Binary {
     KubeControllerManager,
     Kubectl,
     Helm,
+    Promtool,
+}
+
+/// Programs that are found, or built, together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Cluster,
+    /// Only a few tests need it.
+    Prometheus,
+}
+
+impl Set {
+    fn binaries(self) -> &'static [Binary] {
+        match self {
+            Self::Cluster => &Binary::OF_CLUSTER,
+            Self::Prometheus => &[Binary::Promtool],
+        }
+    }
+
+    fn names(self) -> Vec<&'static str> {
+        self.binaries().iter().map(|binary| binary.file_name()).collect()
+    }
+
+    fn missing_from(self, folder: &Path) -> Vec<&'static str> {
+        self.names().into_iter().filter(|name| !folder.join(name).is_file()).collect()
+    }
+
+    /// What a build takes that finds nothing in Go's own caches.
+    fn time_to_build(self) -> &'static str {
+        match self {
+            Self::Cluster => "about 7 min",
+            Self::Prometheus => "about 2 min",
+        }
+    }
 }
 
 impl Binary {
-    pub const ALL: [Self; 7] = [
+    const OF_CLUSTER: [Self; 7] = [
         Self::Etcd,
         Self::Etcdctl,
         Self::Etcdutl,
@@ -44,11 +78,12 @@ impl Binary {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::Promtool => "promtool",
         }
     }
 }
 
-/// A folder that holds every [`Binary`].
+/// A folder that holds every [`Binary`] of the cluster.
 ///
 /// It is the first of these that is complete:
 /// 1. `$KUBEBUILDER_ASSETS`;
@@ -66,21 +101,29 @@ impl Assets {
     /// Finds the binaries or builds them, with progress on stderr. Fails if there is no Go to build them with,
     /// or if the build fails.
     pub async fn find_or_build() -> Result<Self> {
-        let folder = match locate(|name| env::var_os(name))? {
-            Source::Complete(folder) => folder,
-            Source::ToBuild { folder, go } => {
-                let _lock = lock(&folder).await?;
-                if !missing_from(&folder).is_empty() {
-                    build::build(&go, &folder).await?;
-                }
-                folder
-            }
-        };
-        Ok(Self { folder })
+        Ok(Self { folder: find_or_build(Set::Cluster).await? })
     }
 
     pub fn path(&self, binary: Binary) -> PathBuf {
         self.folder.join(binary.file_name())
+    }
+}
+
+/// The path of promtool. It is found or built as the [`Assets`] are, in a folder of its own.
+pub async fn promtool() -> Result<PathBuf> {
+    Ok(find_or_build(Set::Prometheus).await?.join(Binary::Promtool.file_name()))
+}
+
+async fn find_or_build(set: Set) -> Result<PathBuf> {
+    match locate(set, |name| env::var_os(name))? {
+        Source::Complete(folder) => Ok(folder),
+        Source::ToBuild { folder, go } => {
+            let _lock = lock(&folder).await?;
+            if !set.missing_from(&folder).is_empty() {
+                build::build(&go, set, &folder).await?;
+            }
+            Ok(folder)
+        }
     }
 }
 
@@ -91,12 +134,12 @@ enum Source {
 }
 
 /// Decides by the environment variables that `var` gives, and by what is in the folders they name.
-fn locate(var: impl Fn(&str) -> Option<OsString>) -> Result<Source> {
+fn locate(set: Set, var: impl Fn(&str) -> Option<OsString>) -> Result<Source> {
     let var = |name: &str| var(name).filter(|value| !value.is_empty());
     let folder_var = |name: &str| var(name).map(path::absolute).transpose();
     let mut assets = "is not set".to_owned();
     if let Some(folder) = folder_var("KUBEBUILDER_ASSETS")? {
-        let missing = missing_from(&folder);
+        let missing = set.missing_from(&folder);
         if missing.is_empty() {
             return Ok(Source::Complete(folder));
         }
@@ -111,8 +154,8 @@ fn locate(var: impl Fn(&str) -> Option<OsString>) -> Result<Source> {
     };
     let folder = cache
         .context("no place for a cache: set ZENLAYER_TEST_CLUSTER_CACHE, XDG_CACHE_HOME or HOME")?
-        .join(build::cache_key());
-    if missing_from(&folder).is_empty() {
+        .join(build::cache_key(set));
+    if set.missing_from(&folder).is_empty() {
         return Ok(Source::Complete(folder));
     }
 
@@ -121,19 +164,16 @@ fn locate(var: impl Fn(&str) -> Option<OsString>) -> Result<Source> {
         return Ok(Source::ToBuild { folder, go });
     }
     bail!(
-        "The test cluster needs {all}, and has no way to them: KUBEBUILDER_ASSETS {assets}, and there is no `go` \
+        "The tests need {all}, and have no way to them: KUBEBUILDER_ASSETS {assets}, and there is no `go` \
          on PATH to build them. Do one of these:\n\
          - install Go {go} or later (https://go.dev/dl): the next run builds them into {cache}, \
-         once, in about 7 min;\n\
+         once, in {time};\n\
          - set KUBEBUILDER_ASSETS to a folder that holds all of them.",
-        all = Binary::ALL.map(Binary::file_name).join(", "),
+        all = set.names().join(", "),
+        time = set.time_to_build(),
         go = build::go_version(),
         cache = folder.display(),
     );
-}
-
-fn missing_from(folder: &Path) -> Vec<&'static str> {
-    Binary::ALL.map(Binary::file_name).into_iter().filter(|name| !folder.join(name).is_file()).collect()
 }
 
 /// Keeps other processes from building into the cache that `folder` is in, until the file returned is closed.
@@ -170,7 +210,7 @@ mod tests {
 
     fn locate_with(vars: &[(&str, &Path)]) -> Result<Source> {
         let vars: HashMap<&str, &Path> = vars.iter().copied().collect();
-        locate(|name| vars.get(name).map(|path| path.as_os_str().to_owned()))
+        locate(Set::Cluster, |name| vars.get(name).map(|path| path.as_os_str().to_owned()))
     }
 
     fn folder_with(names: &[&str]) -> TempDir {
@@ -183,7 +223,7 @@ mod tests {
 
     #[test]
     fn complete_assets_are_used_as_they_are() {
-        let assets = folder_with(&Binary::ALL.map(Binary::file_name));
+        let assets = folder_with(&Set::Cluster.names());
         let found = locate_with(&[("KUBEBUILDER_ASSETS", assets.path())]).unwrap();
         assert_eq!(found, Source::Complete(assets.path().to_owned()));
     }
@@ -196,16 +236,16 @@ mod tests {
             ("ZENLAYER_TEST_CLUSTER_CACHE", cache.path()),
             ("PATH", bin.path()),
         ]);
-        let folder = cache.path().join(build::cache_key());
+        let folder = cache.path().join(build::cache_key(Set::Cluster));
         assert_eq!(found.unwrap(), Source::ToBuild { folder, go: bin.path().join("go") });
     }
 
     #[test]
     fn a_filled_cache_needs_no_go() {
         let home = folder_with(&[]);
-        let folder = home.path().join(".cache/zenlayer-port-operator").join(build::cache_key());
+        let folder = home.path().join(".cache/zenlayer-port-operator").join(build::cache_key(Set::Cluster));
         fs::create_dir_all(&folder).unwrap();
-        for binary in Binary::ALL {
+        for binary in Binary::OF_CLUSTER {
             File::create(folder.join(binary.file_name())).unwrap();
         }
         assert_eq!(locate_with(&[("HOME", home.path())]).unwrap(), Source::Complete(folder));

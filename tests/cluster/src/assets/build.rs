@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 use tokio::process::Command;
 use tokio::time;
 
-use super::{Binary, missing_from, progress};
+use super::{Binary, Set, progress};
 use crate::folder::{Folder, Keeper};
 
 /// Kept apart because Helm wants a newer client-go than the version of Kubernetes that is pinned.
@@ -34,6 +34,7 @@ macro_rules! module {
 static K8S: Module = module!("k8s");
 static ETCD: Module = module!("etcd");
 static HELM: Module = module!("helm");
+static PROMETHEUS: Module = module!("prometheus");
 
 impl Module {
     /// The word after `name` in go.mod: the version of a module, or of Go itself.
@@ -51,6 +52,7 @@ struct Step {
     packages: &'static [&'static str],
     /// Joined to the folder: ending in `/`, Go takes the file names from the packages.
     output: &'static str,
+    tags: &'static str,
     /// Variables set in the binaries, as in `-ldflags -X`.
     stamps: Vec<String>,
 }
@@ -63,7 +65,22 @@ impl Step {
 
 const GOFLAGS: &str = "-mod=readonly -trimpath -buildvcs=false";
 
-fn steps() -> [Step; 4] {
+fn steps(set: Set) -> Vec<Step> {
+    match set {
+        Set::Cluster => steps_of_cluster().into(),
+        Set::Prometheus => vec![Step {
+            module: &PROMETHEUS,
+            binaries: &[Binary::Promtool],
+            packages: &["tool"],
+            output: "",
+            // promtool is used for rules and metrics; most of its build would be the service discovery of all clouds.
+            tags: "remove_all_sd",
+            stamps: vec![],
+        }],
+    }
+}
+
+fn steps_of_cluster() -> [Step; 4] {
     let kubernetes = K8S.version_of("k8s.io/kubernetes");
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
     let [major, minor] = [(); 2].map(|()| numbers.next().unwrap_or_default());
@@ -82,6 +99,7 @@ fn steps() -> [Step; 4] {
             binaries: &[Binary::Etcd],
             packages: &["go.etcd.io/etcd/server/v3"],
             output: "etcd", // by its package it would be "server"
+            tags: "",
             stamps: vec![],
         },
         Step {
@@ -89,6 +107,7 @@ fn steps() -> [Step; 4] {
             binaries: &[Binary::Etcdctl, Binary::Etcdutl],
             packages: &["go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdutl/v3"],
             output: "",
+            tags: "",
             stamps: vec![],
         },
         Step {
@@ -96,6 +115,7 @@ fn steps() -> [Step; 4] {
             binaries: &[Binary::Helm],
             packages: &["helm.sh/helm/v4/cmd/helm"],
             output: "",
+            tags: "",
             stamps: vec![format!(
                 "helm.sh/helm/v4/internal/version.version={}",
                 HELM.version_of("helm.sh/helm/v4")
@@ -106,6 +126,7 @@ fn steps() -> [Step; 4] {
             binaries: &[Binary::KubeApiserver, Binary::KubeControllerManager, Binary::Kubectl],
             packages: &["tool"],
             output: "",
+            tags: "",
             stamps: stamps.map(|stamp| format!("k8s.io/component-base/version.{stamp}")).into(),
         },
     ]
@@ -117,16 +138,22 @@ pub(super) fn go_version() -> &'static str {
 }
 
 /// A folder name that changes with whatever changes the binaries.
-pub(super) fn cache_key() -> String {
+pub(super) fn cache_key(set: Set) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(GOFLAGS.as_bytes());
-    for step in steps() {
-        for part in [step.module.go_mod, step.module.go_sum, &step.packages.join(" "), &step.ldflags()] {
+    for step in steps(set) {
+        for part in
+            [step.module.go_mod, step.module.go_sum, &step.packages.join(" "), &step.ldflags(), step.tags]
+        {
             hash.update(part.as_bytes());
         }
     }
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let mut key = format!("kubernetes-{}-{os}-{arch}-", K8S.version_of("k8s.io/kubernetes"));
+    let (name, version) = match set {
+        Set::Cluster => ("kubernetes", K8S.version_of("k8s.io/kubernetes")),
+        Set::Prometheus => ("prometheus", PROMETHEUS.version_of("github.com/prometheus/prometheus")),
+    };
+    let mut key = format!("{name}-{version}-{os}-{arch}-");
     for byte in &hash.finish().as_ref()[..6] {
         // Writing to a String cannot fail.
         let _ = write!(key, "{byte:02x}");
@@ -136,20 +163,21 @@ pub(super) fn cache_key() -> String {
 
 /// Builds every binary beside `folder`, then renames; a build that is killed, or whose caller is, leaves
 /// nothing. The caller holds the lock.
-pub(super) async fn build(go: &Path, folder: &Path) -> Result<()> {
+pub(super) async fn build(go: &Path, set: Set, folder: &Path) -> Result<()> {
     let cache = folder.parent().context("the cache has no parent folder")?;
     let (_keeper, work) = Keeper::with_new_folder(cache, "unfinished-")?;
     let bin = work.join("bin");
     fs::create_dir(&bin)?;
     progress(format_args!(
-        "building {} programs from Go modules into {}: once, about 7 min unless Go has them cached",
-        Binary::ALL.len(),
-        folder.display()
+        "building {} programs from Go modules into {}: once, {} unless Go has them cached",
+        set.binaries().len(),
+        folder.display(),
+        set.time_to_build(),
     ));
-    for step in steps() {
+    for step in steps(set) {
         run(go, &step, &work, &bin).await?;
     }
-    let missing = missing_from(&bin);
+    let missing = set.missing_from(&bin);
     ensure!(missing.is_empty(), "go build succeeded but made no {}", missing.join(", "));
     if folder.exists() {
         fs::remove_dir_all(folder)?;
@@ -166,7 +194,7 @@ async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
         .arg("build")
         .arg("-o")
         .arg(bin.join(step.output))
-        .args(["-ldflags", &step.ldflags()])
+        .args(["-ldflags", &step.ldflags(), "-tags", step.tags])
         .args(step.packages)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(step.module.name))
         .env("CGO_ENABLED", "0")
