@@ -1,6 +1,7 @@
 //! The Helm chart as helm renders it, without a cluster.
 
 mod alerts;
+mod metadata;
 mod monitoring;
 mod renders;
 mod surroundings;
@@ -70,8 +71,13 @@ fn command_line(args: &[&str]) -> String {
 
 #[tokio::test]
 async fn helm_lint_finds_nothing() {
-    let output = helm(&["lint", "--strict", CHART, "--set", "watchNamespaces={a,b}"]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    for file in renders::value_files() {
+        let file = file.display().to_string();
+        let output = helm(&["lint", "--strict", CHART, "--values", &file]).await;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let finds = ["[INFO]", "[WARNING]", "[ERROR]"].iter().any(|level| said.contains(level));
+        assert!(output.status.success() && !finds, "{file}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{CHART, helm};
 
 /// The files with values.
-fn value_files() -> Vec<PathBuf> {
+pub fn value_files() -> Vec<PathBuf> {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/values").into();
     let folders = [own, PathBuf::from(CHART).join("examples")];
     let entries = folders.into_iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));

@@ -10,17 +10,18 @@ use test_cluster::{Assets, Binary};
 use zenlayer_port_operator::manifest;
 
 use crate::chart::{self, RELEASE};
-use crate::root;
 use crate::tool::Tool;
-use crate::{alerts, dashboard};
+use crate::{alerts, dashboard, renders, root, values};
 
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
+const CHART: &str = "deploy/chart";
 const CRD_IN_CHART: &str = "deploy/chart/files/zenlayerports.sdn.zenlayer.com.yaml";
 const REASONS: &str = "docs/reasons.md";
 const DECISION: &str = "docs/decision.md";
 const ALERTS: &str = "deploy/chart/files/alerts.yaml";
 const DASHBOARD: &str = "deploy/chart/files/dashboard.json";
 const INSTALL: &str = "deploy/install.yaml";
+const README: &str = "deploy/chart/README.md";
 
 /// Where `deploy/install.yaml` installs to.
 const NAMESPACE: &str = "zenlayer-system";
@@ -52,7 +53,8 @@ metadata:
 ";
 
 /// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
-/// docs/decision.md, the chart's alerts and dashboard, and deploy/install.yaml.
+/// docs/decision.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
+/// snapshots of the chart's tests.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
 #[derive(Debug, Args)]
@@ -66,7 +68,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
     /// In the workspace.
-    pub path: &'static str,
+    pub path: String,
     pub content: String,
 }
 
@@ -79,7 +81,7 @@ pub async fn run(options: &Options) -> Result<()> {
         }
         bail!("stale: {}; run `cargo xtask generate` and commit what it writes", stale.join(", "));
     }
-    for file in files.iter().filter(|file| stale.contains(&file.path)) {
+    for file in files.iter().filter(|file| stale.contains(&file.path.as_str())) {
         write(file)?;
         println!("wrote {}", file.path);
     }
@@ -89,29 +91,41 @@ pub async fn run(options: &Options) -> Result<()> {
 /// All generated files as they should be. Nothing is written but a copy of the chart in a temporary folder.
 pub async fn generated() -> Result<Vec<Generated>> {
     let crd = manifest::custom_resource_definition()?;
-    let install = install(&crd).await.context("rendering deploy/chart")?;
-    Ok(vec![
-        Generated { path: CRD, content: crd.clone() },
-        Generated { path: CRD_IN_CHART, content: crd },
-        Generated { path: REASONS, content: manifest::reasons() },
-        Generated { path: DECISION, content: manifest::decision() },
-        Generated { path: ALERTS, content: alerts::rules()? },
-        Generated { path: DASHBOARD, content: dashboard::dashboard()? },
-        Generated { path: INSTALL, content: install },
-    ])
+    let helm = Tool::new(Binary::Helm, Assets::find_or_build().await?.path(Binary::Helm));
+    let file = |path: &str, content| Generated { path: path.to_owned(), content };
+    let in_chart = [
+        file(CRD_IN_CHART, crd.clone()),
+        file(ALERTS, alerts::rules()?),
+        file(DASHBOARD, dashboard::dashboard()?),
+    ];
+    let copy = chart_with(&in_chart)?;
+    let chart = copy.path().display().to_string();
+    let install = install(&helm, &chart).await.context("rendering deploy/chart")?;
+    let read = |name: &str| fs::read_to_string(chart::folder().join(name)).context(name.to_owned());
+    let readme = values::with_table(&read("README.md")?, &read("values.yaml")?).context(README)?;
+    let mut files = vec![
+        file(CRD, crd),
+        file(REASONS, manifest::reasons()),
+        file(DECISION, manifest::decision()),
+        file(INSTALL, install),
+        file(README, readme),
+    ];
+    files.extend(in_chart);
+    files.extend(renders::snapshots(&helm, &chart).await?);
+    Ok(files)
 }
 
 /// The paths of those that differ from what is in the workspace, or are missing there.
-pub fn stale(files: &[Generated]) -> Vec<&'static str> {
+pub fn stale(files: &[Generated]) -> Vec<&str> {
     let root = root();
     let is_stale = |file: &&Generated| {
-        fs::read_to_string(root.join(file.path)).map_or(true, |committed| committed != file.content)
+        fs::read_to_string(root.join(&file.path)).map_or(true, |committed| committed != file.content)
     };
-    files.iter().filter(is_stale).map(|file| file.path).collect()
+    files.iter().filter(is_stale).map(|file| file.path.as_str()).collect()
 }
 
 fn write(file: &Generated) -> Result<()> {
-    let path = root().join(file.path);
+    let path = root().join(&file.path);
     path.parent()
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| fs::write(&path, &file.content))
@@ -119,12 +133,9 @@ fn write(file: &Generated) -> Result<()> {
 }
 
 /// The chart's rendering for kubectl: first the Namespace and the `CustomResourceDefinition`, which the rest needs.
-async fn install(crd: &str) -> Result<String> {
-    let helm = Tool::new(Binary::Helm, Assets::find_or_build().await?.path(Binary::Helm));
-    let copy = chart_with(crd)?;
-    let chart = copy.path().display().to_string();
+async fn install(helm: &Tool, chart: &str) -> Result<String> {
     let template =
-        ["template", RELEASE, &chart, "--namespace", NAMESPACE, "--kube-version", KUBE_VERSION, "--no-hooks"];
+        ["template", RELEASE, chart, "--namespace", NAMESPACE, "--kube-version", KUBE_VERSION, "--no-hooks"];
     let definition = helm.run(&[&template[..], &["--show-only", "templates/crds.yaml"]].concat()).await?;
     let rest = helm.run(&[&template[..], &["--set", "crds.enabled=false"]].concat()).await?;
     let rendered = format!("{INSTALL_HEAD}{definition}{rest}");
@@ -138,15 +149,14 @@ fn is_of_helm(line: &str) -> bool {
         .any(|label| line.trim().starts_with(label))
 }
 
-/// A copy of the chart that has this `CustomResourceDefinition`, as that in the workspace may be stale.
-fn chart_with(crd: &str) -> Result<TempDir> {
+/// A copy of the chart that has these files of it, as those in the workspace may be stale.
+fn chart_with(files: &[Generated]) -> Result<TempDir> {
     let copy = tempfile::tempdir()?;
     copy_folder(&chart::folder(), copy.path())?;
-    let name =
-        Path::new(CRD_IN_CHART).file_name().context("the path of the chart's copy has no file name")?;
-    let files = copy.path().join("files");
-    fs::create_dir_all(&files)?;
-    fs::write(files.join(name), crd)?;
+    for Generated { path, content } in files {
+        let name = Path::new(path).strip_prefix(CHART).context("not a file of the chart")?;
+        fs::write(copy.path().join(name), content)?;
+    }
     Ok(copy)
 }
 

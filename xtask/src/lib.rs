@@ -25,9 +25,11 @@ pub mod model;
 pub mod mutants;
 pub mod operator;
 pub mod play;
+mod renders;
 pub mod smoke;
 pub mod svg;
 pub mod tool;
+mod values;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
