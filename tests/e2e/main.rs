@@ -18,6 +18,7 @@ mod replicas;
 mod roles;
 mod secrets;
 mod uninstall;
+mod upgrade;
 mod waits;
 mod witness;
 mod world;

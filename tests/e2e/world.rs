@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const SECRET: &str = "zenlayer-credentials";
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
+/// The chart of the release before this one.
+pub const PREVIOUS_CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/previous");
 const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/zenlayerports.sdn.zenlayer.com.yaml");
 const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
@@ -80,6 +82,7 @@ pub async fn until<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> 
 
 /// What a test starts with.
 pub struct Setup {
+    chart: &'static str,
     values: Vec<String>,
     env: Vec<(&'static str, String)>,
     ports: Vec<Port>,
@@ -99,6 +102,7 @@ pub fn given(ports: impl IntoIterator<Item = Port>) -> Setup {
         destroyed_listed_for: Duration::ZERO,
     };
     Setup {
+        chart: CHART,
         values: Vec::new(),
         env: Vec::new(),
         ports: ports.into_iter().collect(),
@@ -120,6 +124,12 @@ pub fn running(id: &str) -> Port {
 }
 
 impl Setup {
+    /// Another chart than that of today.
+    pub fn chart(mut self, chart: &'static str) -> Self {
+        self.chart = chart;
+        self
+    }
+
     /// A chart value.
     pub fn value(mut self, assignment: impl Into<String>) -> Self {
         self.values.push(assignment.into());
@@ -172,7 +182,7 @@ impl Setup {
         if self.secret {
             world.put_secret("KEY", "PASSWORD").await?;
         }
-        world.install(&self.values, self.own_credentials).await?;
+        world.deploy("install", self.chart, &self.values, self.own_credentials).await?;
         world.start_operator(&self.env).await
     }
 }
@@ -188,27 +198,38 @@ pub struct World {
 }
 
 impl World {
-    async fn install(&self, values: &[String], own_credentials: bool) -> Result<()> {
+    async fn deploy(
+        &self,
+        command: &str,
+        chart: &str,
+        values: &[String],
+        own_credentials: bool,
+    ) -> Result<()> {
         let mut settings = vec![
             "crds.enabled=false".to_owned(),
             // What the operator itself does about protection must not rest on it.
             "deletion.admissionPolicy=false".to_owned(),
             "admission.addFinalizer=false".to_owned(),
-            // They are objects of the whole cluster, which `roles` tries.
-            "deletion.restrictApproval=false,rbac.aggregateRoles=false,flowSchema.enabled=false".to_owned(),
             format!("watchNamespaces={{{}}}", self.namespace),
             format!("zenlayer.endpoint={}", self.simulator.url()),
             "zenlayer.requestsPerSecond=200".to_owned(),
             "log.format=text".to_owned(),
             format!("extraArgs={{--time-scale={TIME_SCALE}}}"),
         ];
+        if chart == CHART {
+            // They are objects of the whole cluster, which `roles` tries.
+            settings.push(
+                "deletion.restrictApproval=false,rbac.aggregateRoles=false,flowSchema.enabled=false"
+                    .to_owned(),
+            );
+        }
         if own_credentials {
             self.secret_in(&self.home, "KEY", "PASSWORD").await?;
             settings.push(format!("credentials.existingSecret={SECRET}"));
             settings.push(format!("credentials.namespaces={{{}}}", self.namespace));
         }
         settings.extend_from_slice(values);
-        let mut args = vec!["install", &self.home, CHART, "--namespace", &self.home];
+        let mut args = vec![command, &self.home, chart, "--namespace", &self.home];
         for setting in &settings {
             args.extend(["--set", setting]);
         }
@@ -257,6 +278,26 @@ impl World {
     pub async fn killed_and_restarted(self) -> Result<Self> {
         self.operator().kill()?;
         self.restarted().await
+    }
+
+    /// `helm upgrade` to the chart of today, and the Pods that follow from it.
+    pub async fn upgraded(self) -> Result<Self> {
+        self.deploy("upgrade", CHART, &[], false).await?;
+        self.replaced().await
+    }
+
+    /// `helm rollback` to the first revision, and the Pods that follow from it.
+    pub async fn rolled_back(self) -> Result<Self> {
+        self.cluster.helm(&["rollback", &self.home, "1", "--namespace", &self.home]).await?;
+        self.replaced().await
+    }
+
+    /// As the Deployment does it: a Pod of its new template starts, and the old one ends once that is ready.
+    async fn replaced(mut self) -> Result<Self> {
+        let new = self.start_replica(&[]).await?;
+        self.operator().terminate(PATIENCE).await?;
+        self.operator = Some(new);
+        Ok(self)
     }
 
     /// Starts the operator again, with no point to die at.
