@@ -53,6 +53,9 @@ fn of_two_replicas_one_works_and_the_other_watches_nothing() {
         assert!(holder.starts_with(world.operator().name()), "{holder} holds the Lease\n{}", world.log());
         let log = other.logs();
         assert!(log.contains("this one waits") && !log.contains(LEADS) && !log.contains("listed"), "{log}");
+        let metrics = reqwest::get(format!("{}/metrics", other.url()?)).await?.text().await?;
+        let waits = "zenlayer_port_operator_leader 0\n";
+        assert!(metrics.contains(waits) && !metrics.contains("zenlayer_port_operator_ports"), "{metrics}");
         Ok(())
     });
 }

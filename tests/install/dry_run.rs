@@ -25,9 +25,12 @@ async fn surroundings(cluster: &Cluster) -> Result<()> {
     for object in objects {
         cluster.apply(&object.to_string()).await?;
     }
-    cluster.kubectl(&["apply", "-f", &format!("{ROOT}/tests/install/cilium.yaml")]).await?;
-    let established = ["wait", "--for=condition=Established", "crd/ciliumnetworkpolicies.cilium.io"];
-    cluster.kubectl(&established).await.map(drop)
+    for kinds in ["cilium", "prometheus"] {
+        let kinds = format!("{ROOT}/tests/install/{kinds}.yaml");
+        cluster.kubectl(&["apply", "-f", &kinds]).await?;
+        cluster.kubectl(&["wait", "--for=condition=Established", "-f", &kinds]).await?;
+    }
+    Ok(())
 }
 
 fn value_files() -> Result<Vec<PathBuf>> {
