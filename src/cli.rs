@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check;
 use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
 use crate::decision::{GateSettings, Timing};
-use crate::lease::{LeaseSettings, LeaseTiming, PodIdentity};
+use crate::lease::{Announced, LeaseSettings, LeaseTiming, PodIdentity};
 use crate::server::{self, LogFormat};
 use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
@@ -270,6 +270,12 @@ impl Run {
                     .clone()
                     .zip(self.pod_uid.clone())
                     .map(|(name, uid)| PodIdentity { name, uid }),
+                announced: Announced {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    mass_deletion_threshold: self.mass_deletion_threshold,
+                    require_approval: self.require_approval,
+                    watch_namespaces: self.watch_namespaces.clone(),
+                },
             },
             instance: self.pod_name.clone(),
         })

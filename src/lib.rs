@@ -24,6 +24,7 @@
 //! | [`controller`] | streams, passes, execution, credentials, events |
 //! | [`lease`] | which of several replicas works |
 //! | [`server`] | health, metrics, log |
+//! | [`plugin`] | `kubectl zenlayerport` |
 //! | [`cli`], [`manifest`], [`check`], [`uninstall`] | the command line, the texts that are generated, the checks after an install and before an end |
 //!
 //! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
@@ -40,6 +41,7 @@ pub mod kubernetes;
 pub mod lease;
 pub mod manifest;
 pub mod mirror;
+pub mod plugin;
 pub mod port;
 pub mod server;
 pub mod tasks;

@@ -70,6 +70,12 @@ const RULES: &[Rule] = &[
         ],
         words: &["Clock", "Instant", "SystemTime", "now()"],
     },
+    Rule {
+        of: "plugin",
+        imports: &["reqwest", "zenlayer", "mirror", "controller", "server"],
+        // It reads no Secret.
+        words: &["Secret>", "secrets"],
+    },
     // A reconcile waits for no reading: it cannot name what reads.
     Rule {
         of: "controller",

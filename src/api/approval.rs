@@ -54,18 +54,23 @@ impl ZenlayerPort {
         value.into_iter().flat_map(|value| value.split(',')).map(str::trim)
     }
 
-    /// The command that gives consent, those given before included.
-    pub(super) fn approve_command(&self, reason: Reason, status: &ZenlayerPortStatus) -> String {
-        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
-        let name = self.metadata.name.as_deref().unwrap_or_default();
+    /// The value of the annotation that gives consent, those given before included.
+    pub fn approval_of(&self, reason: Reason, status: &ZenlayerPortStatus) -> String {
         // Only those that are worth something: whatever else stands there is not to be typed by anybody.
         let given =
             Reason::ALL.iter().filter(|given| **given != reason && self.approves_given(**given, status));
         let consents: Vec<String> =
             given.chain([&reason]).filter_map(|reason| self.consent_to(*reason, status)).collect();
+        consents.join(",")
+    }
+
+    /// The command that gives it.
+    pub(super) fn approve_command(&self, reason: Reason, status: &ZenlayerPortStatus) -> String {
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        let approval = self.approval_of(reason, status);
         format!(
-            "kubectl annotate zenlayerport {name} -n {namespace} --overwrite {APPROVE_ANNOTATION}={}",
-            consents.join(",")
+            "kubectl annotate zenlayerport {name} -n {namespace} --overwrite {APPROVE_ANNOTATION}={approval}"
         )
     }
 }

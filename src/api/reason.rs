@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{DeletionPolicy, ZenlayerPort, ZenlayerPortStatus};
 
 /// The condition that sums up: is the port in service, and if not, why.
@@ -306,6 +308,58 @@ impl Reason {
         let filled = fillings.iter().chain(COMMANDS).fold(advice.to_owned(), fill);
         filled.replace("{namespace}", namespace).replace("{name}", name).trim_end().to_owned()
     }
+}
+
+/// The advice of a reason, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// What a person can do without kubectl, or needs to know; empty where there is nothing.
+    pub hint: String,
+    /// The commands to choose from.
+    pub remedies: Vec<Remedy>,
+}
+
+/// A command that a person can type, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    pub purpose: String,
+    pub command: String,
+}
+
+impl Advice {
+    /// Takes apart what [`Reason::advice_for`] says: a command begins with `kubectl`, and ends with a semicolon or the text.
+    pub fn parse(text: &str) -> Self {
+        let mut advice = Self::default();
+        for part in text.split("; ") {
+            let Some(at) = part.find("kubectl ") else {
+                advice.tell(part);
+                continue;
+            };
+            let (before, command) = part.split_at(at);
+            let before = before.trim_end_matches([' ', ':']);
+            let (hint, purpose) = before.rsplit_once(". ").map_or(("", before), |(hint, rest)| (hint, rest));
+            if !hint.is_empty() {
+                advice.tell(&format!("{hint}."));
+            }
+            advice.remedies.push(Remedy { purpose: capitalized(purpose), command: command.to_owned() });
+        }
+        advice
+    }
+
+    fn tell(&mut self, sentence: &str) {
+        if !self.hint.is_empty() {
+            self.hint.push(' ');
+        }
+        self.hint.push_str(&capitalized(sentence));
+        if !sentence.ends_with('.') {
+            self.hint.push('.');
+        }
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Stands for the way out of a deletion, where an object that is not deleted needs none.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{NotSentCause, Refusal};
 use crate::fingerprint::Fingerprint;
-use crate::port::{PortInfo, PortStatus};
+use crate::port::{PortId, PortInfo, PortStatus};
 
 /// What the operator knows about the port, and what it is doing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -70,6 +70,22 @@ pub struct ObservedPort {
 impl ObservedPort {
     pub fn port_status(&self) -> PortStatus {
         PortStatus::from(self.status.as_str())
+    }
+
+    /// What was read of the port, as far as it is kept.
+    pub fn as_port_info(&self, id: &PortId) -> PortInfo {
+        PortInfo {
+            port_id: id.clone(),
+            port_status: self.port_status(),
+            port_name: self.name.clone(),
+            port_type: self.port_type.clone(),
+            dc_id: None,
+            dc_name: self.data_center.clone(),
+            connection_status: self.connection_status.clone(),
+            port_charge_type: self.charge_type.clone(),
+            created_time: self.created_time.clone(),
+            expired_time: self.expired_time.clone(),
+        }
     }
 }
 

@@ -348,6 +348,32 @@ fn a_command_in_an_advice_is_whole_and_made_for_the_object() {
     }
 }
 
+#[test]
+fn an_advice_taken_apart_has_each_command_with_its_purpose_and_loses_no_sentence() {
+    for reason in Reason::ALL {
+        for object in [living(Terminate), deleting(Destroy)] {
+            let text = reason.advice_for(&object, &occurrences(2));
+            let Advice { hint, remedies } = Advice::parse(&text);
+            let commands: Vec<_> = remedies.iter().map(|it| it.command.as_str()).collect();
+            let expected: Vec<_> = typed(&text).iter().map(|typed| format!("kubectl {typed}")).collect();
+            assert_eq!(commands, expected, "{reason:?}: {text}");
+            let letters = |text: &str| {
+                let mut letters: Vec<_> =
+                    text.to_lowercase().chars().filter(|it| it.is_alphanumeric()).collect();
+                letters.sort_unstable();
+                letters
+            };
+            let purposes = remedies.iter().map(|it| format!("{} {}", it.purpose, it.command));
+            let together = purposes.chain([hint.clone()]).collect::<String>();
+            assert_eq!(letters(&together), letters(&text), "{reason:?}: {text}");
+            for Remedy { purpose, .. } in &remedies {
+                assert!(!purpose.is_empty() && !purpose.contains("kubectl"), "{reason:?}: {purpose:?}");
+            }
+            assert!(hint.is_empty() || hint.ends_with('.'), "{reason:?}: {hint:?}");
+        }
+    }
+}
+
 fn is_made_for_the_object(reason: Reason, command: &str) {
     if let Some((_, patch)) = command.split_once("patch zenlayerport edge-1 -n team-a --type=merge -p '") {
         let patch = patch.strip_suffix('\'').expect("a closing quote");

@@ -2,6 +2,7 @@
 //!
 //! It is an economy. That no port is destroyed twice rests on the record ahead of each call, also where two replicas act.
 
+mod announced;
 mod election;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::announced::{Announced, LEASE_LABEL};
 use self::election::{Election, Record, Standing, Step, Write};
 pub use self::election::{LeaseTiming, Loss};
 use crate::clock::{Clock, Monotonic};
@@ -36,6 +38,7 @@ pub struct LeaseSettings {
     /// The Pod of this process. The Lease goes with its holder's Pod, also where it could not be released, as after
     /// `helm uninstall`, which takes the right to do so first.
     pub pod: Option<PodIdentity>,
+    pub announced: Announced,
 }
 
 /// Names a Pod for Kubernetes' garbage collector.
@@ -63,6 +66,7 @@ pub struct Candidate {
     name: String,
     timing: LeaseTiming,
     pod: Option<PodIdentity>,
+    announced: Announced,
     election: Election,
     /// The Lease as it was last seen, for what others wrote into it.
     seen: Option<Lease>,
@@ -115,7 +119,7 @@ impl Candidate {
         instance: &str,
         clock: Clock,
     ) -> anyhow::Result<(Self, Leadership)> {
-        let LeaseSettings { namespace, name, timing, pod } = settings;
+        let LeaseSettings { namespace, name, timing, pod, announced } = settings;
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random).context("cannot get random numbers from the system")?;
         let me = format!("{instance}_{:016x}", u64::from_ne_bytes(random));
@@ -125,7 +129,7 @@ impl Candidate {
         };
         let (standing, observed) = watch::channel(Standing::Unknown);
         let election = Election::new(me, timing, clock.monotonic());
-        let candidate = Self { api, name, timing, pod, election, seen: None, clock, standing };
+        let candidate = Self { api, name, timing, pod, announced, election, seen: None, clock, standing };
         Ok((candidate, Leadership { standing: observed, clock }))
     }
 
@@ -170,7 +174,8 @@ impl Candidate {
 
     /// Whether it succeeded.
     async fn write(&mut self, write: Write) -> bool {
-        let lease = lease(&self.name, &write, self.seen.as_ref(), self.timing, self.pod.as_ref());
+        let mut lease = lease(&self.name, &write, self.seen.as_ref(), self.timing, self.pod.as_ref());
+        self.announced.put_into(&mut lease);
         let options = PostParams::default();
         let sent = self.clock.monotonic();
         let (verb, answer) = match write.version {

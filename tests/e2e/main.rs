@@ -11,6 +11,7 @@ mod invalid;
 mod kubectl;
 mod metrics;
 mod namespaces;
+mod plugin;
 mod policies;
 mod proof;
 mod proxies;

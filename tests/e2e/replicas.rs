@@ -9,7 +9,7 @@ use serde_json::json;
 use test_cluster::RunningPod;
 use tokio_util::sync::CancellationToken;
 use zenlayer_port_operator::clock::Clock;
-use zenlayer_port_operator::lease::{Candidate, LeaseSettings, LeaseTiming, PodIdentity};
+use zenlayer_port_operator::lease::{Announced, Candidate, LeaseSettings, LeaseTiming, PodIdentity};
 
 use crate::world::{PATIENCE, World, given, recycled, run, until};
 
@@ -151,6 +151,7 @@ fn the_lease_goes_with_the_pod_of_its_holder_where_it_could_not_be_released() {
             name: "held".to_owned(),
             timing: LeaseTiming::default(),
             pod: Some(identity),
+            announced: Announced::default(),
         };
         let (candidate, mut leadership) =
             Candidate::new(client.clone(), settings, "holder", Clock::Boottime)?;

@@ -11,7 +11,7 @@ use zenlayer_port_operator::manifest;
 
 use crate::chart::{self, RELEASE};
 use crate::tool::Tool;
-use crate::{alerts, dashboard, renders, root, values};
+use crate::{alerts, dashboard, renders, root, screens, values};
 
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
 const CHART: &str = "deploy/chart";
@@ -20,6 +20,7 @@ const REASONS: &str = "docs/reasons.md";
 const DECISION: &str = "docs/decision.md";
 const ALERTS: &str = "deploy/chart/files/alerts.yaml";
 const DASHBOARD: &str = "deploy/chart/files/dashboard.json";
+const SCREENS: &str = "docs/screens.md";
 const INSTALL: &str = "deploy/install.yaml";
 const README: &str = "deploy/chart/README.md";
 
@@ -53,7 +54,7 @@ metadata:
 ";
 
 /// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
-/// docs/decision.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
+/// docs/decision.md, docs/screens.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
 /// snapshots of the chart's tests.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
@@ -107,6 +108,7 @@ pub async fn generated() -> Result<Vec<Generated>> {
         file(CRD, crd),
         file(REASONS, manifest::reasons()),
         file(DECISION, manifest::decision()),
+        file(SCREENS, screens::document()?),
         file(INSTALL, install),
         file(README, readme),
     ];

@@ -11,6 +11,8 @@
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
+//! | [`release`] | version, notes, archives and manifest of a release |
+//! | [`screens`] | what `kubectl zenlayerport` prints, as a document |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 
 pub mod alerts;
@@ -25,7 +27,9 @@ pub mod model;
 pub mod mutants;
 pub mod operator;
 pub mod play;
+pub mod release;
 mod renders;
+pub mod screens;
 pub mod smoke;
 pub mod svg;
 pub mod tool;

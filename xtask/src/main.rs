@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, faults, generate, model, mutants, smoke};
+use xtask::{bench, demo, faults, generate, model, mutants, release, smoke};
 
 /// Tasks of this repository besides building and testing.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Model(model::Options),
     Mutants(mutants::Options),
     Bench(bench::Options),
+    Release(release::Options),
 }
 
 #[tokio::main]
@@ -32,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Model(options) => model::run(options).await,
         Command::Mutants(options) => mutants::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Release(options) => release::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

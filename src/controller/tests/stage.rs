@@ -25,7 +25,7 @@ use crate::controller::reference::reference;
 use crate::controller::run::{Settings, Woken, share};
 use crate::controller::shared::Shared;
 use crate::decision::{Action, GateSettings, Plan, Timing};
-use crate::lease::{Leadership, LeaseSettings, LeaseTiming};
+use crate::lease::{Announced, Leadership, LeaseSettings, LeaseTiming};
 use crate::port::PortId;
 use crate::server::Metrics;
 use crate::tasks;
@@ -296,6 +296,7 @@ fn settings(setting: Setting) -> Settings {
             name: "zenlayer-port-operator".to_owned(),
             timing: LeaseTiming::default(),
             pod: None,
+            announced: Announced::default(),
         },
         instance: Some("pod".to_owned()),
     }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use zenlayer_port_operator::answer::NotSentCause;
 use zenlayer_port_operator::api::{
-    Call, CallOutcome, FINALIZER, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
-    ZenlayerPortStatus,
+    Actor, Call, CallAction, CallOutcome, FINALIZER, ObservedPort, PortIdentity, Reason, Release,
+    ZenlayerPort, ZenlayerPortStatus,
 };
 use zenlayer_port_operator::clock::{Monotonic, Now};
 use zenlayer_port_operator::decision::sighting::{
     Absences, Evidence, Failure, Presence, Reading, Unreadable, Want,
 };
 use zenlayer_port_operator::decision::{
-    Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
-    Plan, Timing, Turn, decide,
+    Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, Ending, Forecast,
+    GateSettings, Input, Listing, Plan, Surroundings, Timing, Turn, decide, forecast,
 };
 use zenlayer_port_operator::port::{PortInfo, PortStatus};
 
@@ -39,17 +39,65 @@ impl Situation {
         Self { object: object(case), evidence: evidence(case), context: context(case) }
     }
 
-    pub fn plan(&self) -> Planned {
-        let plan = decide(&Input {
+    fn decide(&self) -> Plan {
+        decide(&Input {
             object: &self.object,
             evidence: self.evidence.as_ref(),
             context: &self.context,
             timing: &Timing::default(),
             now: Now { wall: wall(), monotonic: NOW },
-        });
+        })
+    }
+
+    pub fn plan(&self) -> Planned {
+        let plan = self.decide();
         let status = plan.status(&self.object);
         let Plan { action, want, deadline, .. } = plan;
         Planned { status, action, want, deadline }
+    }
+}
+
+/// What the operator does next, as far as a person sees it coming.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Calls(CallAction),
+    Releases(Reason),
+    /// It waits for a person.
+    Pauses(Reason),
+}
+
+impl Situation {
+    /// What the operator does, if it does not only wait.
+    pub fn next(&self) -> Option<Next> {
+        let Planned { action, status, .. } = self.plan();
+        match action {
+            Action::Call(intent) => Some(Next::Calls(intent.warrant.action())),
+            Action::LetGo(reason) => Some(Next::Releases(reason)),
+            Action::None | Action::AddFinalizer => {
+                let reason = facts::shown(&status.conditions)?;
+                let waits = matches!(reason.actor(), Actor::Person | Actor::OtherFinalizers);
+                waits.then_some(Next::Pauses(reason))
+            }
+        }
+    }
+
+    /// What `kubectl zenlayerport plan` says of it, from nothing but the status that the operator writes.
+    pub fn forecast(&self) -> Option<Next> {
+        let plan = self.decide();
+        let mut object = self.object.clone();
+        object.status = Some(plan.status_without_call(&self.object));
+        let surroundings = Surroundings {
+            claims: self.context.claims.clone(),
+            deletions_at_once: self.context.deletions_at_once,
+            gates: self.context.gates,
+        };
+        let Forecast { calls, ending } = forecast(&object, &surroundings, wall());
+        match (calls.first(), ending) {
+            (Some(call), _) => Some(Next::Calls(*call)),
+            (None, Ending::Released(reason)) => Some(Next::Releases(reason)),
+            (None, Ending::Held(judged)) => Some(Next::Pauses(judged.reason)),
+            (None, Ending::NotChecked | Ending::NotOurs) => None,
+        }
     }
 }
 

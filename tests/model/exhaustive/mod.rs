@@ -9,8 +9,8 @@ mod rules;
 
 use std::thread;
 
-use case::{Case, Space};
-use input::{Planned, Situation};
+use case::{Case, Crd, Credential, Finalizers, Life, Sighting, Space};
+use input::{Next, Planned, Situation};
 use zenlayer_port_operator::decision::Action;
 
 use crate::Effort;
@@ -36,6 +36,42 @@ fn a_call_is_made_exactly_where_no_rule_forbids_it_and_the_object_goes_exactly_w
         assert!(alone > 0, "the rule {rule:?} is never the only one: is it tried at all?");
     }
     assert!(found.calls > 0 && found.ends > 0);
+}
+
+#[test]
+fn what_a_plan_says_of_a_deletion_is_what_the_operator_does() {
+    let (mut calls, mut ends, mut pauses) = (0, 0, 0);
+    // A number that shares no factor with the sizes of the dimensions reaches every value of each.
+    let stride = match Effort::asked_for() {
+        Effort::Short => 11,
+        Effort::Deep => 1,
+    };
+    for space in case::spaces(Effort::Short) {
+        for number in (0..space.size()).step_by(stride) {
+            let case = space.case(number);
+            if !is_told_by_the_status(&case) {
+                continue;
+            }
+            let situation = Situation::of(&case);
+            let Some(next) = situation.next() else { continue };
+            match next {
+                Next::Calls(_) => calls += 1,
+                Next::Releases(_) => ends += 1,
+                Next::Pauses(_) => pauses += 1,
+            }
+            assert_eq!(situation.forecast(), Some(next), "the plan, and what the operator does: {case:#?}");
+        }
+    }
+    println!("{calls} calls, {ends} ends, {pauses} pauses");
+    assert!(calls > 100 && ends > 100 && pauses > 100, "{calls} calls, {ends} ends, {pauses} pauses");
+}
+
+/// A plan knows no more than the status, and takes Zenlayer and the API server for reachable.
+fn is_told_by_the_status(case: &Case) -> bool {
+    let is_deleted = case.life == Life::Deleted && case.finalizers != Finalizers::Others;
+    let seen = matches!(case.sighting, Sighting::Seen(_));
+    let crd = matches!(case.crd, Crd::Stays | Crd::NotGranted);
+    is_deleted && seen && crd && case.listed && case.credential == Credential::Signs
 }
 
 /// All combinations of `space`, on all processors.

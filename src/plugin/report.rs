@@ -1,0 +1,162 @@
+//! One `ZenlayerPort` as the screens and the JSON show it. The screens are made from this and from nothing else.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+
+use crate::api::{
+    self, Advice, CallOutcome, DeletionPolicy, READY, RECONCILING, Reason, Remedy, STALLED, ZenlayerPort,
+};
+use crate::text::sanitized_up_to;
+
+/// Who acts next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub enum Actor {
+    /// A person.
+    You,
+    Zenlayer,
+    Operator,
+    /// The owners of other finalizers of the object.
+    OtherFinalizers,
+    /// Everything is as it should be.
+    Nobody,
+}
+
+/// What is known of one object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortReport {
+    pub namespace: String,
+    pub name: String,
+    pub port_id: String,
+    /// Zenlayer's name of the port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_name: Option<String>,
+    /// Zenlayer's status of the port, at the last status check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_status: Option<String>,
+    pub deletion_policy: DeletionPolicy,
+    /// Status of the condition `Ready`: True, False or Unknown.
+    pub ready: String,
+    /// Reason of the condition `Ready`; empty if the operator has not seen the object yet.
+    pub reason: String,
+    pub actor: Actor,
+    /// Since when the object has shown this reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Whether it has lasted so long that a person should look.
+    pub stalled: bool,
+    /// When the object was deleted; none if nobody has deleted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_timestamp: Option<Timestamp>,
+    /// What is the case.
+    pub message: String,
+    /// What a person can do without kubectl, or needs to know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// The commands to choose from.
+    pub remedies: Vec<Remedy>,
+    /// Zenlayer's id of the last request that changed the port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Longer than any message of the operator.
+const LONGEST_MESSAGE: usize = 4000;
+
+impl PortReport {
+    pub fn of(object: &ZenlayerPort) -> Self {
+        let status = object.status.clone().unwrap_or_default();
+        let condition = |kind| status.conditions.iter().find(|it| it.type_ == kind);
+        let ready = condition(READY);
+        let shown = ready.map(|ready| ready.reason.as_str()).unwrap_or_default();
+        let reason = Reason::parse(shown);
+        let advice = reason.map(|reason| reason.advice_for(object, &status)).unwrap_or_default();
+        let whole = ready.map(|ready| ready.message.as_str()).unwrap_or_default();
+        let stalled = condition(STALLED).is_some_and(is_true);
+        let actor = match reason {
+            _ if stalled => Actor::You,
+            Some(reason) => Actor::from(reason.actor()),
+            // Not seen yet, or of a newer operator.
+            None if ready.is_none() || condition(RECONCILING).is_some_and(is_true) => Actor::Operator,
+            None => Actor::Nobody,
+        };
+        let (message, Advice { hint, remedies }) = match whole.strip_suffix(advice.as_str()) {
+            Some(message) if !advice.is_empty() => (message.trim_end(), Advice::parse(&advice)),
+            _ if ready.is_none() => ("The operator has not looked at this object yet.", Advice::default()),
+            _ => (whole, Advice::default()),
+        };
+        let hint = match reason {
+            None if !shown.is_empty() => {
+                "This plugin does not know the reason: upgrade the plugin to the version of the operator."
+                    .to_owned()
+            }
+            _ => hint,
+        };
+        let metadata = &object.metadata;
+        Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            port_id: object.spec.port_id.to_string(),
+            port_name: status.port.as_ref().and_then(|port| port.name.as_deref()).map(safe),
+            port_status: status.port.as_ref().map(|port| safe(&port.status)),
+            deletion_policy: object.spec.deletion_policy,
+            ready: ready.map_or("Unknown", |ready| ready.status.as_str()).to_owned(),
+            reason: safe(shown),
+            actor,
+            since: ready
+                .map(|ready| ready.last_transition_time.0)
+                .or_else(|| metadata.creation_timestamp.as_ref().map(|time| time.0)),
+            stalled,
+            deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            message: safe(message),
+            hint,
+            remedies,
+            request_id: request_id(object).map(safe),
+        }
+    }
+
+    /// `NAMESPACE/NAME`.
+    pub fn reference(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    pub fn is_terminating(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+
+    /// How long it has shown its reason.
+    pub fn shown_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.since.map(|since| now.duration_since(since).max(SignedDuration::ZERO))
+    }
+}
+
+impl From<api::Actor> for Actor {
+    fn from(actor: api::Actor) -> Self {
+        match actor {
+            api::Actor::Nobody => Self::Nobody,
+            api::Actor::Operator => Self::Operator,
+            api::Actor::Zenlayer => Self::Zenlayer,
+            api::Actor::OtherFinalizers => Self::OtherFinalizers,
+            api::Actor::Person => Self::You,
+        }
+    }
+}
+
+fn is_true(condition: &Condition) -> bool {
+    condition.status == "True"
+}
+
+/// Other people write what stands in an object: it is not to steer a terminal.
+fn safe(text: &str) -> String {
+    sanitized_up_to(text, LONGEST_MESSAGE)
+}
+
+fn request_id(object: &ZenlayerPort) -> Option<&str> {
+    match &object.release()?.call.as_ref()?.outcome {
+        CallOutcome::Accepted { request_id } => request_id.as_deref(),
+        CallOutcome::Refused(refusal) => refusal.request_id.as_deref(),
+        CallOutcome::Pending {} | CallOutcome::NotSent { .. } | CallOutcome::Unclear { .. } => None,
+    }
+}

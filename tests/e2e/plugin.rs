@@ -1,0 +1,233 @@
+//! `kubectl zenlayerport`, typed by people with the operator at work.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use test_cluster::Binary;
+use tokio::process::Command;
+
+use crate::world::{World, given, recycled, run, running};
+
+const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-zenlayerport");
+
+/// What was typed, and what came of it.
+struct Typed {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Typed {
+    fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("no JSON: {}{}", self.out, self.err))
+    }
+}
+
+impl World {
+    /// `kubectl zenlayerport`, in the objects' namespace.
+    async fn plugin(&self, args: &[&str]) -> Result<Typed> {
+        self.kubectl_with_plugin(&[&["zenlayerport"], args, &["--namespace", &self.namespace]].concat()).await
+    }
+
+    async fn kubectl_with_plugin(&self, args: &[&str]) -> Result<Typed> {
+        let folder = plugin_folder()?;
+        let kubectl = self.cluster.binary(Binary::Kubectl);
+        let programs = kubectl.parent().context("kubectl stands in a folder")?;
+        let path = std::env::join_paths([folder.path(), programs, Path::new("/usr/bin"), Path::new("/bin")])?;
+        let output = Command::new(&kubectl)
+            .args(args)
+            .env("PATH", path)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .env("HOME", folder.path())
+            .output()
+            .await?;
+        Ok(Typed {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout)?,
+            err: String::from_utf8(output.stderr)?,
+        })
+    }
+}
+
+/// A folder with the plugin and its completion, as a user has it in the PATH.
+fn plugin_folder() -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    symlink(PLUGIN, folder.path().join("kubectl-zenlayerport"))?;
+    let printed = std::process::Command::new(PLUGIN).arg("completion").output()?;
+    let script = folder.path().join("kubectl_complete-zenlayerport");
+    std::fs::write(&script, printed.stdout)?;
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755))?;
+    Ok(folder)
+}
+
+/// The value of one field for each port, by name.
+fn field(report: &Value, field: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let ports = report["ports"].as_array().into_iter().flatten();
+    let mut found: Vec<_> = ports.map(|port| (text(&port["name"]), text(&port[field]))).collect();
+    found.sort();
+    found
+}
+
+fn expected(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn what_plan_says_before_a_deletion_is_what_comes_of_it() {
+    run(async {
+        let ports =
+            [recycled("port-1"), running("port-2"), running("port-3"), running("port-4"), running("port-5")];
+        let world = given(ports).start().await?;
+        for (name, port, policy, shown) in [
+            ("bin", "port-1", "Destroy", "PortRecycled"),
+            ("live", "port-2", "Destroy", "Running"),
+            ("both", "port-3", "TerminateAndDestroy", "Running"),
+            ("kept", "port-4", "Retain", "Running"),
+            ("left", "port-5", "Terminate", "Running"),
+            ("wrong", "port-9", "Destroy", "PortNotFound"),
+        ] {
+            world.own(name, port, policy).await?;
+            world.until_alive(name, shown).await?;
+        }
+        let plan = world.plugin(&["plan", "-o", "json"]).await?.json()?;
+        let ends = [
+            ("bin", "destroyed"),
+            ("both", "destroyed"),
+            ("kept", "retained"),
+            ("left", "leftInRecycleBin"),
+            ("live", "paused"),
+            ("wrong", "noPort"),
+        ];
+        assert_eq!(field(&plan, "end"), expected(&ends), "{plan:#}");
+        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        world.until_held("live", "NotInRecycleBin").await?;
+        for name in ["bin", "both", "kept", "left", "wrong"] {
+            world.until_gone(name).await?;
+        }
+        world.assert_only_destroyed(&["port-1", "port-3"]);
+        assert_eq!(world.journal().calls("TerminatePort").count(), 2, "port-3 and port-5: {}", world.log());
+        Ok(())
+    });
+}
+
+#[test]
+fn status_says_who_must_act_and_its_command_is_the_right_one() {
+    run(async {
+        let world = given([running("port-1"), running("port-2")]).start().await?;
+        for (name, port) in [("edge", "port-1"), ("spare", "port-2")] {
+            world.own(name, port, "Destroy").await?;
+            world.until_alive(name, "Running").await?;
+        }
+        let calm = world.plugin(&["status", "--exit-code"]).await?;
+        assert_eq!(calm.code, 0, "{}{}", calm.out, calm.err);
+        assert!(calm.out.starts_with("No port needs you: 2 ports"), "{}", calm.out);
+        world.delete("edge").await?;
+        world.until_held("edge", "NotInRecycleBin").await?;
+        let held = world.plugin(&["status", "--exit-code"]).await?;
+        assert_eq!(held.code, 3, "{}{}", held.out, held.err);
+        assert!(held.out.starts_with("1 of 2 ports needs you"), "{}", held.out);
+        let report = world.plugin(&["status", "-o", "json"]).await?.json()?;
+        assert_eq!(field(&report, "actor"), expected(&[("edge", "you"), ("spare", "nobody")]), "{report:#}");
+        assert_eq!(report["operator"]["seen"], "running", "{report:#}");
+        let command = report["ports"][0]["remedies"][1]["command"].as_str().context("a command")?.to_owned();
+        assert!(held.out.contains(&command), "the screen shows the same command: {}", held.out);
+        world.type_command_of(&format!("type: {command}")).await?;
+        world.until_gone("edge").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn explain_names_the_row_the_call_and_what_comes_next() {
+    run(async {
+        let world = given([recycled("port-1")]).value("deletion.requireApproval=true").start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        world.until_held("edge", "ApprovalRequired").await?;
+        let explained = world.plugin(&["explain", "edge"]).await?;
+        for words in [
+            "ApprovalRequired",
+            "who acts     You.",
+            "if approved  destroys the port",
+            "The decision is at row 18 of 25",
+            "Warning  ApprovalRequired",
+            "sdn.zenlayer.com/approve=ApprovalRequired-",
+        ] {
+            assert!(
+                explained.out.contains(words),
+                "{words:?} is missing: {}{}",
+                explained.out,
+                explained.err
+            );
+        }
+        let unknown = world.plugin(&["explain", "edgy"]).await?;
+        assert_eq!(unknown.code, 1, "{}", unknown.out);
+        assert!(unknown.err.contains("there is no ZenlayerPort edgy"), "{}", unknown.err);
+        Ok(())
+    });
+}
+
+#[test]
+fn approve_ends_the_pause_of_exactly_what_it_showed() {
+    run(async {
+        let ids: Vec<String> = (1..=4).map(|number| format!("port-{number}")).collect();
+        let ports = ids.iter().map(|id| recycled(id));
+        let world = given(ports).value("deletion.massDeletionThreshold=2").start().await?;
+        world.hold_as_mass_deletion(&ids).await?;
+        let asked = world.plugin(&["approve", "port-1"]).await?;
+        assert_eq!(asked.code, 1, "without a terminal it approves nothing: {}", asked.out);
+        assert!(asked.err.contains("--yes"), "{}", asked.err);
+        let dry = world.plugin(&["approve", "--all", "--dry-run"]).await?;
+        assert!(dry.out.starts_with("If you approve 4 deletions: 4 destroyed."), "{}{}", dry.out, dry.err);
+        world.until_held("port-1", "MassDeletion").await?;
+        world.assert_only_destroyed(&[]);
+        let one = world.plugin(&["approve", "port-1", "--yes"]).await?;
+        assert_eq!(one.code, 0, "{}{}", one.out, one.err);
+        world.until_gone("port-1").await?;
+        world.assert_only_destroyed(&["port-1"]);
+        let rest = world.plugin(&["approve", "--all", "--reason", "MassDeletion", "--yes"]).await?;
+        assert!(rest.out.ends_with("Approved 3 deletions.\n"), "{}{}", rest.out, rest.err);
+        for id in &ids {
+            world.until_gone(id).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn who_may_not_list_ports_is_told_so_and_not_that_there_are_none() {
+    run(async {
+        let world = given([]).start().await?;
+        let refused = world.plugin(&["status", "--as", "stranger"]).await?;
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+        assert!(refused.err.contains("you may not list ZenlayerPorts"), "{}", refused.err);
+        Ok(())
+    });
+}
+
+#[test]
+fn kubectl_completes_commands_and_the_names_of_ports() {
+    run(async {
+        let world = given([running("port-1")]).start().await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "Running").await?;
+        let completed = async |words: &[&str]| -> Result<String> {
+            let typed = world.kubectl_with_plugin(&[&["__complete", "zenlayerport"], words].concat()).await?;
+            ensure!(typed.code == 0, "{}", typed.err);
+            Ok(typed.out)
+        };
+        let commands = completed(&["ex"]).await?;
+        assert!(commands.starts_with("explain\t"), "{commands}");
+        let names = completed(&["explain", "-n", &world.namespace, "e"]).await?;
+        assert!(names.starts_with("edge\tRunning\n"), "{names}");
+        let approvable = completed(&["approve", "-n", &world.namespace, ""]).await?;
+        assert!(!approvable.contains("edge"), "only what waits for approval: {approvable}");
+        Ok(())
+    });
+}
