@@ -80,6 +80,21 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
 }
 
 #[tokio::test]
+async fn a_record_that_took_too_long_to_write_is_followed_by_no_call() {
+    let mut stage = Stage::new();
+    about_to_be_released(&mut stage).await;
+    stage.api.on(Method::PUT, "/edge/status", async {
+        time_passes(Duration::from_secs(6)).await;
+        None
+    });
+    stage.pass("edge").await.expect("the call is not sent, and that is on record");
+    let object = stage.get("edge").expect("it stays");
+    let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };
+    assert_eq!(*cause, NotSentCause::RecordTooSlow);
+    assert_eq!(stage.sends("edge"), 0);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     let mut stage = Stage::new();
     about_to_be_released(&mut stage).await;

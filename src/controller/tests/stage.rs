@@ -204,16 +204,26 @@ impl Stage {
         &mut self,
         name: &str,
     ) -> (Arc<ZenlayerPort>, Gathered, Plan) {
+        self.notice(name);
+        self.decide_until(name, "a call", |plan, _| matches!(plan.action, Action::Call(_))).await
+    }
+
+    /// Decides about the object as the API server has it, and carries nothing out, until the decision is as it is to become.
+    pub(in crate::controller) async fn decide_until(
+        &mut self,
+        name: &str,
+        what: &str,
+        reached: impl Fn(&Plan, &ZenlayerPort) -> bool,
+    ) -> (Arc<ZenlayerPort>, Gathered, Plan) {
         let began = Instant::now();
         loop {
-            self.notice(name);
             let object = Arc::new(self.get(name).expect("the object is there"));
             let gathered = Gathered::of(&object, &self.shared).await;
             let plan = gathered.decide(&object, &self.shared);
-            if let Action::Call(_) = plan.action {
+            if reached(&plan, &object) {
                 return (object, gathered, plan);
             }
-            assert!(began.elapsed() < PATIENCE, "no call is decided upon: {plan:#?}");
+            assert!(began.elapsed() < PATIENCE, "in vain until {what} is decided upon: {plan:#?}");
             self.breathe().await;
         }
     }
