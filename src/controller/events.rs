@@ -68,14 +68,11 @@ impl Events {
 
 /// Who reads the log alone learns why a deletion waits, and even if no Event can be sent.
 fn log(object: &ZenlayerPort, Announcement { row, reason, event_type, message }: &Announcement) {
-    let (metadata, port, reason) = (&object.metadata, &object.spec.port_id, reason.as_str());
+    let ObjectMeta { namespace, name, uid, .. } = &object.metadata;
+    let (port, reason) = (&object.spec.port_id, reason.as_str());
     match event_type {
-        EventType::Normal => {
-            tracing::info!(namespace = metadata.namespace, name = metadata.name, %port, row, reason, "{message}");
-        }
-        EventType::Warning => {
-            tracing::warn!(namespace = metadata.namespace, name = metadata.name, %port, row, reason, "{message}");
-        }
+        EventType::Normal => tracing::info!(namespace, name, uid, %port, row, reason, "{message}"),
+        EventType::Warning => tracing::warn!(namespace, name, uid, %port, row, reason, "{message}"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::api::ObjectMeta;
+
 use super::crash::CrashPoint;
 use super::objects::Objects;
 use super::pass::{Gathered, Granted, PassError};
@@ -128,18 +130,14 @@ impl Recorded {
             };
         }
         let action = self.warrant.action();
-        tracing::info!(
-            namespace = self.object.metadata.namespace, name = self.object.metadata.name, %port,
-            "calling {}", action.as_str(),
-        );
+        let ObjectMeta { namespace, name, uid, .. } = &self.object.metadata;
+        tracing::info!(namespace, name, uid, %port, "calling {}", action.as_str());
         let answer = match action {
             CallAction::TerminatePort => account.terminate_port(permit, port).await,
             CallAction::DestroyPort => account.destroy_port(permit, port).await,
         };
-        tracing::info!(
-            namespace = self.object.metadata.namespace, name = self.object.metadata.name, %port, ?answer,
-            "Zenlayer answered {}", action.as_str(),
-        );
+        let request_id = answer.request_id();
+        tracing::info!(namespace, name, uid, %port, request_id, %answer, "the answer to {}", action.as_str());
         answer
     }
 
@@ -288,8 +286,8 @@ async fn let_go(
     }
     let receipt = object.receipt();
     tracing::info!(
-        namespace = object.metadata.namespace, name = object.metadata.name, port = %object.spec.port_id,
-        port_name = receipt.port_name, request_id = receipt.request_id, reason = reason.as_str(),
+        namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
+        port = %object.spec.port_id, port_name = receipt.port_name, request_id = receipt.request_id, reason = reason.as_str(),
         "removed the finalizer",
     );
     if let Some(mut event) = event {

@@ -16,7 +16,7 @@ pub fn held_as_invalid(
     fact: &str,
     now: Now,
 ) -> (ZenlayerPortStatus, Option<Announcement>) {
-    held(object, Reason::InvalidSpec, fact, now)
+    show(object, Reason::InvalidSpec, fact, now)
 }
 
 /// The status of an object that the API server does not let the operator change as it must, and the Event of the
@@ -26,7 +26,7 @@ pub fn held_as_refused(
     fact: &str,
     now: Now,
 ) -> (ZenlayerPortStatus, Option<Announcement>) {
-    held(object, Reason::UpdateRefused, fact, now)
+    show(object, Reason::UpdateRefused, fact, now)
 }
 
 /// The Event where even the status cannot be written.
@@ -36,7 +36,8 @@ pub fn refused_update(object: &ZenlayerPort, fact: &str) -> Announcement {
     Announcement { row: None, reason, event_type: EventType::Warning, message }
 }
 
-fn held(
+/// The status of an object that shows this reason, and the Event of the transition to it.
+pub fn show(
     object: &ZenlayerPort,
     reason: Reason,
     fact: &str,

@@ -37,7 +37,7 @@ use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
 pub use claims::{Claim, ClaimBasis};
-pub use conditions::{held_as_invalid, held_as_refused, refused_update};
+pub use conditions::{held_as_invalid, held_as_refused, refused_update, show};
 pub use deletion::DELETION;
 pub use facts::Facts;
 pub use forecast::{Ending, Forecast, Judgement, Surroundings, forecast, judge};

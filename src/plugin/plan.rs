@@ -13,7 +13,7 @@ use super::neighbours::Neighbours;
 use super::operator::Operator;
 use super::output;
 use super::report::PortReport;
-use super::screen::{BOLD, Page, count};
+use super::screen::{BOLD, Page, count, first_of};
 use crate::api::{Advice, CallAction, DeletionPolicy, Reason, Remedy, ZenlayerPort};
 use crate::decision::{Ending, Forecast, Judgement, forecast};
 
@@ -210,14 +210,10 @@ fn row(group: &[&PortPlan]) -> Vec<String> {
     vec![names(group), status, format!("{:?}", first.deletion_policy), first.says.clone()]
 }
 
-/// The first few names.
 fn names(group: &[&PortPlan]) -> String {
-    const NAMES: usize = 3;
     let [first, ..] = group else { return String::new() };
-    let names = group.iter().take(NAMES).map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
-    let more = group.len().saturating_sub(NAMES);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{}/{names}{more}", first.namespace)
+    let names: Vec<&str> = group.iter().map(|port| port.name.as_str()).collect();
+    format!("{}/{}", first.namespace, first_of(&names))
 }
 
 impl PortPlan {

@@ -12,7 +12,7 @@ use super::cluster::Cluster;
 use super::operator::Operator;
 use super::output;
 use super::report::{Actor, PortReport};
-use super::screen::{GREEN, Page, RED, YELLOW, age, count};
+use super::screen::{GREEN, Page, RED, YELLOW, age, count, first_of};
 use crate::api::Reason;
 
 /// All ports that were asked for, those that need a person first.
@@ -117,9 +117,6 @@ impl StatusReport {
     }
 }
 
-/// How many names of a group are shown.
-const NAMES: usize = 3;
-
 /// Each port with its commands, those that have the same reason in one namespace together.
 fn to_act_on(page: &mut Page, ports: &[&PortReport], view: View) {
     let mut groups: Vec<Vec<&PortReport>> = Vec::new();
@@ -141,12 +138,11 @@ fn to_act_on(page: &mut Page, ports: &[&PortReport], view: View) {
 
 fn entry(page: &mut Page, group: &[&PortReport], view: View) {
     let [first, ..] = group else { return };
-    let names = group.iter().take(NAMES).map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
-    let more = group.len().saturating_sub(NAMES);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let names: Vec<&str> = group.iter().map(|port| port.name.as_str()).collect();
+    let names = first_of(&names);
     let waited = first.shown_for(view.now).map(age).unwrap_or_default();
     let deleted = if first.is_terminating() { "" } else { ", not deleted" };
-    page.line(&format!("  {}/{names}{more}  {}  {waited}{deleted}", first.namespace, first.reason));
+    page.line(&format!("  {}/{names}  {}  {waited}{deleted}", first.namespace, first.reason));
     let of_first = if group.len() == 1 { String::new() } else { format!("{}: ", first.name) };
     page.paragraph(6, &format!("{of_first}{}", first.message));
     if !first.hint.is_empty() {

@@ -3,6 +3,7 @@
 //! `code` decides, never `message`, and the status only as far as it goes: documented codes come with
 //! statuses that are not documented (`docs/zenlayer-api.md`, error codes).
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -36,6 +37,28 @@ pub enum ChangeAnswer {
     Unclear { why: String },
     /// It has not left this process.
     NotSent { cause: NotSentCause, why: String },
+}
+
+impl ChangeAnswer {
+    /// Zenlayer's id of the request.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Accepted { request_id } => request_id.as_deref(),
+            Self::Refused(refusal) => refusal.request_id.as_deref(),
+            Self::Unclear { .. } | Self::NotSent { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for ChangeAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { .. } => f.write_str("accepted"),
+            Self::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Self::Unclear { why } => write!(f, "no clear answer: {why}"),
+            Self::NotSent { why, .. } => write!(f, "not sent: {why}"),
+        }
+    }
 }
 
 /// What to do before the next request.

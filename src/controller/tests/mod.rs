@@ -6,6 +6,7 @@ pub(in crate::controller) mod stage;
 mod calls;
 mod events;
 mod facts;
+mod log;
 mod metrics;
 mod passes;
 mod refusals;

@@ -22,6 +22,7 @@ pub enum Binary {
     Kubectl,
     Helm,
     Promtool,
+    GitopsHealth,
 }
 
 /// Programs that are found, or built, together.
@@ -30,6 +31,8 @@ enum Set {
     Cluster,
     /// Only a few tests need it.
     Prometheus,
+    /// Only one test needs it.
+    GitOps,
 }
 
 impl Set {
@@ -37,6 +40,7 @@ impl Set {
         match self {
             Self::Cluster => &Binary::OF_CLUSTER,
             Self::Prometheus => &[Binary::Promtool],
+            Self::GitOps => &[Binary::GitopsHealth],
         }
     }
 
@@ -53,6 +57,7 @@ impl Set {
         match self {
             Self::Cluster => "about 7 min",
             Self::Prometheus => "about 2 min",
+            Self::GitOps => "about 1 min",
         }
     }
 }
@@ -69,7 +74,7 @@ impl Binary {
     ];
 
     /// The name of its file, as in `KUBEBUILDER_ASSETS`.
-    pub fn file_name(self) -> &'static str {
+    pub const fn file_name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
             Self::Etcdctl => "etcdctl",
@@ -79,6 +84,7 @@ impl Binary {
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::Promtool => "promtool",
+            Self::GitopsHealth => "gitops-health",
         }
     }
 }
@@ -112,6 +118,11 @@ impl Assets {
 /// The path of promtool. It is found or built as the [`Assets`] are, in a folder of its own.
 pub async fn promtool() -> Result<PathBuf> {
     Ok(find_or_build(Set::Prometheus).await?.join(Binary::Promtool.file_name()))
+}
+
+/// The path of the program that judges objects as GitOps tools do. It is found or built as the [`Assets`] are.
+pub async fn gitops_health() -> Result<PathBuf> {
+    Ok(find_or_build(Set::GitOps).await?.join(Binary::GitopsHealth.file_name()))
 }
 
 async fn find_or_build(set: Set) -> Result<PathBuf> {

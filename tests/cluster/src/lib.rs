@@ -26,7 +26,7 @@ mod ports;
 mod process;
 mod tool;
 
-pub use assets::{Assets, Binary, promtool};
+pub use assets::{Assets, Binary, gitops_health, promtool};
 pub use client::client_for;
 pub use cluster::Cluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};

@@ -19,6 +19,8 @@ struct Module {
     name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
+    /// Of the programs that are our own.
+    source: &'static str,
 }
 
 macro_rules! module {
@@ -27,6 +29,7 @@ macro_rules! module {
             name: $name,
             go_mod: include_str!(concat!("../../tools/", $name, "/go.mod")),
             go_sum: include_str!(concat!("../../tools/", $name, "/go.sum")),
+            source: "",
         }
     };
 }
@@ -35,6 +38,7 @@ static K8S: Module = module!("k8s");
 static ETCD: Module = module!("etcd");
 static HELM: Module = module!("helm");
 static PROMETHEUS: Module = module!("prometheus");
+static GITOPS: Module = Module { source: include_str!("../../tools/gitops/main.go"), ..module!("gitops") };
 
 impl Module {
     /// The word after `name` in go.mod: the version of a module, or of Go itself.
@@ -75,6 +79,14 @@ fn steps(set: Set) -> Vec<Step> {
             output: "",
             // promtool is used for rules and metrics; most of its build would be the service discovery of all clouds.
             tags: "remove_all_sd",
+            stamps: vec![],
+        }],
+        Set::GitOps => vec![Step {
+            module: &GITOPS,
+            binaries: &[Binary::GitopsHealth],
+            packages: &["."],
+            output: Binary::GitopsHealth.file_name(),
+            tags: "",
             stamps: vec![],
         }],
     }
@@ -142,9 +154,14 @@ pub(super) fn cache_key(set: Set) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(GOFLAGS.as_bytes());
     for step in steps(set) {
-        for part in
-            [step.module.go_mod, step.module.go_sum, &step.packages.join(" "), &step.ldflags(), step.tags]
-        {
+        for part in [
+            step.module.go_mod,
+            step.module.go_sum,
+            &step.packages.join(" "),
+            &step.ldflags(),
+            step.tags,
+            step.module.source,
+        ] {
             hash.update(part.as_bytes());
         }
     }
@@ -152,6 +169,7 @@ pub(super) fn cache_key(set: Set) -> String {
     let (name, version) = match set {
         Set::Cluster => ("kubernetes", K8S.version_of("k8s.io/kubernetes")),
         Set::Prometheus => ("prometheus", PROMETHEUS.version_of("github.com/prometheus/prometheus")),
+        Set::GitOps => ("gitops", GITOPS.version_of("sigs.k8s.io/cli-utils")),
     };
     let mut key = format!("{name}-{version}-{os}-{arch}-");
     for byte in &hash.finish().as_ref()[..6] {
