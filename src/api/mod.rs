@@ -5,6 +5,7 @@
 mod approval;
 mod reason;
 mod receipt;
+mod salvage;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -276,8 +276,16 @@ impl Reason {
                  spec.deletionPolicy is Retain. To destroy the port now: {set Destroy} && {delete}"
             }
         };
+        // The API server refuses to delete an object that is protected.
+        let delete = if object.spec.deletion_protection { "{unprotect} && {delete}" } else { "{delete}" };
         self.filled(
-            &[(GIVE_UP, give_up), (DESTROY, destroy), (APPROVE, &approve), (RETAIN, retain)],
+            &[
+                (GIVE_UP, give_up),
+                (DESTROY, destroy),
+                (APPROVE, &approve),
+                (RETAIN, retain),
+                (DELETE, delete),
+            ],
             namespace,
             name,
         )
@@ -369,6 +377,8 @@ const REMOVE: &str = "To remove the object and leave the port as it is: {retain}
 const DESTROY: &str = "{destroy}";
 /// Stands for the command that approves the hold of one object.
 const APPROVE: &str = "{approve}";
+/// Stands for the command that deletes the object.
+const DELETE: &str = "{delete}";
 /// Stands for the command that removes the object and leaves its port as it is.
 const RETAIN: &str = "{retain}";
 

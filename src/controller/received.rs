@@ -9,10 +9,7 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::{
-    APPROVE_ANNOTATION, DeletionPolicy, FINALIZER, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
-};
-use crate::port::PortId;
+use crate::api::{APPROVE_ANNOTATION, FINALIZER, ZenlayerPort, ZenlayerPortSpec};
 use crate::text::sanitized_up_to;
 
 /// Characters that are shown of what a parser or the API server complains of; it may quote what users wrote.
@@ -100,8 +97,7 @@ fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<Zenlaye
     match parsed {
         Ok((spec, status)) => Ok(ZenlayerPort { metadata, spec, status }),
         Err((part, error)) => {
-            let salvaged =
-                ZenlayerPort { metadata, spec: salvaged_spec(spec), status: Some(salvaged_status(status)) };
+            let salvaged = ZenlayerPort::salvaged(metadata, spec, status);
             Err(Invalid {
                 salvaged: Arc::new(salvaged),
                 complaint: format!("{part}: {}", sanitized_up_to(&error, LONGEST_COMPLAINT)),
@@ -151,29 +147,6 @@ fn bounded_consents(mut consents: String) -> String {
     consents
 }
 
-fn salvaged_spec(spec: &Value) -> ZenlayerPortSpec {
-    ZenlayerPortSpec {
-        port_id: PortId::new(spec.get("portId").and_then(Value::as_str).unwrap_or_default()),
-        deletion_policy: DeletionPolicy::Retain,
-        deletion_protection: true,
-        credentials_ref: salvaged_part(spec, "credentialsRef"),
-    }
-}
-
-fn salvaged_status(status: &Value) -> ZenlayerPortStatus {
-    let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
-    ZenlayerPortStatus {
-        observed_generation: salvaged_part(status, "observedGeneration"),
-        identity: salvaged_part(status, "identity"),
-        conditions: conditions.filter_map(|condition| Deserialize::deserialize(condition).ok()).collect(),
-        ..ZenlayerPortStatus::default()
-    }
-}
-
-fn salvaged_part<'a, T: Deserialize<'a>>(data: &'a Value, part: &str) -> Option<T> {
-    T::deserialize(data.get(part)?).ok()
-}
-
 impl Resource for Received {
     type DynamicType = ();
     type Scope = <ZenlayerPort as Resource>::Scope;
@@ -211,6 +184,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::DeletionPolicy;
+    use crate::port::PortId;
 
     fn received(metadata: &Value, spec: &Value, status: &Value) -> Received {
         let object = json!({ "metadata": metadata, "spec": spec, "status": status });

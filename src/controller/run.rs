@@ -278,7 +278,7 @@ pub(super) fn share(
         stores: OnceLock::new(),
     });
     let observed = Arc::downgrade(&shared);
-    metrics.observe_state(move || observed.upgrade().map(|shared| shared.state()));
+    metrics.observe_state(move || observed.upgrade().and_then(|shared| shared.state()));
     (shared, Woken { objects, invalid })
 }
 

@@ -24,31 +24,43 @@ pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<Ex
     let cluster = Cluster::connect(connection).await?;
     let objects = plan::chosen(&cluster, &options.names, &options.selection).await?;
     let mut pending = Vec::new();
+    let mut others = Vec::new();
     for object in &objects {
         match Pending::of(object, options.reason) {
             Ok(found) => pending.push(found),
             // Whoever names an object wants to know why there is nothing to approve.
-            Err(why) if !options.all => output::print(&format!("{why}\n"))?,
+            Err(why) if !options.all => others.push(why),
             Err(_) => {}
         }
     }
+    for why in &others {
+        anstream::eprintln!("{why}");
+    }
     if pending.is_empty() {
         output::print("Nothing waits for approval.\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if others.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let approved: Vec<ZenlayerPort> = pending.iter().map(Pending::approved).collect();
     let report = PlanReport::of(&cluster, &approved, &options.selection, Timestamp::now()).await?;
     let intro = format!("If you approve {}", count(pending.len(), "deletion"));
-    output::print(&report.render(&intro, false, output::width()))?;
+    let plan = report.render(&intro, true, output::width());
     if options.dry_run {
+        output::print(&plan)?;
         for it in &pending {
             cluster.approve(&it.object, &it.approval, true).await?;
         }
         output::print("\nThis was a dry run: nothing is approved.\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !options.yes {
-        ask(pending.len(), &mut io::stdin().lock(), io::stdin().is_terminal())?;
+    if options.yes {
+        output::print(&plan)?;
+    } else {
+        ask(
+            &plan,
+            pending.len(),
+            &mut io::stdin().lock(),
+            io::stdin().is_terminal() && io::stderr().is_terminal(),
+        )?;
     }
     for (done, it) in pending.iter().enumerate() {
         cluster.approve(&it.object, &it.approval, false).await.with_context(|| {
@@ -60,12 +72,14 @@ pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<Ex
 }
 
 /// The number has to be typed, so that nobody approves more than they have seen.
-fn ask(number: usize, answer: &mut impl BufRead, is_terminal: bool) -> Result<()> {
+fn ask(plan: &str, number: usize, answer: &mut impl BufRead, is_terminal: bool) -> Result<()> {
     if !is_terminal {
         bail!("add --yes to approve without a question: there is no terminal to ask at");
     }
-    anstream::eprint!("\nThis cannot be undone. Type {number} to approve: ");
-    anstream::stderr().flush()?;
+    // To where the question goes: nobody approves what they did not see.
+    let mut screen = anstream::stderr().lock();
+    write!(screen, "{plan}\nThis cannot be undone. Type {number} to approve: ")?;
+    screen.flush()?;
     let mut line = String::new();
     answer.read_line(&mut line)?;
     if line.trim() != number.to_string() {
@@ -82,8 +96,20 @@ impl Pending {
         let reason = Reason::parse(&port.reason).filter(|reason| reason.is_approvable());
         let Some(reason) = reason.filter(|reason| only.is_none_or(|only| only == *reason)) else {
             let shown = if port.reason.is_empty() { "no reason yet" } else { port.reason.as_str() };
-            return Err(format!("{} does not wait for this approval: it shows {shown}.", port.reference()));
+            return Err(format!(
+                "{} does not wait for this approval: it shows {shown}. See: kubectl zenlayerport explain {}",
+                port.reference(),
+                port.reference()
+            ));
         };
+        if !object.is_terminating() {
+            return Err(format!(
+                "{} is not being deleted, so there is no deletion to approve. See: kubectl zenlayerport explain {} -n {}",
+                port.reference(),
+                port.name,
+                port.namespace
+            ));
+        }
         if object.approves_given(reason, &status) {
             return Err(format!("{} is approved already.", port.reference()));
         }
@@ -109,12 +135,12 @@ mod tests {
 
     #[test]
     fn only_the_number_that_was_shown_approves() {
-        let typed = |text: &str| ask(58, &mut text.as_bytes(), true).is_ok();
+        let typed = |text: &str| ask("", 58, &mut text.as_bytes(), true).is_ok();
         assert!(typed("58\n") && typed(" 58 "));
         for wrong in ["", "\n", "y\n", "yes\n", "5\n", "580\n"] {
             assert!(!typed(wrong), "{wrong:?} must not approve");
         }
-        let without_terminal = ask(1, &mut "1\n".as_bytes(), false).expect_err("no terminal");
+        let without_terminal = ask("", 1, &mut "1\n".as_bytes(), false).expect_err("no terminal");
         assert!(without_terminal.to_string().contains("--yes"), "{without_terminal}");
     }
 }

@@ -15,7 +15,7 @@ use crate::api::Reason;
     bin_name = "kubectl zenlayerport",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done; 1 an error; 2 wrong usage; 3 a port needs you (only with status --exit-code)."
+    after_help = "Exit codes: 0 done; 1 an error; 2 wrong usage; 3 a port needs you, or the operator does not run (only with status --exit-code)."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -76,6 +76,29 @@ pub struct Connection {
     pub request_timeout: Duration,
 }
 
+impl Connection {
+    /// The flags that choose the cluster and the user, as one types them again.
+    pub fn flags(&self) -> String {
+        let kubeconfig =
+            self.kubeconfig.as_ref().map(|file| ("--kubeconfig", file.to_string_lossy().into_owned()));
+        let context = self.context.clone().map(|context| ("--context", context));
+        let user = self.as_user.clone().map(|user| ("--as", user));
+        let groups = self.as_group.iter().cloned().map(|group| ("--as-group", group));
+        let flags = kubeconfig.into_iter().chain(context).chain(user).chain(groups);
+        flags.map(|(flag, value)| format!("{flag} {}", quoted(&value))).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell reads it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("{text:?} is not a duration; write it like 10s or 1m");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| malformed())?;
@@ -89,7 +112,7 @@ pub enum Command {
         kubectl zenlayerport status                      the ports of this namespace\n  \
         kubectl zenlayerport status -A --actor you       only what needs you, in the whole cluster\n  \
         kubectl zenlayerport status -A -o json           for a script\n  \
-        kubectl zenlayerport status -A --exit-code       exit with 3 if a port needs you")]
+        kubectl zenlayerport status -A --exit-code       exit with 3 if somebody must act")]
     Status(StatusOptions),
 
     /// Explain one port: what the operator waits for, who acts, what was called, and what you can do.
@@ -152,19 +175,19 @@ pub struct StatusOptions {
     #[command(flatten)]
     pub selection: Selection,
 
-    /// Only ports for which this one acts next.
+    /// Only ports that wait for this one.
     #[arg(long)]
     pub actor: Option<Actor>,
 
-    /// Only ports that show this reason.
-    #[arg(long)]
-    pub reason: Option<String>,
+    /// Only ports that show this reason, such as NotInRecycleBin.
+    #[arg(long, value_parser = known)]
+    pub reason: Option<Reason>,
 
     /// Each port in a line of its own.
     #[arg(long)]
     pub all: bool,
 
-    /// Exit with 3 if a port needs you.
+    /// Exit with 3 if a port needs you, or if the operator does not run.
     #[arg(long)]
     pub exit_code: bool,
 
@@ -174,7 +197,7 @@ pub struct StatusOptions {
 
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
-    /// The name of the ZenlayerPort.
+    /// The name of the ZenlayerPort, or NAMESPACE/NAME.
     pub name: String,
 
     /// Every row of the decision.
@@ -205,7 +228,7 @@ pub struct PlanOptions {
 #[derive(Debug, Args)]
 pub struct ApproveOptions {
     /// The names of the ZenlayerPorts.
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "all_namespaces", "selector"])]
     pub names: Vec<String>,
 
     /// Every ZenlayerPort of the namespace that waits for approval.
@@ -219,7 +242,7 @@ pub struct ApproveOptions {
     #[arg(long, value_parser = approvable)]
     pub reason: Option<Reason>,
 
-    /// Do not ask.
+    /// Approve without asking for the number.
     #[arg(short, long)]
     pub yes: bool,
 
@@ -228,9 +251,48 @@ pub struct ApproveOptions {
     pub dry_run: bool,
 }
 
+fn known(word: &str) -> Result<Reason, String> {
+    Reason::parse(word).ok_or_else(|| {
+        let all: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        format!("one of {}", all.join(", "))
+    })
+}
+
 fn approvable(word: &str) -> Result<Reason, String> {
     Reason::parse(word).filter(|reason| reason.is_approvable()).ok_or_else(|| {
         let all: Vec<_> = Reason::ALL.iter().filter(|it| it.is_approvable()).map(|it| it.as_str()).collect();
         format!("one of {}", all.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_flags_can_be_typed_again() {
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from([
+            "x",
+            "status",
+            "--context",
+            "my prod",
+            "--as",
+            "o'neil",
+            "--as-group",
+            "ops",
+        ]);
+        let flags = cli.expect("flags").connection.flags();
+        assert_eq!(flags, r"--context 'my prod' --as 'o'\''neil' --as-group ops");
+    }
+
+    #[test]
+    fn names_and_a_selection_exclude_each_other() {
+        for words in [["approve", "edge", "-A"], ["approve", "edge", "--all"], ["plan", "edge", "-A"]] {
+            assert!(Cli::try_parse_from([&["x"][..], &words].concat()).is_err(), "{words:?}");
+        }
+        assert!(Cli::try_parse_from(["x", "approve"]).is_err(), "what is to be approved?");
+    }
 }

@@ -47,13 +47,17 @@ impl Cluster {
         self.list(namespace, selection.selector.as_deref()).await
     }
 
-    /// All ports of the cluster, to count deletions and find owners of the same port; none without the right to list them.
-    pub async fn all_ports(&self) -> Result<Option<Vec<ZenlayerPort>>> {
-        match self.list(None, None).await {
-            Ok(ports) => Ok(Some(ports)),
-            Err(error) if error.downcast_ref::<Forbidden>().is_some() => Ok(None),
-            Err(error) => Err(error),
+    /// The ports among which deletions are counted and owners of the same port are found: as many as this person may list.
+    pub async fn known_ports(&self) -> Result<Known> {
+        for (namespace, reach) in [(None, Reach::Cluster), (Some(self.namespace.as_str()), Reach::Namespace)]
+        {
+            match self.list(namespace, None).await {
+                Ok(ports) => return Ok(Known { ports, reach }),
+                Err(error) if error.downcast_ref::<Forbidden>().is_some() => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Known { ports: Vec::new(), reach: Reach::Nothing })
     }
 
     pub async fn port(&self, name: &str) -> Result<ZenlayerPort> {
@@ -61,11 +65,11 @@ impl Cluster {
         let found = found.map_err(|error| explained(error, "get", &self.namespace))?;
         let object = found.ok_or_else(|| {
             anyhow!(
-                "there is no ZenlayerPort {name} in namespace {}. List all: kubectl get zenlayerports -A",
+                "there is no ZenlayerPort {name} in namespace {}. All of them: kubectl get zenlayerports -A",
                 self.namespace
             )
         })?;
-        parsed(&object)
+        Ok(parsed(object))
     }
 
     async fn list(&self, namespace: Option<&str>, selector: Option<&str>) -> Result<Vec<ZenlayerPort>> {
@@ -75,11 +79,9 @@ impl Cluster {
         let mut ports = Vec::new();
         loop {
             let page = api.list(&params).await.map_err(|error| {
-                explained(error, "list", namespace.map_or("any namespace", |namespace| namespace))
+                explained(error, "list", namespace.map_or("all namespaces", |namespace| namespace))
             })?;
-            for object in page.items {
-                ports.push(parsed(&object)?);
-            }
+            ports.extend(page.items.into_iter().map(parsed));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => return Ok(ports),
@@ -141,6 +143,21 @@ impl Cluster {
     }
 }
 
+/// What is known beside the ports that were asked for.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub ports: Vec<ZenlayerPort>,
+    pub reach: Reach,
+}
+
+/// Where ports could be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Cluster,
+    Namespace,
+    Nothing,
+}
+
 async fn config(connection: &Connection) -> Result<Config> {
     let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
     Ok(match &connection.kubeconfig {
@@ -152,7 +169,7 @@ async fn config(connection: &Connection) -> Result<Config> {
 
 /// The person lacks a right.
 #[derive(Debug, thiserror::Error)]
-#[error("you may not {verb} ZenlayerPorts in {place} ({message}). Ask for a role with this right")]
+#[error("you may not {verb} ZenlayerPorts in {place}: {message}")]
 pub struct Forbidden {
     verb: &'static str,
     place: String,
@@ -178,17 +195,15 @@ fn is_not_served(answer: &Status) -> bool {
     answer.code == 404 && !answer.message.contains('"')
 }
 
-/// The object, or what can be read of one that this version does not understand: its name, and what the operator says.
-fn parsed(object: &DynamicObject) -> Result<ZenlayerPort> {
-    let value = serde_json::to_value(object)?;
-    serde_json::from_value(value.clone()).or_else(|_| {
-        let metadata = &value["metadata"];
-        let known = json!({
-            "apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata,
-            "spec": { "portId": value["spec"]["portId"].as_str().unwrap_or_default() },
-            "status": { "conditions": value["status"]["conditions"].as_array().cloned().unwrap_or_default() },
-        });
-        let name = format!("{}/{}", metadata["namespace"], metadata["name"]);
-        serde_json::from_value(known).with_context(|| format!("cannot read the ZenlayerPort {name}"))
-    })
+/// The object, or what can be understood of one that this version cannot read.
+fn parsed(object: DynamicObject) -> ZenlayerPort {
+    let DynamicObject { metadata, data, types: _ } = object;
+    let parse = || {
+        let spec = serde_json::from_value(data["spec"].clone())?;
+        Ok::<_, serde_json::Error>((spec, serde_json::from_value(data["status"].clone())?))
+    };
+    match parse() {
+        Ok((spec, status)) => ZenlayerPort { metadata, spec, status },
+        Err(_) => ZenlayerPort::salvaged(metadata, &data["spec"], &data["status"]),
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::approve::Pending;
 use super::cli::{Connection, ExplainOptions, Selection};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Known};
 use super::neighbours::Neighbours;
 use super::operator::Operator;
 use super::output;
@@ -79,13 +79,22 @@ pub struct EventLine {
 }
 
 pub async fn run(connection: &Connection, options: &ExplainOptions) -> Result<ExitCode> {
-    let cluster = Cluster::connect(connection).await?;
+    let mut cluster = Cluster::connect(connection).await?;
     let now = Timestamp::now();
-    let object = cluster.port(&options.name).await?;
+    // As `status` prints it.
+    let name = match options.name.split_once('/') {
+        Some((namespace, name)) => {
+            namespace.clone_into(&mut cluster.namespace);
+            name
+        }
+        None => options.name.as_str(),
+    };
+    let object = cluster.port(name).await?;
     let here = Selection::default();
-    let (all, operator, events) =
-        tokio::join!(cluster.all_ports(), cluster.operator(&here, now), cluster.events(&object));
-    let explanation = Explanation::new(&object, all?.as_deref(), operator, events, now);
+    let (known, operator, events) =
+        tokio::join!(cluster.known_ports(), cluster.operator(&here, now), cluster.events(&object));
+    let mut explanation = Explanation::new(&object, &known?, operator, events, now);
+    explanation.port = explanation.port.for_cluster(&connection.flags());
     output::show(options.output, &explanation, |width| explanation.render(now, width, options.all))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -93,20 +102,20 @@ pub async fn run(connection: &Connection, options: &ExplainOptions) -> Result<Ex
 impl Explanation {
     pub fn new(
         object: &ZenlayerPort,
-        all: Option<&[ZenlayerPort]>,
+        known: &Known,
         operator: Operator,
         events: Result<Vec<Event>>,
         now: Timestamp,
     ) -> Self {
         let approved = Pending::of(object, None).map(|pending| pending.approved());
         let alone = [approved.unwrap_or_else(|_| object.clone())];
-        let PlanReport { mut gaps, ports, .. } = PlanReport::new(&alone, all, &operator, now);
+        let PlanReport { mut gaps, ports, .. } = PlanReport::new(&alone, known, &operator, now);
         let events = events.unwrap_or_else(|error| {
             gaps.push(format!("The Events could not be read: {error:#}"));
             Vec::new()
         });
         let port = PortReport::of(object);
-        let surroundings = Neighbours::new(all.unwrap_or(&alone), &[], &operator).of(object);
+        let surroundings = Neighbours::new(&known.ports, &[], &operator).of(object);
         let table = if object.is_terminating() { DELETION } else { UPKEEP };
         Self {
             api_version: super::SCHEMA,
@@ -114,7 +123,7 @@ impl Explanation {
             deletion_protection: object.spec.deletion_protection,
             secret: object.spec.credentials_ref.as_ref().map(|secret| secret.name.clone()),
             port_description: description(object),
-            next: next(&port, now),
+            next: if operator.is_down() { DOWN.to_owned() } else { next(&port, now) },
             forecast: forecast(&port, &ports),
             decision: Decision {
                 row: row(object, &surroundings, &port.reason, table, now),
@@ -197,7 +206,7 @@ impl Explanation {
 impl Decision {
     fn render(&self, page: &mut Page, all_rows: bool) {
         let Some(row) = self.row else {
-            page.line("  The status does not tell which row of the decision applies.");
+            page.line("  The operator has not decided about the object as it is now.");
             return;
         };
         page.line(&format!("  The decision is at row {row} of {}:", self.rows.len()));
@@ -211,7 +220,7 @@ impl Decision {
                 1 => Some("row 1 does not apply".to_owned()),
                 _ => Some(format!("rows 1 to {before} do not apply")),
             };
-            let skipped = skipped.map(|text| vec!["✓".to_owned(), text]);
+            let skipped = skipped.map(|text| vec!["-".to_owned(), text]);
             let here = self.rows.iter().filter(|line| line.number == row).map(|line| line.cells(row));
             skipped
                 .into_iter()
@@ -229,7 +238,7 @@ impl RowLine {
 
     fn cells(&self, at: u8) -> Vec<String> {
         let mark = match self.number.cmp(&at) {
-            std::cmp::Ordering::Less => "✓",
+            std::cmp::Ordering::Less => "-",
             std::cmp::Ordering::Equal => "→",
             std::cmp::Ordering::Greater => "·",
         };
@@ -259,6 +268,11 @@ fn row(
     now: Timestamp,
 ) -> Option<u8> {
     let shown = Reason::parse(shown)?;
+    let is_seen =
+        object.status.as_ref().is_some_and(|status| status.observed_generation == object.metadata.generation);
+    if !is_seen {
+        return None;
+    }
     let judged = decision::judge(object, surroundings, now).filter(|judged| judged.reason == shown);
     let possible = || table.iter().find(|row| row.reasons.contains(&shown)).map(|row| row.number);
     judged.and_then(|judged| judged.row).or_else(possible)
@@ -288,6 +302,9 @@ fn who(port: &PortReport) -> String {
     }
 }
 
+/// Whatever the object waits for.
+const DOWN: &str = "Nothing, until the operator runs again.";
+
 fn next(port: &PortReport, now: Timestamp) -> String {
     let checks = if port.is_terminating() { "10 seconds" } else { "5 minutes" };
     let reason = Reason::parse(&port.reason);
@@ -295,9 +312,11 @@ fn next(port: &PortReport, now: Timestamp) -> String {
         since.checked_add(SignedDuration::try_from(limit).ok()?).ok().filter(|at| *at > now)
     });
     match (port.actor, stalls_at) {
-        (Actor::You, _) => "Nothing, until you act. Then the operator goes on within seconds.".to_owned(),
+        (Actor::You, _) => "Nothing, until you act.".to_owned(),
         (Actor::Nobody, _) => format!("The operator checks the port about every {checks}."),
-        (Actor::OtherFinalizers, _) => "When they are gone, the operator releases the port.".to_owned(),
+        (Actor::OtherFinalizers, _) => {
+            "Nothing by the operator, until the other finalizers are gone.".to_owned()
+        }
         (Actor::Operator | Actor::Zenlayer, Some(at)) => format!(
             "The operator checks the port about every {checks}. If nothing changes by {at:.0}, it says that you should look."
         ),

@@ -22,6 +22,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+pub use cluster::{Known, Reach};
 pub use completion::SCRIPT as COMPLETION_SCRIPT;
 pub use explain::Explanation;
 pub use operator::Operator;
@@ -31,6 +32,9 @@ pub use status::{StatusReport, View};
 
 /// The version of what `-o json` and `-o yaml` print.
 const SCHEMA: &str = "plugin.sdn.zenlayer.com/v1alpha1";
+
+/// What is said of an empty answer. An error is never shown so.
+const NO_PORTS: &str = "No ZenlayerPort matches. Other namespaces: -n NAMESPACE, or -A for all.";
 
 /// Somebody must act, and `--exit-code` asked to be told.
 const NEEDS_YOU: u8 = 3;

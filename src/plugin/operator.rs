@@ -9,49 +9,87 @@ use serde::Serialize;
 use super::screen::age;
 use crate::decision::GateSettings;
 use crate::lease::Announced;
+use crate::text::sanitized;
 
 /// The operator as far as it can be seen from here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "seen")]
 pub enum Operator {
     #[serde(rename_all = "camelCase")]
-    Running { namespace: String, holder: String, renewed: Timestamp, announced: Option<Announced> },
+    Running {
+        namespace: String,
+        holder: String,
+        renewed: Timestamp,
+        announced: Option<Announced>,
+        others: bool,
+    },
     /// Nobody holds the Lease, or its term is over: what the objects show may be old.
     #[serde(rename_all = "camelCase")]
-    Stopped { namespace: String, renewed: Option<Timestamp>, announced: Option<Announced> },
+    Stopped { namespace: String, renewed: Option<Timestamp>, announced: Option<Announced>, others: bool },
     /// There is no Lease.
     Missing,
-    /// It could not be read.
+    /// It could not be read, or says what cannot be.
     #[serde(rename_all = "camelCase")]
     Unknown { why: String },
 }
 
+/// The most that the clock of a node may be ahead of the clock here.
+const AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
 impl Operator {
-    /// The newest of the Leases of operators that watch this namespace; none: whatever they watch.
+    /// The operator that watches this namespace. None: of all operators one that does not run, if there is one.
     pub fn of(leases: &[Lease], namespace: Option<&str>, now: Timestamp) -> Self {
         let is_ours = |lease: &&Lease| {
-            namespace.is_none()
-                || Announced::in_lease(lease).is_none_or(|announced| announced.watches(namespace))
+            namespace.is_none() || announced_in(lease).is_none_or(|announced| announced.watches(namespace))
         };
-        let renewed =
-            |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0);
-        let Some(lease) = leases.iter().filter(is_ours).max_by_key(|lease| renewed(lease)) else {
-            return Self::Missing;
-        };
+        let ours: Vec<&Lease> = leases.iter().filter(is_ours).collect();
+        let others = ours.len() > 1;
+        let seen = ours.into_iter().map(|lease| Self::by(lease, others, now));
+        let found =
+            if namespace.is_none() { seen.max_by_key(Self::concern) } else { seen.min_by_key(Self::concern) };
+        found.unwrap_or(Self::Missing)
+    }
+
+    /// More is worse.
+    fn concern(&self) -> u8 {
+        match self {
+            Self::Running { .. } => 0,
+            Self::Unknown { .. } => 1,
+            Self::Stopped { .. } => 2,
+            Self::Missing => 3,
+        }
+    }
+
+    fn by(lease: &Lease, others: bool, now: Timestamp) -> Self {
         let namespace = lease.metadata.namespace.clone().unwrap_or_default();
-        let announced = Announced::in_lease(lease);
+        let announced = announced_in(lease);
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-        let seconds = i64::from(spec.lease_duration_seconds.unwrap_or_default());
-        match (holder, renewed(lease)) {
-            (Some(holder), Some(renewed))
-                if now.duration_since(renewed) <= SignedDuration::from_secs(seconds.saturating_mul(2)) =>
-            {
-                let holder = holder.split('_').next().unwrap_or_default().to_owned();
-                Self::Running { namespace, holder, renewed, announced }
+        let renewed = spec.renew_time.map(|time| time.0);
+        let term = SignedDuration::from_secs(i64::from(spec.lease_duration_seconds.unwrap_or_default()));
+        match (holder, renewed) {
+            (_, Some(renewed)) if renewed.duration_since(now) > AHEAD => {
+                let why = format!(
+                    "the Lease in namespace {namespace} was renewed in the future: compare the clocks."
+                );
+                Self::Unknown { why }
             }
-            (_, renewed) => Self::Stopped { namespace, renewed, announced },
+            (Some(holder), Some(renewed)) if now.duration_since(renewed) <= term.saturating_mul(2) => {
+                let holder = sanitized(holder.split('_').next().unwrap_or_default());
+                Self::Running { namespace, holder, renewed, announced, others }
+            }
+            (_, renewed) => Self::Stopped { namespace, renewed, announced, others },
         }
+    }
+
+    /// Whether nobody works.
+    pub fn is_down(&self) -> bool {
+        matches!(self, Self::Stopped { .. } | Self::Missing)
+    }
+
+    /// Whether there are several, of which this is one.
+    pub fn has_others(&self) -> bool {
+        matches!(self, Self::Running { others: true, .. } | Self::Stopped { others: true, .. })
     }
 
     pub fn describe(&self, now: Timestamp) -> String {
@@ -59,12 +97,12 @@ impl Operator {
             announced.as_ref().map(|announced| format!(" {}", announced.version)).unwrap_or_default()
         };
         match self {
-            Self::Running { namespace, holder, renewed, announced } => format!(
+            Self::Running { namespace, holder, renewed, announced, .. } => format!(
                 "The operator{} runs in namespace {namespace} ({holder}, seen {} ago).",
                 version(announced),
                 age(now.duration_since(*renewed).max(SignedDuration::ZERO))
             ),
-            Self::Stopped { namespace, renewed, announced } => format!(
+            Self::Stopped { namespace, renewed, announced, .. } => format!(
                 "The operator{} in namespace {namespace} does not run{}: nothing happens, and what follows may be old. \
                  See: kubectl get pods -n {namespace} -l app.kubernetes.io/name=zenlayer-port-operator",
                 version(announced),
@@ -72,11 +110,9 @@ impl Operator {
                     .map(|at| format!(" (last seen {} ago)", age(now.duration_since(at))))
                     .unwrap_or_default()
             ),
-            Self::Missing => {
-                "There is no Lease of the operator in this cluster: it does not run, or is older than this \
-                              plugin. What follows may be old."
-                    .to_owned()
-            }
+            Self::Missing => "There is no Lease of the operator in this cluster: it does not run, or is older than this plugin. \
+                              What follows may be old."
+                .to_owned(),
             Self::Unknown { why } => format!("Whether the operator runs is unknown: {why}"),
         }
     }
@@ -102,6 +138,12 @@ impl Operator {
     }
 }
 
+/// Whoever may write a Lease may write what they like into it.
+fn announced_in(lease: &Lease) -> Option<Announced> {
+    let announced = Announced::in_lease(lease)?;
+    Some(Announced { version: sanitized(&announced.version), ..announced })
+}
+
 fn gates(announced: &Announced) -> GateSettings {
     GateSettings {
         mass_deletion_threshold: NonZeroU32::new(announced.mass_deletion_threshold),
@@ -112,4 +154,62 @@ fn gates(announced: &Announced) -> GateSettings {
 /// The settings of an operator that does not say its own.
 pub fn default_gates() -> GateSettings {
     GateSettings { mass_deletion_threshold: NonZeroU32::new(20), require_approval: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-01-01T00:01:00Z";
+
+    fn lease(renewed: &str, announced: &str) -> Lease {
+        serde_json::from_value(json!({
+            "metadata": { "name": "x", "namespace": "zenlayer-system", "annotations": { "sdn.zenlayer.com/operator": announced } },
+            "spec": { "holderIdentity": "pod-1_0123", "leaseDurationSeconds": 15, "renewTime": renewed },
+        }))
+        .expect("a Lease")
+    }
+
+    fn of(leases: &[Lease], namespace: Option<&str>) -> String {
+        Operator::of(leases, namespace, NOW.parse().expect("a time")).describe(NOW.parse().expect("a time"))
+    }
+
+    const FRESH: &str = "2026-01-01T00:00:50.000000Z";
+    const STALE: &str = "2026-01-01T00:00:20.000000Z";
+    const ANNOUNCED: &str = r#"{"version":"1.2.3","massDeletionThreshold":20,"requireApproval":false}"#;
+
+    #[test]
+    fn a_lease_that_nobody_renews_says_that_nothing_happens() {
+        let running = of(&[lease(FRESH, ANNOUNCED)], None);
+        assert!(
+            running.starts_with("The operator 1.2.3 runs in namespace zenlayer-system (pod-1, seen 10s ago)"),
+            "{running}"
+        );
+        let stopped = of(&[lease(STALE, ANNOUNCED)], None);
+        assert!(stopped.contains("does not run (last seen 40s ago): nothing happens"), "{stopped}");
+        let future = of(&[lease("2027-01-01T00:00:00.000000Z", ANNOUNCED)], None);
+        assert!(future.contains("renewed in the future"), "{future}");
+        assert!(of(&[], None).contains("There is no Lease"));
+    }
+
+    #[test]
+    fn of_several_operators_the_one_that_is_down_is_told_and_a_namespace_has_its_own() {
+        let of_b =
+            r#"{"version":"2","massDeletionThreshold":1,"requireApproval":true,"watchNamespaces":["b"]}"#;
+        let of_a =
+            r#"{"version":"1","massDeletionThreshold":20,"requireApproval":false,"watchNamespaces":["a"]}"#;
+        let leases = [lease(FRESH, of_a), lease(STALE, of_b)];
+        assert!(of(&leases, None).starts_with("The operator 2 in namespace zenlayer-system does not run"));
+        assert!(of(&leases, Some("a")).starts_with("The operator 1 runs"));
+        assert!(of(&leases, Some("b")).contains("does not run"));
+    }
+
+    #[test]
+    fn what_stands_in_a_lease_steers_no_terminal() {
+        let forged = r#"{"version":"1\u001b[2J","massDeletionThreshold":20,"requireApproval":false}"#;
+        let told = of(&[lease(FRESH, forged)], None);
+        assert!(!told.contains('\u{1b}'), "{told:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `kubectl zenlayerport plan`: what a deletion would do, by the operator's own tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::cli::{Connection, PlanOptions, Selection};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Known, Reach};
 use super::neighbours::Neighbours;
 use super::operator::Operator;
 use super::output;
 use super::report::PortReport;
 use super::screen::{BOLD, Page, count, first_of};
-use crate::api::{Advice, CallAction, DeletionPolicy, Reason, Remedy, ZenlayerPort};
-use crate::decision::{Ending, Forecast, Judgement, forecast};
+use crate::api::{
+    APPROVE_ANNOTATION, Advice, CallAction, DeletionPolicy, FINALIZER, Reason, Remedy, ZenlayerPort,
+};
+use crate::decision::{self, Ending, Forecast, Judgement, Surroundings};
 
 /// What comes of the deletion of all ports that were asked for, if they are deleted together.
 #[derive(Clone, Debug, Serialize)]
@@ -69,6 +71,8 @@ pub enum End {
     NoPort,
     /// The operator waits for a person.
     Paused,
+    /// The operator waits, and goes on by itself.
+    GoesOnLater,
     Unknown,
 }
 
@@ -88,7 +92,7 @@ pub async fn chosen(cluster: &Cluster, names: &[String], selection: &Selection) 
         return cluster.ports(selection).await;
     }
     let mut ports = Vec::new();
-    for name in names {
+    for name in names.iter().collect::<BTreeSet<_>>() {
         ports.push(cluster.port(name).await?);
     }
     Ok(ports)
@@ -101,36 +105,46 @@ impl PlanReport {
         selection: &Selection,
         now: Timestamp,
     ) -> Result<Self> {
-        let (all, operator) = tokio::join!(cluster.all_ports(), cluster.operator(selection, now));
-        Ok(Self::new(planned, all?.as_deref(), &operator, now))
+        let (known, operator) = tokio::join!(cluster.known_ports(), cluster.operator(selection, now));
+        Ok(Self::new(planned, &known?, &operator, now))
     }
 
-    /// `all` are the objects of the whole cluster; none: they could not be listed.
-    pub fn new(
-        planned: &[ZenlayerPort],
-        all: Option<&[ZenlayerPort]>,
-        operator: &Operator,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(planned: &[ZenlayerPort], known: &Known, operator: &Operator, now: Timestamp) -> Self {
+        let runs = matches!(operator, Operator::Running { .. } | Operator::Unknown { .. });
         let mut gaps = Vec::new();
-        if all.is_none() {
+        let unlisted = match known.reach {
+            Reach::Cluster => None,
+            Reach::Namespace => {
+                Some("in all namespaces, so deletions and owners of the same port in other namespaces do")
+            }
+            Reach::Nothing => Some(", so other deletions and other owners of the same port do"),
+        };
+        if let Some(unlisted) = unlisted {
+            gaps.push(format!("You may not list ZenlayerPorts {unlisted} not count here."));
+        }
+        if planned.len() > 1 {
             gaps.push(
-                "You may not list ZenlayerPorts in all namespaces, so deletions and owners of the same port in other \
-                 namespaces do not count here."
+                "Deletions of the last ten minutes whose objects are gone count too, and are not known here."
+                    .to_owned(),
+            );
+        }
+        if operator.has_others() {
+            gaps.push(
+                "Several operators run, perhaps with other settings: ask for each namespace with -n."
                     .to_owned(),
             );
         }
         if operator.gates().is_none() {
             gaps.push(
-                "The operator's settings are unknown, so the defaults count here: a threshold of 20 deletions, no approval."
+                "The operator's settings are unknown. This assumes the defaults: a limit of 20 deletions, and no approval for every deletion."
                     .to_owned(),
             );
         }
-        if !matches!(operator, Operator::Running { .. } | Operator::Unknown { .. }) {
+        if !runs {
             gaps.push("The operator does not run: nothing happens before it does.".to_owned());
         }
-        let neighbours = Neighbours::new(all.unwrap_or(planned), planned, operator);
-        let plan = |object| PortPlan::new(object, forecast(object, &neighbours.of(object), now));
+        let neighbours = Neighbours::new(&known.ports, planned, operator);
+        let plan = |object| PortPlan::of(object, &neighbours.of(object), runs, now);
         let ports = planned.iter().map(plan).collect();
         Self { api_version: super::SCHEMA, kind: "PlanReport", gaps, ports }
     }
@@ -139,7 +153,7 @@ impl PlanReport {
     pub fn render(&self, intro: &str, all: bool, width: Option<usize>) -> String {
         let mut page = Page::new(width);
         if self.ports.is_empty() {
-            page.line("There are no ZenlayerPorts here.");
+            page.line(super::NO_PORTS);
             return page.into_text();
         }
         page.paragraph(0, &format!("{intro}: {}.", self.ends()));
@@ -196,7 +210,8 @@ impl PlanReport {
                 End::Retained => "kept as they are",
                 End::NoPort => "without a port",
                 End::Paused => "paused until you act",
-                End::Unknown => "not checked yet",
+                End::GoesOnLater => "waiting, then going on by themselves",
+                End::Unknown => "not known",
             };
             format!("{number} {what}")
         });
@@ -217,6 +232,44 @@ fn names(group: &[&PortPlan]) -> String {
 }
 
 impl PortPlan {
+    fn of(object: &ZenlayerPort, surroundings: &Surroundings, runs: bool, now: Timestamp) -> Self {
+        let forecast_of = |object: &ZenlayerPort| decision::forecast(object, surroundings, now);
+        if !runs && !object.is_terminating() && !object.has_finalizer() {
+            let says =
+                "removes the object at once, and the port stays: the object has no finalizer yet".to_owned();
+            let nothing = Forecast { calls: Vec::new(), ending: Ending::NotOurs };
+            return Self { says, ..Self::new(object, nothing) };
+        }
+        let forecast = forecast_of(object);
+        match &forecast.ending {
+            Ending::Held(Judgement { reason: Reason::WaitingForFinalizers, .. }) => {
+                // The operator goes on once they are gone.
+                let mut alone = object.clone();
+                alone.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+                let after = Self::new(&alone, forecast_of(&alone));
+                Self {
+                    says: format!("waits for the object's other finalizers, then {}", after.says),
+                    ..after
+                }
+            }
+            Ending::Held(Judgement { reason: Reason::PortClaimed, row, .. })
+                if surroundings.claims.iter().all(|claim| claim.terminating) =>
+            {
+                let row = *row;
+                let says = "waits for the older object of the same port, which is deleted too".to_owned();
+                Self {
+                    end: End::GoesOnLater,
+                    says,
+                    row,
+                    message: String::new(),
+                    remedies: Vec::new(),
+                    ..Self::new(object, forecast)
+                }
+            }
+            _ => Self::new(object, forecast),
+        }
+    }
+
     fn new(object: &ZenlayerPort, forecast: Forecast) -> Self {
         let PortReport { namespace, name, port_id, port_status, deletion_policy, .. } =
             PortReport::of(object);
@@ -241,12 +294,20 @@ impl PortPlan {
                 let (end, says) = released(reason, first);
                 plan(end, Some(reason), says)
             }
+            Ending::Held(Judgement { row, reason: Reason::InUse, .. }) => {
+                let says =
+                    "is refused while something uses the port; the operator tries again by itself".to_owned();
+                Self { row, ..plan(End::GoesOnLater, Some(Reason::InUse), says) }
+            }
             Ending::Held(Judgement { row, reason, message }) => {
                 let advice =
                     reason.advice_for(&as_deleted(object), &object.status.clone().unwrap_or_default());
                 let message = message.strip_suffix(advice.as_str()).unwrap_or(&message).trim_end().to_owned();
                 let says = format!("{first}pauses with {}", reason.as_str());
-                let remedies = Advice::parse(&advice).remedies;
+                // An approval is for a deletion that has begun.
+                let is_approval = |remedy: &Remedy| remedy.command.contains(APPROVE_ANNOTATION);
+                let mut remedies = Advice::parse(&advice).remedies;
+                remedies.retain(|remedy| object.is_terminating() || !is_approval(remedy));
                 Self { row, message, remedies, ..plan(End::Paused, Some(reason), says) }
             }
             Ending::NotChecked => {
@@ -272,9 +333,19 @@ fn released(reason: Reason, first: &str) -> (End, String) {
             ),
         ),
         Reason::PortNeverFound => {
-            (End::NoPort, "removes only the object; Zenlayer never returned this port".to_owned())
+            (
+                End::NoPort,
+                "removes only the object: Zenlayer never returned this port. If it exists in another account, it stays, and you \
+                 keep paying"
+                    .to_owned(),
+            )
         }
-        Reason::PortGone => (End::NoPort, "removes the object; the port is gone already".to_owned()),
+        Reason::PortGone => (
+            End::Unknown,
+            "removes the object if it is proven that the port is gone, else pauses with AbsenceUnproven: \
+             Zenlayer returns no such port now"
+                .to_owned(),
+        ),
         _ => (End::Destroyed, format!("{first}destroys the port")),
     }
 }

@@ -75,12 +75,20 @@ impl PortReport {
         let advice = reason.map(|reason| reason.advice_for(object, &status)).unwrap_or_default();
         let whole = ready.map(|ready| ready.message.as_str()).unwrap_or_default();
         let stalled = condition(STALLED).is_some_and(is_true);
-        let actor = match reason {
+        let is_current = status.observed_generation == object.metadata.generation;
+        let actor = match reason.map(|reason| Actor::from(reason.actor())) {
             _ if stalled => Actor::You,
-            Some(reason) => Actor::from(reason.actor()),
-            // Not seen yet, or of a newer operator.
+            // The operator is done with it.
+            Some(Actor::Nobody) if object.is_terminating() && !object.has_finalizer() => {
+                Actor::OtherFinalizers
+            }
+            // The operator has not looked at the deletion, or at the change, yet.
+            Some(Actor::Nobody) if object.is_terminating() || !is_current => Actor::Operator,
+            Some(actor) => actor,
             None if ready.is_none() || condition(RECONCILING).is_some_and(is_true) => Actor::Operator,
-            None => Actor::Nobody,
+            // Of a newer operator.
+            None if ready.is_some_and(is_true) => Actor::Nobody,
+            None => Actor::You,
         };
         let (message, Advice { hint, remedies }) = match whole.strip_suffix(advice.as_str()) {
             Some(message) if !advice.is_empty() => (message.trim_end(), Advice::parse(&advice)),
@@ -117,6 +125,15 @@ impl PortReport {
         }
     }
 
+    /// With commands for the cluster that this plugin was asked about: `flags` are those that choose it.
+    #[must_use]
+    pub fn for_cluster(mut self, flags: &str) -> Self {
+        for remedy in &mut self.remedies {
+            remedy.command = with_flags(&remedy.command, flags);
+        }
+        self
+    }
+
     /// `NAMESPACE/NAME`.
     pub fn reference(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
@@ -144,6 +161,15 @@ impl From<api::Actor> for Actor {
     }
 }
 
+/// Each command of kubectl, several of which may be joined by `&&`, with these flags.
+pub fn with_flags(commands: &str, flags: &str) -> String {
+    if flags.is_empty() {
+        return commands.to_owned();
+    }
+    let commands: Vec<String> = commands.split(" && ").map(|command| format!("{command} {flags}")).collect();
+    commands.join(" && ")
+}
+
 fn is_true(condition: &Condition) -> bool {
     condition.status == "True"
 }
@@ -158,5 +184,57 @@ fn request_id(object: &ZenlayerPort) -> Option<&str> {
         CallOutcome::Accepted { request_id } => request_id.as_deref(),
         CallOutcome::Refused(refusal) => refusal.request_id.as_deref(),
         CallOutcome::Pending {} | CallOutcome::NotSent { .. } | CallOutcome::Unclear { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(change: impl FnOnce(&mut serde_json::Value)) -> PortReport {
+        let mut value = json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": {
+                "name": "edge", "namespace": "team-a", "uid": "5f0c9a3e", "generation": 1,
+                "finalizers": ["sdn.zenlayer.com/destroy-port"],
+            },
+            "spec": { "portId": "port-1" },
+            "status": { "observedGeneration": 1, "conditions": [{
+                "type": "Ready", "status": "True", "reason": "Running", "message": "Port port-1 is RUNNING.",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }] },
+        });
+        change(&mut value);
+        PortReport::of(&serde_json::from_value(value).expect("a ZenlayerPort"))
+    }
+
+    #[test]
+    fn only_what_the_operator_has_looked_at_needs_nobody() {
+        assert_eq!(report(|_| {}).actor, Actor::Nobody);
+        let deleted = report(|it| it["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z"));
+        assert_eq!(deleted.actor, Actor::Operator, "nobody has looked at the deletion");
+        assert_eq!(report(|it| it["metadata"]["generation"] = json!(2)).actor, Actor::Operator);
+        assert_eq!(report(|it| it["status"] = json!({})).actor, Actor::Operator, "it is new");
+    }
+
+    #[test]
+    fn a_reason_of_a_newer_operator_is_shown_as_it_is_and_needs_a_person_unless_the_port_is_ready() {
+        let newer = |ready: &'static str| {
+            report(|it| {
+                it["status"]["conditions"][0]["reason"] = json!("Teleporting");
+                it["status"]["conditions"][0]["status"] = json!(ready);
+            })
+        };
+        assert_eq!((newer("True").actor, newer("False").actor), (Actor::Nobody, Actor::You));
+        assert!(newer("False").hint.contains("upgrade the plugin"), "{}", newer("False").hint);
+    }
+
+    #[test]
+    fn each_command_names_the_cluster_that_was_asked_about() {
+        let command = with_flags("kubectl patch a && kubectl delete b", "--context prod");
+        assert_eq!(command, "kubectl patch a --context prod && kubectl delete b --context prod");
+        assert_eq!(with_flags("kubectl patch a", ""), "kubectl patch a");
     }
 }

@@ -125,7 +125,7 @@ pub fn count(number: usize, what: &str) -> String {
 
 /// The first few of these names, and how many there are beside.
 pub fn first_of(names: &[&str]) -> String {
-    const SHOWN: usize = 3;
+    const SHOWN: usize = 5;
     let (shown, more) = names.split_at(names.len().min(SHOWN));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", shown.join(", "))

@@ -7,11 +7,11 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cli::{Connection, StatusOptions};
+use super::cli::{Connection, StatusOptions, quoted};
 use super::cluster::Cluster;
 use super::operator::Operator;
 use super::output;
-use super::report::{Actor, PortReport};
+use super::report::{Actor, PortReport, with_flags};
 use super::screen::{GREEN, Page, RED, YELLOW, age, count, first_of};
 use crate::api::Reason;
 
@@ -38,11 +38,13 @@ pub struct Summary {
 
 /// What is shown of them.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
+pub struct View<'a> {
     /// Each port has its own line.
     pub all: bool,
     pub now: Timestamp,
     pub width: Option<usize>,
+    /// The flags that choose the cluster, and those of the ports that were asked for.
+    pub flags: &'a str,
 }
 
 pub async fn run(connection: &Connection, options: &StatusOptions) -> Result<ExitCode> {
@@ -52,13 +54,24 @@ pub async fn run(connection: &Connection, options: &StatusOptions) -> Result<Exi
         tokio::join!(cluster.ports(&options.selection), cluster.operator(&options.selection, now));
     let is_asked_for = |port: &PortReport| {
         options.actor.is_none_or(|actor| port.actor == actor)
-            && options.reason.as_ref().is_none_or(|reason| port.reason == *reason)
+            && options.reason.is_none_or(|reason| port.reason == reason.as_str())
     };
-    let ports = ports?.iter().map(PortReport::of).filter(is_asked_for).collect();
+    let flags = connection.flags();
+    let ports =
+        ports?.iter().map(|port| PortReport::of(port).for_cluster(&flags)).filter(is_asked_for).collect();
     let report = StatusReport::new(operator, ports);
-    output::show(options.output, &report, |width| report.render(View { all: options.all, now, width }))?;
-    let needs_you = options.exit_code && report.summary.need_you > 0;
-    Ok(if needs_you { ExitCode::from(super::NEEDS_YOU) } else { ExitCode::SUCCESS })
+    let selector = options.selection.selector.as_ref().map(|labels| format!("-l {}", quoted(labels)));
+    let flags =
+        [flags].into_iter().filter(|flags| !flags.is_empty()).chain(selector).collect::<Vec<_>>().join(" ");
+    output::show(options.output, &report, |width| {
+        report.render(View { all: options.all, now, width, flags: &flags })
+    })?;
+    let somebody_must_act = report.summary.need_you > 0 || report.operator.is_down();
+    Ok(if options.exit_code && somebody_must_act {
+        ExitCode::from(super::NEEDS_YOU)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 impl StatusReport {
@@ -73,7 +86,7 @@ impl StatusReport {
         Self { api_version: super::SCHEMA, kind: "StatusReport", summary, operator, ports }
     }
 
-    pub fn render(&self, view: View) -> String {
+    pub fn render(&self, view: View<'_>) -> String {
         let mut page = Page::new(view.width);
         page.paragraph(0, &self.first_line(view.now));
         page.paragraph(0, &self.operator.describe(view.now));
@@ -103,7 +116,7 @@ impl StatusReport {
         let Summary { ports, deletions, need_you } = self.summary;
         let total = format!("{}, {} being deleted.", count(ports, "port"), deletions);
         if ports == 0 {
-            return "There are no ZenlayerPorts here.".to_owned();
+            return super::NO_PORTS.to_owned();
         }
         if need_you == 0 {
             return format!("No port needs you: {total}");
@@ -118,7 +131,7 @@ impl StatusReport {
 }
 
 /// Each port with its commands, those that have the same reason in one namespace together.
-fn to_act_on(page: &mut Page, ports: &[&PortReport], view: View) {
+fn to_act_on(page: &mut Page, ports: &[&PortReport], view: View<'_>) {
     let mut groups: Vec<Vec<&PortReport>> = Vec::new();
     for port in ports {
         let same = |group: &&mut Vec<&PortReport>| {
@@ -136,7 +149,7 @@ fn to_act_on(page: &mut Page, ports: &[&PortReport], view: View) {
     }
 }
 
-fn entry(page: &mut Page, group: &[&PortReport], view: View) {
+fn entry(page: &mut Page, group: &[&PortReport], view: View<'_>) {
     let [first, ..] = group else { return };
     let names: Vec<&str> = group.iter().map(|port| port.name.as_str()).collect();
     let names = first_of(&names);
@@ -148,12 +161,18 @@ fn entry(page: &mut Page, group: &[&PortReport], view: View) {
     if !first.hint.is_empty() {
         page.paragraph(6, &first.hint);
     }
-    if group.len() > 1 && Reason::parse(&first.reason).is_some_and(Reason::is_approvable) {
+    let is_approvable = Reason::parse(&first.reason).is_some_and(Reason::is_approvable);
+    if group.len() > 1 && !is_approvable {
+        page.paragraph(
+            6,
+            &format!("The same for each of the {}; add --all to see all commands.", group.len()),
+        );
+    }
+    if group.len() > 1 && is_approvable && first.is_terminating() {
         page.paragraph(6, &format!("To let the deletion of all {} go on:", group.len()));
-        page.line(&format!(
-            "        kubectl zenlayerport approve --all --reason {} -n {}",
-            first.reason, first.namespace
-        ));
+        let approve =
+            format!("kubectl zenlayerport approve --all --reason {} -n {}", first.reason, first.namespace);
+        page.line(&format!("        {}", with_flags(&approve, view.flags)));
     }
     for remedy in &first.remedies {
         page.paragraph(6, &format!("{of_first}{}:", remedy.purpose));
@@ -161,7 +180,7 @@ fn entry(page: &mut Page, group: &[&PortReport], view: View) {
     }
 }
 
-fn in_lines(page: &mut Page, ports: &[&PortReport], view: View) {
+fn in_lines(page: &mut Page, ports: &[&PortReport], view: View<'_>) {
     /// More lines say less.
     const LINES: usize = 20;
     let shown = if view.all { ports.len() } else { LINES };

@@ -115,6 +115,32 @@ fn what_plan_says_before_a_deletion_is_what_comes_of_it() {
 }
 
 #[test]
+fn two_owners_of_one_port_are_planned_together_as_they_are_released_together() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        for name in ["one", "two"] {
+            world.own(name, "port-1", "Destroy").await?;
+        }
+        for name in ["one", "two"] {
+            world.until_alive(name, "PortClaimed").await?;
+        }
+        let ends = async |names: &[&str]| -> Result<Vec<(String, String)>> {
+            Ok(field(&world.plugin(&[&["plan", "-o", "json"], names].concat()).await?.json()?, "end"))
+        };
+        assert_eq!(ends(&["one"]).await?, expected(&[("one", "paused")]));
+        let both = ends(&["one", "two"]).await?.into_iter().map(|(_, end)| end).collect::<Vec<_>>();
+        assert!(both.contains(&"destroyed".to_owned()), "the older one goes first: {both:?}");
+        assert!(both.contains(&"goesOnLater".to_owned()), "and the other one follows: {both:?}");
+        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        for name in ["one", "two"] {
+            world.until_gone(name).await?;
+        }
+        world.assert_only_destroyed(&["port-1"]);
+        Ok(())
+    });
+}
+
+#[test]
 fn status_says_who_must_act_and_its_command_is_the_right_one() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
@@ -166,6 +192,9 @@ fn explain_names_the_row_the_call_and_what_comes_next() {
                 explained.err
             );
         }
+        let by_reference = format!("{}/edge", world.namespace);
+        let elsewhere = world.kubectl_with_plugin(&["zenlayerport", "explain", &by_reference]).await?;
+        assert!(elsewhere.out.starts_with(&by_reference), "{}{}", elsewhere.out, elsewhere.err);
         let unknown = world.plugin(&["explain", "edgy"]).await?;
         assert_eq!(unknown.code, 1, "{}", unknown.out);
         assert!(unknown.err.contains("there is no ZenlayerPort edgy"), "{}", unknown.err);

@@ -459,7 +459,8 @@ impl World {
         anyhow::ensure!(command.starts_with("kubectl "), "no command of kubectl: {command}");
         let kubectl = self.cluster.binary(test_cluster::Binary::Kubectl);
         let programs = kubectl.parent().context("kubectl stands in a folder")?;
-        let path = std::env::join_paths([programs, "/usr/bin".as_ref(), "/bin".as_ref()])?;
+        let plugin = Path::new(env!("CARGO_BIN_EXE_kubectl-zenlayerport")).parent().context("a folder")?;
+        let path = std::env::join_paths([programs, plugin, "/usr/bin".as_ref(), "/bin".as_ref()])?;
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
         let typed = timeout(PATIENCE, shell.output()).await??;
