@@ -49,10 +49,10 @@ impl fmt::Debug for Sources {
 }
 
 impl Sources {
-    /// The watch that has heard nothing for longest.
-    fn last_heard(&self) -> i64 {
+    /// Of the watch that has heard nothing for longest; none: there is no watch yet.
+    fn last_heard(&self) -> Option<i64> {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        watches.iter().map(LastHeard::seconds).min().unwrap_or_default()
+        watches.iter().map(LastHeard::seconds).min()
     }
 }
 
@@ -80,10 +80,16 @@ impl Collector for Live {
         let leads = self.0.leads.get().is_some_and(|leads| leads());
         let help = "1 if this replica leads, 0 if it waits. Only the leader has the metrics of objects, watches and keys";
         gauge(&mut encoder, "leader", help, leads.into())?;
-        match self.0.state.get().filter(|_| leads).and_then(|state| state()) {
-            Some(state) => state.encode(&mut encoder, self.0.last_heard()),
-            None => Ok(()),
+        if !leads {
+            return Ok(());
         }
+        // Also before the first list: a list that fails must not be silent.
+        if let Some(last_heard) = self.0.last_heard() {
+            let help = "When the watch on ZenlayerPorts last heard from the API server, in seconds since 1970. The oldest of all \
+                        watches";
+            gauge(&mut encoder, "last_watch_event_timestamp_seconds", help, last_heard)?;
+        }
+        self.0.state.get().and_then(|state| state()).map_or(Ok(()), |state| state.encode(&mut encoder))
     }
 }
 
@@ -107,7 +113,7 @@ fn can_stall(reason: Reason) -> bool {
 }
 
 impl State {
-    fn encode(&self, encoder: &mut DescriptorEncoder<'_>, last_heard: i64) -> fmt::Result {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_reasons(encoder)?;
         count(encoder, "terminating_ports", "ZenlayerPorts that are being deleted", self.terminating)?;
         let help =
@@ -117,9 +123,6 @@ impl State {
         count(encoder, "invalid_objects", help, self.invalid)?;
         let help = "ZenlayerPorts whose call to Zenlayer waits for other calls";
         count(encoder, "call_queue_length", help, self.call_queue)?;
-        let help = "When the watch on ZenlayerPorts last heard from the API server, in seconds since 1970. The oldest of all \
-                    watches";
-        gauge(encoder, "last_watch_event_timestamp_seconds", help, last_heard)?;
         self.encode_mirror(encoder)
     }
 

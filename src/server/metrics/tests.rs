@@ -92,6 +92,18 @@ fn of_several_watches_the_one_that_is_silent_counts() {
 }
 
 #[test]
+fn a_watch_that_never_lists_its_objects_is_told_and_no_object_is_counted() {
+    let metrics = Metrics::default();
+    metrics.observe_leadership(|| true);
+    metrics.observe_state(|| None);
+    assert!(!metrics.classic().contains("_last_watch_event_timestamp_seconds"), "there is no watch yet");
+    metrics.watch().forget();
+    let text = metrics.classic();
+    assert!(text.contains("_last_watch_event_timestamp_seconds 0\n"), "{text}");
+    assert!(!text.contains("_terminating_ports"), "{text}");
+}
+
+#[test]
 fn the_process_is_measured() {
     let text = leader().classic();
     for name in [
