@@ -115,7 +115,7 @@ struct Rehearsal<'a> {
     call_known_since: Option<Monotonic>,
 }
 
-/// The monotonic time at the beginning: any that is later than all that lies before it.
+/// The monotonic time at the beginning. It leaves room for everything that happened before.
 const BEGIN: Monotonic = Monotonic::from_start(LONG_AGO.saturating_mul(2));
 /// Longer than all waits.
 const LONG_AGO: Duration = Duration::from_hours(48);

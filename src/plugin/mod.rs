@@ -34,7 +34,7 @@ pub use status::{StatusReport, View};
 const SCHEMA: &str = "plugin.sdn.zenlayer.com/v1alpha1";
 
 /// What is said of an empty answer. An error is never shown so.
-const NO_PORTS: &str = "No ZenlayerPort matches. Other namespaces: -n NAMESPACE, or -A for all.";
+const NO_PORTS: &str = "No ZenlayerPort matches. -n NAMESPACE looks in one namespace, -A in all.";
 
 /// Somebody must act, and `--exit-code` asked to be told.
 const NEEDS_YOU: u8 = 3;

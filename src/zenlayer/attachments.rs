@@ -6,9 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::action::Action;
 use super::client::Client;
 use super::limiter::Priority;
-use super::transport::Action;
 use crate::answer::Unreadable;
 use crate::port::PortId;
 use crate::text::sanitized;

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::action::Action;
 use super::answer::{ChangeAnswer, classify_change, classify_read};
 use super::credential::Credential;
 use super::limiter::{Limiter, Pause, Permit, Priority};
 use super::metrics::RequestResult;
-use super::transport::{Action, Failure, Transport};
+use super::transport::{Failure, Transport};
 use super::wire::{Object, Page};
 use crate::answer::{NotSentCause, Unreadable};
 use crate::port::{PortId, PortInfo};

@@ -8,8 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::action::Action;
 use super::answer::ChangeAnswer;
-use super::transport::Action;
 use crate::answer::{RefusalKind, Unreadable};
 
 /// In seconds.

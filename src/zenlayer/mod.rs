@@ -11,6 +11,7 @@
 //! ports that were asked for. And a change is sent once: whatever leaves its fate in doubt is
 //! [`ChangeAnswer::Unclear`], never retried here.
 
+mod action;
 mod answer;
 mod attachments;
 mod client;

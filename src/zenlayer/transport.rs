@@ -9,10 +9,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Url, redirect, retry};
 use secrecy::ExposeSecret;
 
+use super::action::Action;
 use super::answer::Reply;
 use super::credential::{Credential, Kind};
 use super::metrics::RequestMetrics;
-use super::settings::{Settings, Timeouts};
+use super::settings::Settings;
 use super::signing::{self, ToSign};
 use crate::text::sanitized;
 
@@ -39,16 +40,6 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up TLS ({0}); check that the system's CA certificates are installed")]
 pub struct TransportError(String);
-
-/// What is asked for, as `X-ZC-Action` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    DescribePorts,
-    DescribePrivateConnects,
-    DescribeCloudRouters,
-    TerminatePort,
-    DestroyPort,
-}
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,43 +179,6 @@ impl Transport {
             headers.insert(AUTHORIZATION, value);
         }
         headers
-    }
-}
-
-impl Action {
-    pub(super) const ALL: [Self; 5] = [
-        Self::DescribePorts,
-        Self::DescribePrivateConnects,
-        Self::DescribeCloudRouters,
-        Self::TerminatePort,
-        Self::DestroyPort,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::DescribePorts => "DescribePorts",
-            Self::DescribePrivateConnects => "DescribePrivateConnects",
-            Self::DescribeCloudRouters => "DescribeCloudRouters",
-            Self::TerminatePort => "TerminatePort",
-            Self::DestroyPort => "DestroyPort",
-        }
-    }
-
-    fn timeout(self, timeouts: &Timeouts) -> Duration {
-        match self {
-            Self::DescribePorts | Self::DescribePrivateConnects | Self::DescribeCloudRouters => timeouts.read,
-            Self::TerminatePort | Self::DestroyPort => timeouts.change,
-        }
-    }
-
-    /// In bytes.
-    fn longest_answer(self) -> usize {
-        match self {
-            Self::DescribePorts | Self::DescribePrivateConnects | Self::DescribeCloudRouters => {
-                8 * 1024 * 1024
-            }
-            Self::TerminatePort | Self::DestroyPort => 64 * 1024,
-        }
     }
 }
 

@@ -113,7 +113,8 @@ pub async fn generated() -> Result<Vec<Generated>> {
         file(README, readme),
     ];
     files.extend(in_chart);
-    files.extend(renders::snapshots(&helm, &chart).await?);
+    let snapshots = renders::snapshots(&helm, &chart).await?;
+    files.extend(snapshots.into_iter().map(|(path, content)| Generated { path, content }));
     Ok(files)
 }
 

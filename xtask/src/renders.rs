@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::generate::Generated;
 use crate::root;
 use crate::tool::Tool;
 
@@ -17,8 +16,8 @@ const DEFAULTS: &str = "defaults.yaml";
 const SNAPSHOTS: &str = "tests/chart/snapshots";
 
 /// A snapshot for each file of values: a list of all objects, and those that differ from what the defaults render. The
-/// CustomResourceDefinition and the dashboard have files of their own.
-pub(crate) async fn snapshots(helm: &Tool, chart: &str) -> Result<Vec<Generated>> {
+/// CustomResourceDefinition and the dashboard have files of their own. Each is a path and what the file is to hold.
+pub(crate) async fn snapshots(helm: &Tool, chart: &str) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for folder in VALUES {
         for entry in fs::read_dir(root().join(folder)).with_context(|| folder.to_owned())? {
@@ -32,7 +31,7 @@ pub(crate) async fn snapshots(helm: &Tool, chart: &str) -> Result<Vec<Generated>
         let name = file.file_name().context("a file without a name")?.to_string_lossy().into_owned();
         let known = if name == DEFAULTS { "" } else { &defaults };
         let content = snapshot(&render(helm, chart, &file).await?, known);
-        snapshots.push(Generated { path: format!("{SNAPSHOTS}/{name}"), content });
+        snapshots.push((format!("{SNAPSHOTS}/{name}"), content));
     }
     Ok(snapshots)
 }
