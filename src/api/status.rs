@@ -128,7 +128,8 @@ pub struct Release {
     /// someone restores the port, this is false again.
     #[serde(default)]
     pub seen_recycled: bool,
-    /// How many times the port was running again after that, or after a TerminatePort that Zenlayer accepted.
+    /// How many times the port was running again after it was in the recycle bin, or after a TerminatePort that Zenlayer
+    /// accepted.
     #[serde(default)]
     pub restorations: i64,
     /// Too many objects were deleted at once. This one waits until a person approves.
@@ -215,7 +216,7 @@ pub enum CallOutcome {
         /// Why the operator did not send it.
         #[serde(default)]
         cause: NotSentCause,
-        /// The same in words.
+        /// Why, in words.
         why: String,
     },
     /// There was no clear answer. Zenlayer may have carried out the call or not.

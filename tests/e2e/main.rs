@@ -5,6 +5,7 @@ mod admission;
 mod check;
 mod crashes;
 mod credentials;
+mod documents;
 mod holds;
 mod hostile;
 mod invalid;
@@ -18,6 +19,8 @@ mod proxies;
 mod replicas;
 mod roles;
 mod secrets;
+#[path = "../typed/mod.rs"]
+mod typed;
 mod uninstall;
 mod upgrade;
 mod waits;

@@ -22,11 +22,11 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// The Secret that objects name, unless a test says otherwise.
 pub const SECRET: &str = "zenlayer-credentials";
 
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
 /// The chart of the release before this one.
 pub const PREVIOUS_CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/previous");
 const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/zenlayerports.sdn.zenlayer.com.yaml");
-const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
+pub const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -94,22 +94,26 @@ pub struct Setup {
 
 /// Installs the operator with one Zenlayer account, whose key is in a Secret beside the objects.
 pub fn given(ports: impl IntoIterator<Item = Port>) -> Setup {
-    let times = Times {
-        create: Duration::from_secs(1),
-        terminate: Duration::from_secs(1),
-        renew: Duration::from_secs(1),
-        destroy: Duration::from_secs(2),
-        destroyed_listed_for: Duration::ZERO,
-    };
     Setup {
         chart: CHART,
         values: Vec::new(),
         env: Vec::new(),
         ports: ports.into_iter().collect(),
-        times,
+        times: quick(),
         own_credentials: false,
         secret: true,
         later_words: false,
+    }
+}
+
+/// How long Zenlayer takes.
+pub fn quick() -> Times {
+    Times {
+        create: Duration::from_secs(1),
+        terminate: Duration::from_secs(1),
+        renew: Duration::from_secs(1),
+        destroy: Duration::from_secs(2),
+        destroyed_listed_for: Duration::ZERO,
     }
 }
 

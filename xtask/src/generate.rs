@@ -11,13 +11,14 @@ use zenlayer_port_operator::manifest;
 
 use crate::chart::{self, RELEASE};
 use crate::tool::Tool;
-use crate::{alerts, dashboard, renders, root, screens, values};
+use crate::{alerts, dashboard, reference, renders, root, screens, values};
 
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
 const CHART: &str = "deploy/chart";
 const CRD_IN_CHART: &str = "deploy/chart/files/zenlayerports.sdn.zenlayer.com.yaml";
 const REASONS: &str = "docs/reasons.md";
 const DECISION: &str = "docs/decision.md";
+const REFERENCE: &str = "docs/api-reference.md";
 const ALERTS: &str = "deploy/chart/files/alerts.yaml";
 const DASHBOARD: &str = "deploy/chart/files/dashboard.json";
 const SCREENS: &str = "docs/screens.md";
@@ -54,7 +55,7 @@ metadata:
 ";
 
 /// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
-/// docs/decision.md, docs/screens.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
+/// docs/decision.md, docs/api-reference.md, docs/screens.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
 /// snapshots of the chart's tests.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
@@ -105,6 +106,7 @@ pub async fn generated() -> Result<Vec<Generated>> {
     let read = |name: &str| fs::read_to_string(chart::folder().join(name)).context(name.to_owned());
     let readme = values::with_table(&read("README.md")?, &read("values.yaml")?).context(README)?;
     let mut files = vec![
+        file(REFERENCE, reference::document(&crd).context(REFERENCE)?),
         file(CRD, crd),
         file(REASONS, manifest::reasons()),
         file(DECISION, manifest::decision()),

@@ -11,6 +11,7 @@
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
+//! | [`docs`] | the documents as a book |
 //! | [`release`] | version, notes, archives and manifest of a release |
 //! | [`screens`] | what `kubectl zenlayerport` prints, as a document |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod chart;
 pub mod dashboard;
 pub mod demo;
+pub mod docs;
 pub mod faults;
 pub mod generate;
 pub mod interrupt;
@@ -27,6 +29,7 @@ pub mod model;
 pub mod mutants;
 pub mod operator;
 pub mod play;
+mod reference;
 pub mod release;
 mod renders;
 pub mod screens;

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, faults, generate, model, mutants, release, smoke};
+use xtask::{bench, demo, docs, faults, generate, model, mutants, release, smoke};
 
 /// Tasks of this repository besides building and testing.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Model(model::Options),
     Mutants(mutants::Options),
     Bench(bench::Options),
+    Docs(docs::Options),
     Release(release::Options),
 }
 
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         Command::Model(options) => model::run(options).await,
         Command::Mutants(options) => mutants::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Docs(options) => docs::run(&options),
         Command::Release(options) => release::run(&options),
     };
     match done {
