@@ -11,7 +11,7 @@ use test_cluster::{Binary, Cluster, FinishedJob, RunningPod};
 use tokio::time::timeout;
 use zenlayer_simulator::{Account, Config, Port, Simulator};
 
-use crate::typed::typed;
+use crate::typed::{in_sentences, typed};
 use crate::world::{CHART, OPERATOR, PATIENCE, quick, recycled, run, running, until};
 
 /// Names as the documents have them: of the release, of its namespace, and of that of the objects.
@@ -327,6 +327,25 @@ fn a_release_is_tested_and_put_to_production_beside_argo_cd() {
             .types_all(&typed("docs/gitops.md", "a_release_is_tested_and_put_to_production_beside_argo_cd"))
             .await?;
         reader.types(without_hooks).await.map(drop)
+    });
+}
+
+#[test]
+fn the_commands_inside_sentences_are_typed() {
+    run(async {
+        let reader = Reader::with_operator(vec![running("port-1")], "").await?;
+        reader.owns_port("edge", "port-1").await?;
+        reader.until_reason("edge", "Running").await?;
+        for document in
+            ["README.md", "docs/faq.md", "docs/operating.md", "docs/gitops.md", "docs/api-reference.md"]
+        {
+            for command in in_sentences(document) {
+                let without_question = if command.contains("zenlayerport approve ") { " --yes" } else { "" };
+                let typed = reader.types(&format!("{command}{without_question}")).await;
+                typed.with_context(|| document.to_owned())?;
+            }
+        }
+        Ok(())
     });
 }
 

@@ -1,12 +1,13 @@
 //! The commands in the documents. Each block of them has a mark behind the word `console`: `typed=TEST` is the test that types
 //! these very commands, `example` says that nobody does.
 
+#![allow(dead_code, reason = "one test reads the marks, another one the commands")]
+
 use std::path::Path;
 
 /// A block of commands, and what they print.
 #[derive(Debug)]
 pub struct Block {
-    #[allow(dead_code, reason = "only tests/documents.rs tells where it is")]
     pub line: usize,
     /// What follows the word `console`.
     pub mark: String,
@@ -15,15 +16,32 @@ pub struct Block {
 }
 
 /// The commands of the blocks of this document that name this test.
-#[allow(dead_code, reason = "tests/documents.rs only looks at the marks")]
 pub fn typed(document: &str, test: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
-    let content = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"));
+    let content = read(document);
     let mark = format!("typed={test}");
     let blocks = blocks(&content).into_iter().filter(|block| block.mark == mark);
     let commands: Vec<_> = blocks.flat_map(|block| block.commands).collect();
     assert!(!commands.is_empty(), "{document} has no commands that are {mark}");
     commands
+}
+
+/// The commands inside the sentences of this document that say where: with a namespace, or for all.
+pub fn in_sentences(document: &str) -> Vec<String> {
+    let content = read(document);
+    // Every second part is code.
+    let spans = content.split('`').skip(1).step_by(2);
+    let spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "));
+    let is_whole = |span: &String| {
+        let says_where = [" --namespace ", " -n ", " --all-namespaces", " explain zenlayerport"];
+        (span.starts_with("kubectl ") || span.starts_with("helm "))
+            && says_where.iter().any(|it| span.contains(it))
+    };
+    spans.filter(is_whole).collect()
+}
+
+fn read(document: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{document}: {error}"))
 }
 
 /// A command begins with `$ `. Its further lines are indented, or follow a `\`.
