@@ -12,7 +12,7 @@
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`docs`] | the documents as a book |
-//! | [`release`] | version, notes, archives and manifest of a release |
+//! | [`release`] | the steps of a release, and their rehearsal |
 //! | [`screens`] | what `kubectl zenlayerport` prints, as a document |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 

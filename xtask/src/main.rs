@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
         Command::Mutants(options) => mutants::run(options).await,
         Command::Bench(options) => bench::run(options).await,
         Command::Docs(options) => docs::run(&options),
-        Command::Release(options) => release::run(&options),
+        Command::Release(options) => release::run(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,9 @@
 //! The operator's binary, and others of the workspace.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
 
 use crate::{cargo, stdout_of};
@@ -10,23 +11,40 @@ use crate::{cargo, stdout_of};
 /// The package, and its binary.
 pub const NAME: &str = "zenlayer-port-operator";
 
+/// The other binary of the package.
+const PLUGIN: &str = "kubectl-zenlayerport";
+
 /// Builds the operator as `cargo build` does, with cargo's own progress on stderr; returns its binary.
 pub async fn build() -> Result<PathBuf> {
-    build_binary(NAME, &[]).await
+    let [operator] = build_binaries(NAME, [NAME], &[]).await?;
+    Ok(operator)
 }
 
 /// The same for the release build of a package with a binary of its name.
 pub async fn build_release(package: &str) -> Result<PathBuf> {
-    build_binary(package, &["--release"]).await
+    let [binary] = build_binaries(package, [package], &["--release"]).await?;
+    Ok(binary)
 }
 
-async fn build_binary(package: &str, profile: &[&str]) -> Result<PathBuf> {
-    let arguments =
-        ["build", "--package", package, "--bin", package, "--message-format=json-render-diagnostics"];
-    let messages = stdout_of(cargo(), &[&arguments, profile].concat()).await?;
-    let mut built = messages.lines().filter_map(executable);
-    let found = built.find(|(name, _)| name == package).map(|(_, binary)| binary);
-    found.with_context(|| format!("cargo has built no binary {package}"))
+/// The release builds of operator and plugin.
+pub async fn build_for_release() -> Result<[PathBuf; 2]> {
+    build_binaries(NAME, [NAME, PLUGIN], &["--release", "--locked"]).await
+}
+
+async fn build_binaries<const N: usize>(
+    package: &str,
+    names: [&str; N],
+    profile: &[&str],
+) -> Result<[PathBuf; N]> {
+    let bins: Vec<&str> = names.iter().flat_map(|name| ["--bin", name]).collect();
+    let arguments = ["build", "--package", package, "--message-format=json-render-diagnostics"];
+    let messages = stdout_of(cargo(), &[&arguments, &bins[..], profile].concat()).await?;
+    let built: HashMap<String, PathBuf> = messages.lines().filter_map(executable).collect();
+    let mut found = Vec::new();
+    for name in names {
+        found.push(built.get(name).with_context(|| format!("cargo has built no binary {name}"))?.clone());
+    }
+    found.try_into().map_err(|_| anyhow!("one for each name"))
 }
 
 /// The name of a target and its binary, if this is cargo's message that tells of one.

@@ -23,6 +23,9 @@ pub enum Binary {
     Helm,
     Promtool,
     GitopsHealth,
+    Crane,
+    Krew,
+    Cosign,
 }
 
 /// Programs that are found, or built, together.
@@ -33,6 +36,8 @@ enum Set {
     Prometheus,
     /// Only one test needs it.
     GitOps,
+    /// Only one test needs it.
+    Release,
 }
 
 impl Set {
@@ -41,6 +46,7 @@ impl Set {
             Self::Cluster => &Binary::OF_CLUSTER,
             Self::Prometheus => &[Binary::Promtool],
             Self::GitOps => &[Binary::GitopsHealth],
+            Self::Release => &[Binary::Crane, Binary::Krew, Binary::Cosign],
         }
     }
 
@@ -58,6 +64,7 @@ impl Set {
             Self::Cluster => "about 7 min",
             Self::Prometheus => "about 2 min",
             Self::GitOps => "about 1 min",
+            Self::Release => "about 4 min",
         }
     }
 }
@@ -85,6 +92,9 @@ impl Binary {
             Self::Helm => "helm",
             Self::Promtool => "promtool",
             Self::GitopsHealth => "gitops-health",
+            Self::Crane => "crane",
+            Self::Krew => "krew",
+            Self::Cosign => "cosign",
         }
     }
 }
@@ -123,6 +133,11 @@ pub async fn promtool() -> Result<PathBuf> {
 /// The path of the program that judges objects as GitOps tools do. It is found or built as the [`Assets`] are.
 pub async fn gitops_health() -> Result<PathBuf> {
     Ok(find_or_build(Set::GitOps).await?.join(Binary::GitopsHealth.file_name()))
+}
+
+/// A folder with crane, Krew and cosign, found or built as the programs of the cluster are.
+pub async fn release_tools() -> Result<Assets> {
+    Ok(Assets { folder: find_or_build(Set::Release).await? })
 }
 
 async fn find_or_build(set: Set) -> Result<PathBuf> {

@@ -142,6 +142,11 @@ impl Cluster {
         Tool::new(Binary::Helm, &self.assets, &self.kubeconfig(), &self.folder).run(args).await
     }
 
+    /// One of other programs, run as the administrator.
+    pub fn tool(&self, assets: &Assets, binary: Binary) -> Tool {
+        Tool::new(binary, assets, &self.kubeconfig(), &self.folder)
+    }
+
     pub fn etcd(&self) -> &Process {
         &self.etcd
     }

@@ -24,12 +24,14 @@ mod keys;
 mod pod;
 mod ports;
 mod process;
+mod registry;
 mod tool;
 
-pub use assets::{Assets, Binary, gitops_health, promtool};
+pub use assets::{Assets, Binary, gitops_health, promtool, release_tools};
 pub use client::client_for;
 pub use cluster::Cluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};
 pub use process::Process;
+pub use registry::Registry;
 pub use rustix::process::Signal;
 pub use tool::Tool;

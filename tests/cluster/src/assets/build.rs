@@ -38,6 +38,8 @@ static K8S: Module = module!("k8s");
 static ETCD: Module = module!("etcd");
 static HELM: Module = module!("helm");
 static PROMETHEUS: Module = module!("prometheus");
+static RELEASE: Module = module!("release");
+static KREW: Module = module!("krew");
 static GITOPS: Module = Module { source: include_str!("../../tools/gitops/main.go"), ..module!("gitops") };
 
 impl Module {
@@ -81,6 +83,7 @@ fn steps(set: Set) -> Vec<Step> {
             tags: "remove_all_sd",
             stamps: vec![],
         }],
+        Set::Release => steps_of_release().into(),
         Set::GitOps => vec![Step {
             module: &GITOPS,
             binaries: &[Binary::GitopsHealth],
@@ -144,6 +147,25 @@ fn steps_of_cluster() -> [Step; 4] {
     ]
 }
 
+fn steps_of_release() -> [Step; 2] {
+    let step = |module, binaries, packages| Step {
+        module,
+        binaries,
+        packages,
+        output: "",
+        tags: "",
+        stamps: vec![],
+    };
+    [
+        step(
+            &RELEASE,
+            &[Binary::Crane, Binary::Cosign],
+            &["github.com/google/go-containerregistry/cmd/crane", "github.com/sigstore/cosign/v3/cmd/cosign"],
+        ),
+        step(&KREW, &[Binary::Krew], &["sigs.k8s.io/krew/cmd/krew"]),
+    ]
+}
+
 /// The oldest Go that builds the modules.
 pub(super) fn go_version() -> &'static str {
     K8S.version_of("go")
@@ -169,6 +191,7 @@ pub(super) fn cache_key(set: Set) -> String {
     let (name, version) = match set {
         Set::Cluster => ("kubernetes", K8S.version_of("k8s.io/kubernetes")),
         Set::Prometheus => ("prometheus", PROMETHEUS.version_of("github.com/prometheus/prometheus")),
+        Set::Release => ("release", RELEASE.version_of("github.com/sigstore/cosign/v3")),
         Set::GitOps => ("gitops", GITOPS.version_of("sigs.k8s.io/cli-utils")),
     };
     let mut key = format!("{name}-{version}-{os}-{arch}-");
