@@ -100,7 +100,7 @@ async fn the_flavor_ports_allows_names_the_api_server_and_zenlayer_or_the_proxy(
         let policy = network_policy(&[flavor, value]).await;
         assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]), "with {value}");
         let rules = policy["egress"].as_array().expect("rules");
-        assert_eq!((rules.len(), ports(&rules[0])), (2, vec![53, 53]), "with {value}");
+        assert_eq!((rules.len(), ports(&rules[0])), (2, vec![53, 53, 5353, 5353]), "with {value}");
         assert_eq!(ports(&rules[1]), expected, "with {value}");
     }
 }
@@ -117,15 +117,26 @@ async fn the_flavor_custom_takes_the_rules_as_they_are() {
 
 #[tokio::test]
 async fn the_flavor_cilium_names_the_api_server_and_zenlayer_or_the_proxy() {
-    for (value, target, port) in [
-        ("replicas=1", json!({ "toFQDNs": [{ "matchName": "console.zenlayer.com" }] }), "443"),
+    let port = |port: &str| json!([{ "ports": [{ "port": port, "protocol": "TCP" }] }]);
+    let pods_of = |namespace: &str| json!({ "toEndpoints": [{ "matchLabels": { "io.kubernetes.pod.namespace": namespace } }] });
+    for (value, target, ports) in [
+        ("replicas=1", json!({ "toFQDNs": [{ "matchName": "console.zenlayer.com" }] }), port("443")),
         (
             "zenlayer.proxy=http://user@proxy.example:3128",
             json!({ "toFQDNs": [{ "matchName": "proxy.example" }] }),
-            "3128",
+            port("3128"),
         ),
-        ("zenlayer.endpoint=https://192.0.2.1:8443", json!({ "toCIDR": ["192.0.2.1/32"] }), "8443"),
-        ("zenlayer.endpoint=https://[2001:db8::1]", json!({ "toCIDR": ["2001:db8::1/128"] }), "443"),
+        ("zenlayer.endpoint=https://192.0.2.1:8443", json!({ "toCIDR": ["192.0.2.1/32"] }), port("8443")),
+        ("zenlayer.endpoint=https://[2001:db8::1]", json!({ "toCIDR": ["2001:db8::1/128"] }), port("443")),
+        // Services of the cluster. Their Pods may listen on another port.
+        ("zenlayer.proxy=http://proxy:3128", pods_of("system"), Value::Null),
+        ("zenlayer.proxy=http://proxy.egress.svc:3128", pods_of("egress"), Value::Null),
+        ("zenlayer.proxy=http://proxy.egress.svc.cluster.local:3128", pods_of("egress"), Value::Null),
+        (
+            "zenlayer.proxy=http://proxy.svc.example:3128",
+            json!({ "toFQDNs": [{ "matchName": "proxy.svc.example" }] }),
+            port("3128"),
+        ),
     ] {
         let values = ["networkPolicy.enabled=true", "networkPolicy.egress.flavor=cilium", value];
         let objects = render(&values).await;
@@ -134,9 +145,10 @@ async fn the_flavor_cilium_names_the_api_server_and_zenlayer_or_the_proxy() {
         let policy = &find(&objects, "CiliumNetworkPolicy").expect("a CiliumNetworkPolicy")["spec"];
         assert!(labels_select(&policy["endpointSelector"]["matchLabels"], template(&objects, "Deployment")));
         assert_eq!(policy["egress"][0], json!({ "toEntities": ["kube-apiserver"] }));
-        let mut expected = target;
-        expected["toPorts"] = json!([{ "ports": [{ "port": port, "protocol": "TCP" }] }]);
-        assert_eq!(policy["egress"][2], expected, "with {value}");
+        let mut found = policy["egress"][2].clone();
+        assert_eq!(found["toPorts"].take(), ports, "with {value}");
+        found.as_object_mut().expect("a rule").remove("toPorts");
+        assert_eq!(found, target, "with {value}");
     }
 }
 
