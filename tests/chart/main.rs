@@ -1,6 +1,7 @@
 //! The Helm chart as helm renders it, without a cluster.
 
 mod alerts;
+mod linters;
 mod metadata;
 mod monitoring;
 mod renders;

@@ -19,20 +19,29 @@ pub fn value_files() -> Vec<PathBuf> {
 
 /// What `helm template` prints with a file of values, on an API server that knows every kind.
 async fn render(values: &str) -> String {
-    let newest = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
-    let args =
-        ["template", "zpo", CHART, "--namespace", "system", "--values", values, "--api-versions", newest];
-    let output = helm(&args).await;
+    render_with(values, &NEWEST).await
+}
+
+const NEWEST: [&str; 2] = ["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+
+async fn render_with(values: &str, options: &[&str]) -> String {
+    let args = ["template", "zpo", CHART, "--namespace", "system", "--values", values];
+    let output = helm(&[&args[..], options].concat()).await;
     assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Each render as its text and its objects, but for the CustomResourceDefinition, which is not the chart's work.
-async fn renders() -> Vec<(String, String, Vec<Value>)> {
+pub async fn renders() -> Vec<(String, String, Vec<Value>)> {
+    renders_with(&NEWEST).await
+}
+
+/// The same with other options of `helm template`.
+pub async fn renders_with(options: &[&str]) -> Vec<(String, String, Vec<Value>)> {
     let mut renders = Vec::new();
     for file in value_files() {
         let file = file.display().to_string();
-        let text = render(&file).await;
+        let text = render_with(&file, options).await;
         let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
         let is_ours = |object: &Value| !object.is_null() && object["kind"] != "CustomResourceDefinition";
         renders.push((file, text, objects.into_iter().filter(is_ours).collect()));

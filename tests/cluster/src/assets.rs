@@ -26,6 +26,8 @@ pub enum Binary {
     Crane,
     Krew,
     Cosign,
+    Kubeconform,
+    KubeScore,
 }
 
 /// Programs that are found, or built, together.
@@ -38,6 +40,8 @@ enum Set {
     GitOps,
     /// Only one test needs it.
     Release,
+    /// What looks at manifests, with the OpenAPI documents that it needs.
+    Lint,
 }
 
 impl Set {
@@ -47,6 +51,7 @@ impl Set {
             Self::Prometheus => &[Binary::Promtool],
             Self::GitOps => &[Binary::GitopsHealth],
             Self::Release => &[Binary::Crane, Binary::Krew, Binary::Cosign],
+            Self::Lint => &[Binary::Kubeconform, Binary::KubeScore],
         }
     }
 
@@ -55,7 +60,8 @@ impl Set {
     }
 
     fn missing_from(self, folder: &Path) -> Vec<&'static str> {
-        self.names().into_iter().filter(|name| !folder.join(name).is_file()).collect()
+        let documents = (self == Self::Lint).then_some(build::OPENAPI_FOLDER);
+        self.names().into_iter().chain(documents).filter(|name| !folder.join(name).exists()).collect()
     }
 
     /// What a build takes that finds nothing in Go's own caches.
@@ -63,7 +69,7 @@ impl Set {
         match self {
             Self::Cluster => "about 7 min",
             Self::Prometheus => "about 2 min",
-            Self::GitOps => "about 1 min",
+            Self::GitOps | Self::Lint => "about 1 min",
             Self::Release => "about 4 min",
         }
     }
@@ -95,6 +101,8 @@ impl Binary {
             Self::Crane => "crane",
             Self::Krew => "krew",
             Self::Cosign => "cosign",
+            Self::Kubeconform => "kubeconform",
+            Self::KubeScore => "kube-score",
         }
     }
 }
@@ -138,6 +146,38 @@ pub async fn gitops_health() -> Result<PathBuf> {
 /// A folder with crane, Krew and cosign, found or built as the programs of the cluster are.
 pub async fn release_tools() -> Result<Assets> {
     Ok(Assets { folder: find_or_build(Set::Release).await? })
+}
+
+/// Programs that look at manifests. They are found or built as the [`Assets`] are.
+#[derive(Clone, Debug)]
+pub struct Linters {
+    folder: PathBuf,
+}
+
+impl Linters {
+    pub async fn find_or_build() -> Result<Self> {
+        Ok(Self { folder: find_or_build(Set::Lint).await? })
+    }
+
+    pub fn kubeconform(&self) -> PathBuf {
+        self.folder.join(Binary::Kubeconform.file_name())
+    }
+
+    pub fn kube_score(&self) -> PathBuf {
+        self.folder.join(Binary::KubeScore.file_name())
+    }
+
+    /// The OpenAPI document of a group and version (`apps/v1`, `v1`), as the oldest Kubernetes that the chart is for serves
+    /// it; none, if that does not know them.
+    pub fn openapi(&self, api_version: &str) -> Result<Option<String>> {
+        let name = api_version.replace('/', "__");
+        let name = if name == api_version { format!("api__{name}") } else { format!("apis__{name}") };
+        let file = self.folder.join(build::OPENAPI_FOLDER).join(format!("{name}_openapi.json"));
+        if !file.exists() {
+            return Ok(None);
+        }
+        fs::read_to_string(&file).map(Some).with_context(|| file.display().to_string())
+    }
 }
 
 async fn find_or_build(set: Set) -> Result<PathBuf> {

@@ -27,7 +27,7 @@ mod process;
 mod registry;
 mod tool;
 
-pub use assets::{Assets, Binary, gitops_health, promtool, release_tools};
+pub use assets::{Assets, Binary, Linters, gitops_health, promtool, release_tools};
 pub use client::client_for;
 pub use cluster::Cluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};

@@ -40,6 +40,9 @@ static HELM: Module = module!("helm");
 static PROMETHEUS: Module = module!("prometheus");
 static RELEASE: Module = module!("release");
 static KREW: Module = module!("krew");
+static LINT: Module = module!("lint");
+/// No program, but the source of the oldest Kubernetes that the chart is for.
+static OLDEST_K8S: Module = module!("oldest-k8s");
 static GITOPS: Module = Module { source: include_str!("../../tools/gitops/main.go"), ..module!("gitops") };
 
 impl Module {
@@ -71,6 +74,9 @@ impl Step {
 
 const GOFLAGS: &str = "-mod=readonly -trimpath -buildvcs=false";
 
+/// In the folder of the linters.
+pub(super) const OPENAPI_FOLDER: &str = "openapi";
+
 fn steps(set: Set) -> Vec<Step> {
     match set {
         Set::Cluster => steps_of_cluster().into(),
@@ -84,6 +90,14 @@ fn steps(set: Set) -> Vec<Step> {
             stamps: vec![],
         }],
         Set::Release => steps_of_release().into(),
+        Set::Lint => vec![Step {
+            module: &LINT,
+            binaries: &[Binary::Kubeconform, Binary::KubeScore],
+            packages: &["tool"],
+            output: "",
+            tags: "",
+            stamps: vec![],
+        }],
         Set::GitOps => vec![Step {
             module: &GITOPS,
             binaries: &[Binary::GitopsHealth],
@@ -187,12 +201,16 @@ pub(super) fn cache_key(set: Set) -> String {
             hash.update(part.as_bytes());
         }
     }
+    if set == Set::Lint {
+        hash.update(OLDEST_K8S.go_sum.as_bytes());
+    }
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let (name, version) = match set {
         Set::Cluster => ("kubernetes", K8S.version_of("k8s.io/kubernetes")),
         Set::Prometheus => ("prometheus", PROMETHEUS.version_of("github.com/prometheus/prometheus")),
         Set::Release => ("release", RELEASE.version_of("github.com/sigstore/cosign/v3")),
         Set::GitOps => ("gitops", GITOPS.version_of("sigs.k8s.io/cli-utils")),
+        Set::Lint => ("lint", LINT.version_of("github.com/zegl/kube-score")),
     };
     let mut key = format!("{name}-{version}-{os}-{arch}-");
     for byte in &hash.finish().as_ref()[..6] {
@@ -218,6 +236,9 @@ pub(super) async fn build(go: &Path, set: Set, folder: &Path) -> Result<()> {
     for step in steps(set) {
         run(go, &step, &work, &bin).await?;
     }
+    if set == Set::Lint {
+        copy_openapi(go, &work, &bin.join(OPENAPI_FOLDER)).await?;
+    }
     let missing = set.missing_from(&bin);
     ensure!(missing.is_empty(), "go build succeeded but made no {}", missing.join(", "));
     if folder.exists() {
@@ -226,18 +247,11 @@ pub(super) async fn build(go: &Path, set: Set, folder: &Path) -> Result<()> {
     fs::rename(bin, folder).context("moving the finished binaries into the cache")
 }
 
-async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
-    let names: Vec<_> = step.binaries.iter().map(|binary| binary.file_name()).collect();
-    let names = names.join(", ");
-    progress(format_args!("building {names} …"));
-    let start = Instant::now();
-    let mut child = Command::from(work.command(go))
-        .arg("build")
-        .arg("-o")
-        .arg(bin.join(step.output))
-        .args(["-ldflags", &step.ldflags(), "-tags", step.tags])
-        .args(step.packages)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(step.module.name))
+/// Go, in the folder of a module.
+fn go_in(module: &Module, go: &Path, work: &Folder) -> Command {
+    let mut command = Command::from(work.command(go));
+    command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(module.name))
         .env("CGO_ENABLED", "0")
         .env("GOFLAGS", GOFLAGS)
         .env("GOTOOLCHAIN", "local")
@@ -245,7 +259,36 @@ async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
         // The binaries are to run here.
         .env_remove("GOOS")
         .env_remove("GOARCH")
-        .stdin(Stdio::null())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Copies the OpenAPI documents that are in the source of Kubernetes.
+async fn copy_openapi(go: &Path, work: &Folder, target: &Path) -> Result<()> {
+    let mut command = go_in(&OLDEST_K8S, go, work);
+    let downloaded = command.args(["mod", "download", "-json", "k8s.io/kubernetes"]).output().await?;
+    ensure!(downloaded.status.success(), "go mod download: {}", String::from_utf8_lossy(&downloaded.stderr));
+    let downloaded: serde_json::Value = serde_json::from_slice(&downloaded.stdout)?;
+    let source = downloaded["Dir"].as_str().context("go mod download names no folder")?;
+    fs::create_dir(target)?;
+    for document in fs::read_dir(Path::new(source).join("api/openapi-spec/v3"))? {
+        let document = document?;
+        fs::copy(document.path(), target.join(document.file_name()))?;
+    }
+    Ok(())
+}
+
+async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
+    let names: Vec<_> = step.binaries.iter().map(|binary| binary.file_name()).collect();
+    let names = names.join(", ");
+    progress(format_args!("building {names} …"));
+    let start = Instant::now();
+    let mut child = go_in(step.module, go, work)
+        .arg("build")
+        .arg("-o")
+        .arg(bin.join(step.output))
+        .args(["-ldflags", &step.ldflags(), "-tags", step.tags])
+        .args(step.packages)
         .spawn()
         .with_context(|| format!("starting {}", go.display()))?;
     let pid = child.id();
