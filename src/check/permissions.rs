@@ -62,7 +62,7 @@ impl Needs {
             (anywhere("sdn.zenlayer.com", "zenlayerports", ports), &["get", "list", "watch", "patch"]),
             (
                 anywhere("sdn.zenlayer.com", "zenlayerports/status", "to record each call before it is sent"),
-                &["get", "update", "patch"],
+                &["update", "patch"],
             ),
             (Target { name: Some(ZenlayerPort::crd_name().to_owned()), ..definition }, &["get"]),
             (anywhere("", "namespaces", "to see whether a namespace is being deleted"), &["get"]),

@@ -236,7 +236,7 @@ fn rights(objects: &[Value]) -> BTreeSet<String> {
 
 const OWN_KIND: [&str; 4] = [
     "*: zenlayerports: get,list,watch,patch",
-    "*: zenlayerports/status: get,update,patch",
+    "*: zenlayerports/status: update,patch",
     "*: customresourcedefinitions zenlayerports.sdn.zenlayer.com: get",
     "*: namespaces: get",
 ];

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use zenlayer_port_operator::api::FINALIZER;
 
-use crate::world::{SECRET, World, given, recycled, run, spec, until};
+use crate::world::{Permissions, SECRET, World, given, recycled, run, spec, until};
 
 /// A world whose policy is in force: one object of it is protected, and its deletion is refused.
 async fn guarded() -> Result<World> {
@@ -107,7 +107,8 @@ fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_
 #[test]
 fn a_namespace_stays_while_a_protected_object_is_in_it() {
     run(async {
-        let world = guarded().await?;
+        let mut world = guarded().await?;
+        world.permissions = Permissions::Lost;
         world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await?;
         let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
         let told = until("the namespace says what holds it", async || {

@@ -10,7 +10,7 @@ const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
 /// Runs the container of the release's test as its Pod says, with more flags, as `account`; none: as the Pod's own. Returns
 /// whether it passes, and what it says.
-async fn check(world: &World, flags: &[&str], account: Option<&str>) -> Result<(bool, String)> {
+pub async fn check(world: &World, flags: &[&str], account: Option<&str>) -> Result<(bool, String)> {
     let release = world.release();
     let hooks = world.cluster.helm(&["get", "hooks", release, "--namespace", release]).await?;
     let hooks: Vec<serde_json::Value> = serde_saphyr::from_multiple(&hooks)?;

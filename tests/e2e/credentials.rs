@@ -368,7 +368,7 @@ fn a_copy_that_a_quota_forbids_is_told_by_the_object_before_it_has_the_finalizer
 #[test]
 fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).loses_permissions().start().await?;
         let binding = format!("{}-copies", world.deployment());
         let home = ["--namespace", world.release()];
         world.cluster.kubectl(&[&["delete", "rolebinding", &binding], &home[..]].concat()).await?;

@@ -7,7 +7,7 @@ use test_cluster::Cluster;
 use crate::world::{World, given, recycled, run, spec, until};
 
 /// A deletionPolicy and the action of a call that the operator does not know.
-const LATER_POLICY: &str = "Evaporate";
+pub const LATER_POLICY: &str = "Evaporate";
 const LATER_ACTION: &str = "RenewPort";
 
 /// Has the cluster know them, as if its CustomResourceDefinition were of a later version.
@@ -26,7 +26,7 @@ pub async fn add_later_words(cluster: &Cluster) -> Result<()> {
 }
 
 /// Waits until the object says that it cannot be parsed; returns the message. It cannot be read as a ZenlayerPort.
-async fn until_unparsed(world: &World, name: &str) -> Result<String> {
+pub async fn until_unparsed(world: &World, name: &str) -> Result<String> {
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
     let stalled = "jsonpath={.status.conditions[?(@.type==\"Stalled\")].status}";
     let held = until("the object is held as InvalidSpec", async || {
@@ -40,7 +40,7 @@ async fn until_unparsed(world: &World, name: &str) -> Result<String> {
     Ok(message)
 }
 
-async fn set_policy(world: &World, name: &str, policy: &str) -> Result<()> {
+pub async fn set_policy(world: &World, name: &str, policy: &str) -> Result<()> {
     let patch = json!({ "spec": { "deletionPolicy": policy } }).to_string();
     world.kubectl(&["patch", "zenlayerport", name, "--type=merge", "-p", &patch]).await.map(drop)
 }

@@ -5,8 +5,14 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
+use zenlayer_simulator::Port;
 
-use crate::world::{SECRET, World, given, recycled, run, until};
+use crate::world::{SECRET, Setup, World, given, recycled, run, until};
+
+/// The roles in the namespace go before the objects.
+fn deleted_with_its_roles(ports: impl IntoIterator<Item = Port>) -> Setup {
+    given(ports).loses_permissions()
+}
 
 async fn delete_namespace(world: &World) -> Result<()> {
     world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.map(drop)
@@ -28,7 +34,8 @@ async fn until_secret_is_gone(world: &World) -> Result<()> {
 #[test]
 fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
     run(async {
-        let world = given([recycled("port-1")]).without_secret().own_credentials().start().await?;
+        let world =
+            deleted_with_its_roles([recycled("port-1")]).without_secret().own_credentials().start().await?;
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
         delete_namespace(&world).await?;
@@ -42,7 +49,7 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
 #[test]
 fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         delete_namespace(&world).await?;
@@ -55,7 +62,7 @@ fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
 #[test]
 fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_too() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")])
+        let world = deleted_with_its_roles([recycled("port-1"), recycled("port-2")])
             .value("polling.resyncInterval=10s")
             .start()
             .await?;
@@ -94,7 +101,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
 #[test]
 fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_copy_over_a_restart() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.operator().kill()?;

@@ -1,6 +1,9 @@
-//! Several replicas, of which one works: killed, paused and ended in order.
+//! Several replicas, of which one works: killed, paused, cut off and ended in order.
+
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use fault_matrix::proxy::{Line, Proxy};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -88,6 +91,54 @@ fn a_leader_that_was_paused_for_longer_than_its_lease_ends_itself_and_calls_noth
     });
 }
 
+/// Runs another Pod of the operator, which reaches the API server through a line that can be cut.
+async fn replica_behind_a_line(world: &World) -> Result<(RunningPod, Proxy)> {
+    let url = world.cluster.url();
+    let line = Proxy::to(url.trim_start_matches("https://")).await?;
+    let direct = world.cluster.token_kubeconfig(world.release(), &world.deployment()).await?;
+    let through = direct.with_extension("line");
+    let text = fs::read_to_string(&direct)?.replace(url, &format!("https://{}", line.address()));
+    fs::write(&through, text)?;
+    let replica = world.start_replica(&[("KUBECONFIG", through.display().to_string())]).await?;
+    Ok((replica, line))
+}
+
+#[test]
+fn a_leader_that_is_cut_off_from_the_api_server_ends_itself_and_no_call_is_repeated() {
+    run(async {
+        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
+        let (cut_off, line) = replica_behind_a_line(&world).await?;
+        world.operator().terminate(PATIENCE).await?;
+        until_leading(&cut_off).await?;
+        let other = world.start_replica(&[]).await?;
+        for (name, port) in [("edge", "port-1"), ("late", "port-2")] {
+            world.own(name, port, "Destroy").await?;
+            world.until_alive(name, "PortRecycled").await?;
+        }
+        world.simulator.set_frozen("port-1", true);
+        world.delete("edge").await?;
+        world.until_alive("edge", "Destroying").await?;
+
+        // The leader is about to call, and can no longer record that.
+        world.delete("late").await?;
+        world.until_alive("late", "GracePeriod").await?;
+        line.set(Line::Silent);
+        until_leading(&other).await?;
+        let status = cut_off.wait_exit(PATIENCE).await?;
+        assert!(
+            !status.success() && cut_off.logs().contains("lost the Lease"),
+            "{status}\n{}",
+            cut_off.logs()
+        );
+        world.simulator.set_frozen("port-1", false);
+        for name in ["edge", "late"] {
+            world.until_gone(name).await.with_context(|| other.logs())?;
+        }
+        world.assert_only_destroyed(&["port-1", "port-2"]);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_leader_that_ends_in_order_leaves_the_lease_free() {
     run(async {
@@ -120,7 +171,7 @@ fn a_lease_that_somebody_deletes_is_put_back_by_its_holder() {
 #[test]
 fn a_leader_that_may_no_longer_use_the_lease_ends_and_says_what_is_missing() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).loses_permissions().start().await?;
         until_leading(world.operator()).await?;
         let binding = format!("{}-lease", world.deployment());
         world.cluster.kubectl(&["delete", "rolebinding", &binding, "--namespace", world.release()]).await?;

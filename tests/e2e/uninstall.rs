@@ -18,7 +18,7 @@ async fn hook(world: &World) -> Result<Option<Job>> {
 }
 
 /// Runs the container of the hook as its Job says, as `service_account`; none: as the Job's own. An error has what it says.
-async fn check(world: &World, service_account: Option<&str>) -> Result<String> {
+pub async fn check(world: &World, service_account: Option<&str>) -> Result<String> {
     let job = hook(world).await?.context("no hook")?;
     let pod = job.spec.context("no spec")?.template.spec.context("no Pod")?;
     let account = service_account.or(pod.service_account_name.as_deref()).context("no ServiceAccount")?;

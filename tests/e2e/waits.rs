@@ -72,6 +72,7 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
         let expired = Rule::on("DescribePorts").refuse(401, "AUTHFAILURE_SIGNATURE_EXPIRED");
         let rule = world.simulator.fault(expired);
         world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "ClockSkew").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "ClockSkew").await?;
         world.simulator.clear_fault(rule);

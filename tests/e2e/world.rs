@@ -41,6 +41,7 @@ pub fn run(test: impl Future<Output = Result<()>>) {
     if let Err(error) = RUNTIME.block_on(test) {
         panic!("{error:#}");
     }
+    crate::permissions::assert_that_none_was_missing();
 }
 
 /// The control plane that all tests share: it serves the kind as it is shipped.
@@ -60,7 +61,7 @@ async fn later_cluster() -> Result<&'static Cluster> {
 }
 
 async fn serving_the_kind() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::start_audited().await?;
     cluster.install_kind::<ZenlayerPort>(CRD).await?;
     Ok(cluster)
 }
@@ -90,6 +91,15 @@ pub struct Setup {
     own_credentials: bool,
     secret: bool,
     later_words: bool,
+    permissions: Permissions,
+}
+
+/// What becomes of those that the chart grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    Kept,
+    /// The operator asks for something without one.
+    Lost,
 }
 
 /// Installs the operator with one Zenlayer account, whose key is in a Secret beside the objects.
@@ -103,6 +113,7 @@ pub fn given(ports: impl IntoIterator<Item = Port>) -> Setup {
         own_credentials: false,
         secret: true,
         later_words: false,
+        permissions: Permissions::Kept,
     }
 }
 
@@ -164,6 +175,12 @@ impl Setup {
         self
     }
 
+    /// The operator loses a permission.
+    pub fn loses_permissions(mut self) -> Self {
+        self.permissions = Permissions::Lost;
+        self
+    }
+
     pub fn times(mut self, change: impl FnOnce(&mut Times)) -> Self {
         change(&mut self.times);
         self
@@ -182,7 +199,8 @@ impl Setup {
         })?;
         let home = cluster.create_namespace("operator").await?;
         let namespace = cluster.create_namespace("ports").await?;
-        let world = World { cluster, simulator, home, namespace, operator: None };
+        let (audited_since, permissions) = (cluster.end_of_audit_log()?, self.permissions);
+        let world = World { cluster, simulator, home, namespace, operator: None, audited_since, permissions };
         if self.secret {
             world.put_secret("KEY", "PASSWORD").await?;
         }
@@ -199,6 +217,9 @@ pub struct World {
     /// The objects' namespace.
     pub namespace: String,
     operator: Option<RunningPod>,
+    /// Where the cluster's audit log ended before.
+    pub audited_since: u64,
+    pub permissions: Permissions,
 }
 
 impl World {
@@ -297,7 +318,7 @@ impl World {
     }
 
     /// As the Deployment does it: a Pod of its new template starts, and the old one ends once that is ready.
-    async fn replaced(mut self) -> Result<Self> {
+    pub async fn replaced(mut self) -> Result<Self> {
         let new = self.start_replica(&[]).await?;
         self.operator().terminate(PATIENCE).await?;
         self.operator = Some(new);

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::assets::{Assets, Binary};
+use crate::audit;
 use crate::client::{Endpoint, client_for};
 use crate::folder::{Folder, Keeper};
 use crate::keys;
@@ -50,6 +51,17 @@ impl Cluster {
     /// Starts a control plane with its own ports and data, in about 4 s, and waits until it is ready. The first
     /// time on a machine this may build the binaries (see [`Assets`]).
     pub async fn start() -> Result<Self> {
+        Self::begin(|_| Ok(Vec::new())).await
+    }
+
+    /// As [`Cluster::start`]. The API server also writes down what ServiceAccounts ask for: see
+    /// [`Cluster::accesses_since`].
+    pub async fn start_audited() -> Result<Self> {
+        Self::begin(audit::set_up).await
+    }
+
+    /// `flags`: more of them for the API server.
+    async fn begin(flags: fn(&Folder) -> Result<Vec<String>>) -> Result<Self> {
         let assets = Assets::find_or_build().await?;
         let (keeper, folder) = Keeper::with_new_folder(&temp_dir(), "test-cluster-")?;
         for name in ["logs", "pods", "kubeconfigs", "home"] {
@@ -57,7 +69,7 @@ impl Cluster {
         }
         let keys = keys::generate(&folder)?;
         let etcd = start_etcd(&assets, &folder).await?;
-        let (apiserver, url) = start_apiserver(&assets, &folder, &keys).await?;
+        let (apiserver, url) = start_apiserver(&assets, &folder, &keys, &flags(&folder)?).await?;
         let endpoint = Endpoint { url, ca_pem: keys.ca_pem };
         endpoint.write_kubeconfig(&folder.kubeconfig(), "default", &json!({ "token": keys.admin_token }))?;
         let controller_manager = start_controller_manager(&assets, &folder).await?;
@@ -249,11 +261,17 @@ async fn start_etcd(assets: &Assets, folder: &Folder) -> Result<Process> {
 }
 
 /// Returns the server and its URL, on a port that was free.
-async fn start_apiserver(assets: &Assets, folder: &Folder, keys: &keys::Keys) -> Result<(Process, String)> {
+async fn start_apiserver(
+    assets: &Assets,
+    folder: &Folder,
+    keys: &keys::Keys,
+    flags: &[String],
+) -> Result<(Process, String)> {
     for _ in 0..5 {
         let port = free_port()?;
         let url = format!("https://127.0.0.1:{port}");
-        let apiserver = launch(assets, folder, Binary::KubeApiserver, &apiserver_args(folder, port))?;
+        let args = [&apiserver_args(folder, port)[..], flags].concat();
+        let apiserver = launch(assets, folder, Binary::KubeApiserver, &args)?;
         match wait_for_apiserver(&apiserver, &url, &keys.ca_pem, START_LIMIT).await {
             Ok(()) => return Ok((apiserver, url)),
             Err(_) if apiserver.logs().contains("address already in use") => {}

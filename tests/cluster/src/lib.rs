@@ -17,6 +17,7 @@
 //! `tokio::sync::OnceCell` if need be, as nothing depends on its being dropped.
 
 mod assets;
+mod audit;
 mod client;
 mod cluster;
 mod folder;
@@ -28,6 +29,7 @@ mod registry;
 mod tool;
 
 pub use assets::{Assets, Binary, Linters, gitops_health, promtool, release_tools};
+pub use audit::Access;
 pub use client::client_for;
 pub use cluster::Cluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};

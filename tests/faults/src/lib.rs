@@ -15,7 +15,7 @@ mod bench;
 mod cases;
 mod fault_list;
 pub mod oracle;
-mod proxy;
+pub mod proxy;
 mod report;
 mod soak;
 pub mod tls;
