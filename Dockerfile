@@ -27,11 +27,14 @@ RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/targ
     && cp /cache/target/release/zenlayer-simulator /zenlayer-simulator
 
 FROM source AS build-operator
+# It lists in the operator what is compiled into it. Scanners and SBOM tools read that.
+RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/target \
+    cargo install --locked --root /usr/local cargo-auditable@0.7.7
 ARG REVISION=unknown
 ENV ZENLAYER_PORT_OPERATOR_REVISION=${REVISION}
 RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/target \
     touch src/*.rs \
-    && cargo build --release --locked --package zenlayer-port-operator --bin zenlayer-port-operator \
+    && cargo auditable build --release --locked --package zenlayer-port-operator --bin zenlayer-port-operator \
     && cp /cache/target/release/zenlayer-port-operator /zenlayer-port-operator
 
 FROM ${RUNTIME} AS simulator

@@ -72,7 +72,9 @@ fn build_context() -> PathBuf {
 fn builds() -> BTreeSet<String> {
     let instructions = instructions();
     let commands = instructions.iter().flat_map(|instruction| instruction.split("&&"));
-    let builds = commands.filter_map(|command| command.trim().strip_prefix("cargo build --release "));
+    let commands = commands.map(|command| command.trim().replace("cargo auditable build", "cargo build"));
+    let builds =
+        commands.filter_map(|command| command.strip_prefix("cargo build --release ").map(str::to_owned));
     builds.map(|arguments| arguments.trim().to_owned()).collect()
 }
 

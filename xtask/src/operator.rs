@@ -16,29 +16,32 @@ const PLUGIN: &str = "kubectl-zenlayerport";
 
 /// Builds the operator as `cargo build` does, with cargo's own progress on stderr; returns its binary.
 pub async fn build() -> Result<PathBuf> {
-    let [operator] = build_binaries(NAME, [NAME], &[]).await?;
+    let [operator] = build_binaries(&["build"], NAME, [NAME], &[]).await?;
     Ok(operator)
 }
 
 /// The same for the release build of a package with a binary of its name.
 pub async fn build_release(package: &str) -> Result<PathBuf> {
-    let [binary] = build_binaries(package, [package], &["--release"]).await?;
+    let [binary] = build_binaries(&["build"], package, [package], &["--release"]).await?;
     Ok(binary)
 }
 
-/// The release builds of operator and plugin.
+/// The release builds of operator and plugin, with the list of their components.
 pub async fn build_for_release() -> Result<[PathBuf; 2]> {
-    build_binaries(NAME, [NAME, PLUGIN], &["--release", "--locked"]).await
+    let version = stdout_of(cargo(), &["auditable", "--version"]).await;
+    version.context("the release needs cargo auditable: cargo install --locked cargo-auditable@0.7.7")?;
+    build_binaries(&["auditable", "build"], NAME, [NAME, PLUGIN], &["--release", "--locked"]).await
 }
 
 async fn build_binaries<const N: usize>(
+    command: &[&str],
     package: &str,
     names: [&str; N],
     profile: &[&str],
 ) -> Result<[PathBuf; N]> {
     let bins: Vec<&str> = names.iter().flat_map(|name| ["--bin", name]).collect();
-    let arguments = ["build", "--package", package, "--message-format=json-render-diagnostics"];
-    let messages = stdout_of(cargo(), &[&arguments, &bins[..], profile].concat()).await?;
+    let arguments = ["--package", package, "--message-format=json-render-diagnostics"];
+    let messages = stdout_of(cargo(), &[command, &arguments, &bins[..], profile].concat()).await?;
     let built: HashMap<String, PathBuf> = messages.lines().filter_map(executable).collect();
     let mut found = Vec::new();
     for name in names {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use release_steps::archives::{self, Extras};
-use release_steps::changelog;
 use release_steps::chart::{self, PinnedImage};
 use release_steps::rehearsal::{self, Parts};
+use release_steps::{changelog, components};
 use zenlayer_port_operator::plugin::COMPLETION_SCRIPT;
 
 use crate::chart::folder as chart_folder;
@@ -57,6 +57,11 @@ enum Step {
         #[arg(long)]
         homepage: String,
     },
+    /// Print what is compiled into a binary, which `cargo auditable` has listed in it.
+    Components {
+        #[arg(long)]
+        binary: PathBuf,
+    },
     /// Pack the chart with an image as its default, and print the path of the archive.
     Chart {
         /// The name of the image, with its registry, without a tag.
@@ -82,7 +87,7 @@ enum Step {
 /// Deployment names, until it is ready. Publishes nothing.
 #[derive(Debug, Args)]
 struct Rehearse {
-    /// The operator to release [default: a release build, which takes some minutes].
+    /// The operator to release [default: a release build by cargo auditable, which takes some minutes].
     #[arg(long, value_name = "PATH", requires = "plugin")]
     operator: Option<PathBuf>,
     /// The plugin to release [default: a release build].
@@ -129,6 +134,11 @@ pub async fn run(options: Options) -> Result<()> {
         Step::Krew { archives, url, homepage } => {
             print!("{}", archives::krew(version, &archives, &url, &homepage).await?);
         }
+        Step::Components { binary } => {
+            for component in components::of(&binary)? {
+                println!("{component}");
+            }
+        }
         Step::Chart { image, digest, into, helm } => {
             let image = PinnedImage::new(&image, &digest)?;
             println!("{}", chart::package(&helm, &chart_folder(), &image, &into).await?.display());
@@ -149,7 +159,11 @@ async fn rehearse(options: Rehearse) -> Result<()> {
         [operator, plugin]
     } else {
         eprintln!("Building the operator and the plugin …");
-        interrupt.unless(operator::build_for_release()).await?
+        let built = interrupt.unless(operator::build_for_release()).await?;
+        for binary in &built {
+            println!("components: {} in {}", components::of(binary)?.len(), binary.display());
+        }
+        built
     };
     let root = root();
     let parts = Parts { root: &root, operator: &operator, plugin: &plugin, completion: COMPLETION_SCRIPT };

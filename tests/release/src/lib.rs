@@ -5,6 +5,7 @@
 //! | [`archives`] | the archives of the plugin, their checksums, and the Krew manifest |
 //! | [`chart`] | the chart as it is published: with the digest of its image |
 //! | [`changelog`] | the version, and the notes of a release |
+//! | [`components`] | what is compiled into a binary |
 //! | [`rehearsal`] | all of them in order, with a registry and a control plane on this machine |
 //!
 //! `cargo xtask release` offers each step, and the workflow `release.yml` calls them.
@@ -12,6 +13,7 @@
 pub mod archives;
 pub mod changelog;
 pub mod chart;
+pub mod components;
 pub mod rehearsal;
 
 use std::ffi::OsStr;
