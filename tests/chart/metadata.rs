@@ -67,6 +67,24 @@ fn the_annotations_tell_of_the_kind_that_the_operator_serves() {
 }
 
 #[test]
+fn artifact_hub_knows_the_kind_of_every_change() {
+    let changes = annotation("changes");
+    let changes = changes.as_array().expect("a list");
+    assert!(!changes.is_empty());
+    for change in changes {
+        let kind = change["kind"].as_str().expect("a kind");
+        assert!(
+            ["added", "changed", "deprecated", "removed", "fixed", "security"].contains(&kind),
+            "{change}"
+        );
+        assert!(
+            change["description"].as_str().is_some_and(|description| !description.is_empty()),
+            "{change}"
+        );
+    }
+}
+
+#[test]
 fn the_chart_is_of_the_version_of_the_operator() {
     let chart = chart();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));

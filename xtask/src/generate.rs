@@ -11,7 +11,7 @@ use zenlayer_port_operator::manifest;
 
 use crate::chart::{self, RELEASE};
 use crate::tool::Tool;
-use crate::{alerts, dashboard, reference, renders, root, screens, values};
+use crate::{alerts, changes, dashboard, reference, renders, root, screens, values};
 
 const CRD: &str = "crds/zenlayerports.sdn.zenlayer.com.yaml";
 const CHART: &str = "deploy/chart";
@@ -23,6 +23,7 @@ const ALERTS: &str = "deploy/chart/files/alerts.yaml";
 const DASHBOARD: &str = "deploy/chart/files/dashboard.json";
 const SCREENS: &str = "docs/screens.md";
 const INSTALL: &str = "deploy/install.yaml";
+const CHART_YAML: &str = "deploy/chart/Chart.yaml";
 const README: &str = "deploy/chart/README.md";
 
 /// Where `deploy/install.yaml` installs to.
@@ -55,8 +56,8 @@ metadata:
 ";
 
 /// Write the files that are made from the code: the `CustomResourceDefinition` (in crds/ and in the chart), docs/reasons.md,
-/// docs/decision.md, docs/api-reference.md, docs/screens.md, the chart's alerts and dashboard, deploy/install.yaml, the table in deploy/chart/README.md, and the
-/// snapshots of the chart's tests.
+/// docs/decision.md, docs/api-reference.md, docs/screens.md, the chart's alerts and dashboard, deploy/install.yaml, the table in
+/// deploy/chart/README.md, the changes in deploy/chart/Chart.yaml, and the snapshots of the chart's tests.
 ///
 /// helm renders the chart. It comes from `KUBEBUILDER_ASSETS`, or is built once, as for the tests.
 #[derive(Debug, Args)]
@@ -105,7 +106,10 @@ pub async fn generated() -> Result<Vec<Generated>> {
     let install = install(&helm, &chart).await.context("rendering deploy/chart")?;
     let read = |name: &str| fs::read_to_string(chart::folder().join(name)).context(name.to_owned());
     let readme = values::with_table(&read("README.md")?, &read("values.yaml")?).context(README)?;
+    let log = fs::read_to_string(root().join("CHANGELOG.md")).context("CHANGELOG.md")?;
+    let about = changes::with_changes(&read("Chart.yaml")?, &log, env!("CARGO_PKG_VERSION"));
     let mut files = vec![
+        file(CHART_YAML, about.context(CHART_YAML)?),
         file(REFERENCE, reference::document(&crd).context(REFERENCE)?),
         file(CRD, crd),
         file(REASONS, manifest::reasons()),

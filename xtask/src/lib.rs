@@ -18,6 +18,7 @@
 
 pub mod alerts;
 pub mod bench;
+mod changes;
 pub mod chart;
 pub mod dashboard;
 pub mod demo;
