@@ -18,7 +18,7 @@ use crate::check;
 use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
 use crate::decision::{GateSettings, Timing};
 use crate::lease::{Announced, LeaseSettings, LeaseTiming, PodIdentity};
-use crate::server::{self, LogFormat};
+use crate::server::{self, LogFormat, Traces};
 use crate::uninstall;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Proxy, Rate, Timeouts, Transport};
 
@@ -129,6 +129,17 @@ pub struct Run {
     #[arg(long, env, global = true, default_value = "info")]
     log_level: String,
 
+    /// Send traces of deletions to this OpenTelemetry collector, by OTLP over HTTP: its URL without /v1/traces, such as
+    /// http://collector.observability.svc:4318. Empty: send none.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        global = true,
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    otlp_endpoint: Option<String>,
+
     /// Multiplies every fixed duration. For tests; works only with an endpoint on localhost.
     #[arg(long, env, global = true, hide = true, default_value_t = 1.0)]
     time_scale: f64,
@@ -160,6 +171,7 @@ impl Run {
         let transport = self.transport(endpoint, proxy)?;
         let listener = server::bind(self.listen)?;
         let clients = clients().await?;
+        let traces = self.traces();
 
         let shutdown = CancellationToken::new();
         let signal = pin!(cancel_on_signal(shutdown.clone())?);
@@ -178,6 +190,8 @@ impl Run {
             Either::Left((ended, _)) => ended?,
             Either::Right(((), running)) => running.await?,
         }
+        // After a failure, the process ends at once.
+        traces.flush().await;
         tracing::info!("zenlayer-port-operator has stopped");
         Ok(())
     }
@@ -221,6 +235,16 @@ impl Run {
         let serves = endpoint.is_encrypted();
         ensure!(serves || self.zenlayer_proxy.is_none(), "--zenlayer-proxy needs an https:// endpoint");
         Ok(proxy.filter(|_| serves))
+    }
+
+    fn traces(&self) -> Traces {
+        let pod = [
+            ("k8s.pod.name", &self.pod_name),
+            ("k8s.pod.uid", &self.pod_uid),
+            ("k8s.namespace.name", &self.pod_namespace),
+        ];
+        let pod: Vec<_> = pod.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))).collect();
+        Traces::start(self.otlp_endpoint.as_deref(), &pod, |name| env::var(name).ok())
     }
 
     fn transport(&self, endpoint: Endpoint, proxy: Option<Proxy>) -> anyhow::Result<Transport> {

@@ -16,14 +16,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`port`], [`answer`], [`text`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`], [`kubernetes`] | words that several modules share |
+//! | [`port`], [`answer`], [`text`], [`fingerprint`], [`clock`], [`wakes`], [`tasks`], [`spans`], [`kubernetes`] | words that several modules share |
 //! | [`api`] | the Kubernetes API: spec, status, reasons |
 //! | [`decision`] | pure: what to do about one object |
 //! | [`zenlayer`] | the client of Zenlayer's API |
 //! | [`mirror`] | what the cloud says of every port that somebody waits for |
 //! | [`controller`] | streams, passes, execution, credentials, events |
 //! | [`lease`] | which of several replicas works |
-//! | [`server`] | health, metrics, log |
+//! | [`server`] | health, metrics, log, traces |
 //! | [`plugin`] | `kubectl zenlayerport` |
 //! | [`cli`], [`manifest`], [`check`], [`uninstall`] | the command line, the texts that are generated, the checks after an install and before an end |
 //!
@@ -44,6 +44,7 @@ pub mod mirror;
 pub mod plugin;
 pub mod port;
 pub mod server;
+pub mod spans;
 pub mod tasks;
 pub mod text;
 pub mod uninstall;

@@ -1,5 +1,7 @@
 //! Words from outside, made fit for a status, a log and a terminal.
 
+use std::error::Error;
+
 /// The most characters of one text that are passed on.
 const LONGEST: usize = 200;
 
@@ -26,6 +28,15 @@ pub fn sanitized_up_to(text: &str, longest: usize) -> String {
         left -= length;
     }
     safe
+}
+
+/// The innermost error: the outer ones often say little more than that there is one, and name the URL.
+pub fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    sanitized(&cause.to_string())
 }
 
 fn shown(c: char) -> String {

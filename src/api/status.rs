@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::READY;
 use crate::answer::{NotSentCause, Refusal};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
@@ -35,6 +36,13 @@ pub struct ZenlayerPortStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+impl ZenlayerPortStatus {
+    /// The condition that sums up.
+    pub fn ready(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == READY)
+    }
 }
 
 /// A port, as Zenlayer's `DescribePorts` returned it.

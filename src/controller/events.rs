@@ -16,6 +16,7 @@ use kube::{Api, Resource};
 use crate::api::{EventType, ZenlayerPort};
 use crate::decision::Announcement;
 use crate::server::Metrics;
+use crate::spans::{Kind, Span};
 
 const CONTROLLER: &str = "zenlayer-port-operator";
 
@@ -44,7 +45,7 @@ impl Events {
     }
 
     pub(super) async fn send(&self, object: &ZenlayerPort, announcement: &Announcement) {
-        log(object, announcement);
+        let _span = Span::part("POST events", Kind::Client);
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
         let event = event(object, announcement, &self.instance, Timestamp::now());
@@ -59,20 +60,12 @@ impl Events {
         tracing::warn!(
             namespace,
             name = object.metadata.name,
+            uid = object.metadata.uid,
+            port = %object.spec.port_id,
             reason = announcement.reason.as_str(),
             why,
             "cannot send an Event; this has no other effect",
         );
-    }
-}
-
-/// Who reads the log alone learns why a deletion waits, and even if no Event can be sent.
-fn log(object: &ZenlayerPort, Announcement { row, reason, event_type, message }: &Announcement) {
-    let ObjectMeta { namespace, name, uid, .. } = &object.metadata;
-    let (port, reason) = (&object.spec.port_id, reason.as_str());
-    match event_type {
-        EventType::Normal => tracing::info!(namespace, name, uid, %port, row, reason, "{message}"),
-        EventType::Warning => tracing::warn!(namespace, name, uid, %port, row, reason, "{message}"),
     }
 }
 

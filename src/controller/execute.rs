@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use kube::api::ObjectMeta;
-
 use super::crash::CrashPoint;
 use super::objects::Objects;
 use super::pass::{Gathered, Granted, PassError};
 use super::shared::Shared;
+use super::transitions::{self, Line};
 use super::writes::{self, Refusal, Written};
 use crate::answer::NotSentCause;
-use crate::api::{CallAction, CallOutcome, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
+use crate::api::{CallAction, CallOutcome, EventType, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
+use crate::clock::Monotonic;
 use crate::decision::{self, Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
+use crate::spans::{Kind, Span};
 use crate::zenlayer::ChangeAnswer;
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
@@ -40,10 +41,10 @@ pub(super) async fn execute(
     shared: &Shared,
 ) -> Result<Done, PassError> {
     let status = plan.status(object);
-    let Plan { action, event, display, .. } = plan;
+    let Plan { row, action, event, display, .. } = plan;
     match action {
         Action::None => {
-            if let Err(ended) = taken(write_status(api, object, status, shared).await?) {
+            if let Err(ended) = taken(write_status(api, object, status, row, shared).await?) {
                 return Ok(ended);
             }
             if let Some(event) = &event {
@@ -51,14 +52,14 @@ pub(super) async fn execute(
             }
             Ok(Done::Settled)
         }
-        Action::AddFinalizer => add_finalizer(api, object, shared).await,
+        Action::AddFinalizer => add_finalizer(api, object, row, shared).await,
         Action::LetGo(reason) if display.is_some() => {
-            match taken(write_status(api, object, status, shared).await?) {
-                Ok(written) => let_go(api, &written, reason, event, shared).await,
+            match taken(write_status(api, object, status, row, shared).await?) {
+                Ok(written) => let_go(api, &written, row, reason, event, shared).await,
                 Err(ended) => Ok(ended),
             }
         }
-        Action::LetGo(reason) => let_go(api, object, reason, event, shared).await,
+        Action::LetGo(reason) => let_go(api, object, row, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
             // Without a permit there is nothing to send: the next round gets one.
             let Some(granted) = granted else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
@@ -68,24 +69,22 @@ pub(super) async fn execute(
             }
             CrashPoint::BeforeRecord.reached();
             let started = shared.clock.monotonic();
-            let written = match taken(write_status(api, object, status, shared).await?) {
+            let written = match taken(write_status(api, object, status, row, shared).await?) {
                 Ok(written) => written,
                 Err(ended) => return Ok(ended),
             };
             shared.memory.note(&written, shared.clock.monotonic());
             CrashPoint::AfterRecord.reached();
-            let recorded = match Recorded::new(written, warrant) {
+            let recorded = match Recorded::new(written, row, warrant) {
                 Ok(recorded) => recorded,
                 Err(written) => return Ok(Done::Overtaken(written)),
             };
-            let answer = if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
-                ChangeAnswer::NotSent {
-                    cause: NotSentCause::RecordTooSlow,
-                    why: "it took too long to write the record of the call".to_owned(),
-                }
-            } else {
-                recorded.call(granted).await
-            };
+            let answer = recorded.begin(granted, started, shared).await;
+            let line = Line { request_id: answer.request_id(), ..recorded.line() };
+            line.log(
+                &recorded.object,
+                format_args!("the answer to {}: {answer}", recorded.warrant.action().as_str()),
+            );
             CrashPoint::AfterCall.reached();
             let after = recorded.write_outcome(api, outcome(answer), shared).await?;
             if let Some(event) = &event {
@@ -112,13 +111,28 @@ fn taken(written: Written) -> Result<Box<ZenlayerPort>, Done> {
 /// The proof that the record of a call is written: only with it can the call be made.
 struct Recorded {
     object: Box<ZenlayerPort>,
+    /// The row that made the warrant.
+    row: Option<u8>,
     warrant: Warrant,
 }
 
 impl Recorded {
     /// `written` back if it, which is what the API server made of the write, does not hold the pending record of the call.
-    fn new(written: Box<ZenlayerPort>, warrant: Warrant) -> Result<Self, Box<ZenlayerPort>> {
-        if warrant.is_recorded_in(&written) { Ok(Self { object: written, warrant }) } else { Err(written) }
+    fn new(written: Box<ZenlayerPort>, row: Option<u8>, warrant: Warrant) -> Result<Self, Box<ZenlayerPort>> {
+        if warrant.is_recorded_in(&written) {
+            Ok(Self { object: written, row, warrant })
+        } else {
+            Err(written)
+        }
+    }
+
+    /// The call, within the time that its record is good for.
+    async fn begin(&self, granted: Granted, started: Monotonic, shared: &Shared) -> ChangeAnswer {
+        if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
+            let why = "it took too long to write the record of the call".to_owned();
+            return ChangeAnswer::NotSent { cause: NotSentCause::RecordTooSlow, why };
+        }
+        self.call(granted).await
     }
 
     async fn call(&self, (account, permit): Granted) -> ChangeAnswer {
@@ -130,15 +144,15 @@ impl Recorded {
             };
         }
         let action = self.warrant.action();
-        let ObjectMeta { namespace, name, uid, .. } = &self.object.metadata;
-        tracing::info!(namespace, name, uid, %port, "calling {}", action.as_str());
-        let answer = match action {
+        self.line().log(&self.object, format_args!("calling {}", action.as_str()));
+        match action {
             CallAction::TerminatePort => account.terminate_port(permit, port).await,
             CallAction::DestroyPort => account.destroy_port(permit, port).await,
-        };
-        let request_id = answer.request_id();
-        tracing::info!(namespace, name, uid, %port, request_id, %answer, "the answer to {}", action.as_str());
-        answer
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line { row: self.row, reason: transitions::reason(&self.object), ..Line::default() }
     }
 
     /// Writes the outcome, with what is to be said about it, while the record is still this call's; returns the object and
@@ -166,7 +180,7 @@ impl Recorded {
             // The Event of a next act is sent with that act.
             let event = plan.event.clone().filter(|_| matches!(plan.action, Action::None));
             let status = plan.status_without_call(&told);
-            match write_status(api, &object, status, shared).await? {
+            match write_status(api, &object, status, plan.row, shared).await? {
                 Written::Done(written) => return Ok(Some((written, event))),
                 Written::Overtaken(newer) if self.warrant.is_newest_of(&newer) => object = newer,
                 Written::Overtaken(_) | Written::Gone => return Ok(None),
@@ -190,13 +204,14 @@ async fn write_status(
     api: &Objects,
     object: &ZenlayerPort,
     status: ZenlayerPortStatus,
+    row: Option<u8>,
     shared: &Shared,
 ) -> Result<Written, PassError> {
     let what = "the update of the object's status";
-    match put_status(api, object, status, shared).await? {
+    match put_status(api, object, status, row, shared).await? {
         Ok(written) => Ok(written),
         Err(refusal) => {
-            // It cannot be shown on the object.
+            // It cannot be shown on the object. The failure of the reconcile is in the log.
             shared.events.send(object, &decision::refused_update(object, &told(what, &refusal))).await;
             Err(PassError::Refused { what, refusal })
         }
@@ -207,17 +222,21 @@ async fn put_status(
     api: &Objects,
     object: &ZenlayerPort,
     status: ZenlayerPortStatus,
+    row: Option<u8>,
     shared: &Shared,
 ) -> Result<Result<Written, Refusal>, PassError> {
     if object.status.as_ref().unwrap_or(&ZenlayerPortStatus::default()) == &status {
         return Ok(Ok(Written::Done(Box::new(object.clone()))));
     }
     let body = ZenlayerPort { status: Some(status), ..object.clone() };
+    let span = Span::part("PUT zenlayerports/status", Kind::Client);
     let answer = writes::status(api, &body).await;
+    transitions::end_write(span, &answer);
     let answer = answer.map_err(|error| kubernetes("update", "the object's status", error))?;
     if let Ok(Written::Done(written)) = &answer {
         shared.memory.written(written);
         shared.wrote(written);
+        transitions::log_status(object, written, row);
     }
     Ok(answer)
 }
@@ -230,7 +249,9 @@ async fn write_finalizers(
     what: &'static str,
     shared: &Shared,
 ) -> Result<Written, PassError> {
+    let span = Span::part("PATCH zenlayerports", Kind::Client);
     let answer = writes::finalizers(api, object, finalizers).await;
+    transitions::end_write(span, &answer);
     let refusal = match answer.map_err(|error| kubernetes("patch", "the object's finalizers", error))? {
         Ok(written) => {
             if let Written::Done(now) = &written {
@@ -242,7 +263,7 @@ async fn write_finalizers(
     };
     let (status, event) = decision::held_as_refused(object, &told(what, &refusal), shared.clock.now());
     // Not if it was overtaken: then it is looked at again.
-    let shown = put_status(api, object, status, shared).await?;
+    let shown = put_status(api, object, status, None, shared).await?;
     if let Some(event) = event.filter(|_| !matches!(shown, Ok(Written::Overtaken(_) | Written::Gone))) {
         shared.events.send(object, &event).await;
     }
@@ -253,20 +274,32 @@ fn told(what: &str, refusal: &Refusal) -> String {
     format!("The API server refuses {what}: {refusal}.")
 }
 
-async fn add_finalizer(api: &Objects, object: &ZenlayerPort, shared: &Shared) -> Result<Done, PassError> {
+async fn add_finalizer(
+    api: &Objects,
+    object: &ZenlayerPort,
+    row: Option<u8>,
+    shared: &Shared,
+) -> Result<Done, PassError> {
     let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
     finalizers.push(FINALIZER.to_owned());
     CrashPoint::BeforeFinalizer.reached();
     let what = "to add the operator's finalizer";
     let written = write_finalizers(api, object, &finalizers, what, shared).await?;
     CrashPoint::AfterFinalizer.reached();
-    Ok(taken(written).map_or_else(|ended| ended, |_| Done::Settled))
+    Ok(match taken(written) {
+        Ok(now) => {
+            Line { row, ..Line::default() }.log(&now, "added the finalizer");
+            Done::Settled
+        }
+        Err(ended) => ended,
+    })
 }
 
 /// Removes the finalizer. The Event about the end of the port comes after that, so it is sent once.
 async fn let_go(
     api: &Objects,
     object: &ZenlayerPort,
+    row: Option<u8>,
     reason: Reason,
     event: Option<Announcement>,
     shared: &Shared,
@@ -284,15 +317,15 @@ async fn let_go(
         let took = Duration::try_from(took).unwrap_or_default();
         shared.metrics.count_deletion(object.spec.deletion_policy, reason, took);
     }
+    transitions::end_deletion(object, reason);
     let receipt = object.receipt();
-    tracing::info!(
-        namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
-        port = %object.spec.port_id, port_name = receipt.port_name, request_id = receipt.request_id, reason = reason.as_str(),
-        "removed the finalizer",
-    );
-    if let Some(mut event) = event {
-        event.message = format!("{} {receipt}", event.message);
-        shared.events.send(object, &event).await;
+    let event = event.map(|event| Announcement { message: format!("{} {receipt}", event.message), ..event });
+    let why = event.as_ref().map_or_else(|| receipt.to_string(), |event| event.message.clone());
+    let warns = reason.event() == Some(EventType::Warning);
+    let line = Line { row, reason: Some(reason.as_str()), request_id: receipt.request_id, warns };
+    line.log(object, format_args!("removed the finalizer. {why}"));
+    if let Some(event) = &event {
+        shared.events.send(object, event).await;
     }
     Ok(Done::Gone)
 }

@@ -15,6 +15,7 @@ use super::objects::Objects;
 use super::received::Invalid;
 use super::reference::Reference;
 use super::shared::Shared;
+use super::transitions;
 use crate::api::ZenlayerPort;
 use crate::decision;
 use crate::wakes::{WakeSender, Wakes};
@@ -88,7 +89,7 @@ pub(super) async fn tell(shared: Arc<Shared>, mut wakes: Wakes<Reference>, shutd
         let Some(invalid) = shared.invalids.get(&reference) else { continue };
         if let Err(error) = write_status(&invalid, &shared).await {
             tracing::warn!(
-                %reference, %error, complaint = invalid.complaint,
+                %reference, uid = invalid.salvaged.metadata.uid, %error, complaint = invalid.complaint,
                 "cannot write the status of an object that this version cannot parse; the operator tries again",
             );
         }
@@ -116,6 +117,7 @@ async fn write_status(invalid: &Invalid, shared: &Shared) -> kube::Result<()> {
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => return Ok(()),
         Err(error) => return Err(error),
     }
+    transitions::log_status(object, &ZenlayerPort { status: Some(status), ..object.clone() }, None);
     if let Some(event) = &event {
         shared.events.send(object, event).await;
     }

@@ -30,6 +30,7 @@ mod state;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod transitions;
 mod watch;
 mod writes;
 

@@ -14,6 +14,7 @@ use super::objects::Objects;
 use super::observe::Observed;
 use super::reference::reference;
 use super::shared::Shared;
+use super::transitions;
 use super::writes::Refusal;
 use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
@@ -96,7 +97,8 @@ pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared:
     object.metadata.uid.hash(&mut hasher);
     let pause = decision::error_backoff(failures, hasher.finish());
     tracing::warn!(
-        namespace = object.metadata.namespace, name = object.metadata.name, %error, failures,
+        namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
+        port = %object.spec.port_id, %error, failures,
         retry_in_seconds = pause.as_secs(), "the reconcile failed; the operator tries again",
     );
     Requeue::requeue(pause)
@@ -136,7 +138,9 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
             plan = Plan { deadline: Some(retry), ..gathered.decide(&object, shared) };
         }
         let deadline = plan.deadline;
-        match execute::execute(&api, &object, plan, permit.take(), shared).await? {
+        let span = transitions::reconcile(&object, &plan);
+        let executed = Box::pin(execute::execute(&api, &object, plan, permit.take(), shared));
+        match transitions::under(span, executed).await? {
             Done::Settled => return Ok(requeue(deadline)),
             Done::Gone => {
                 shared.stop_reading(&reference);
@@ -196,6 +200,7 @@ impl Gathered {
             now: shared.clock.now(),
         });
         tell_mirror(object, &plan, shared);
+        transitions::log_landed(object, &plan, shared);
         shared.memory.learn(object, &plan.facts);
         plan
     }

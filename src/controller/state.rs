@@ -4,7 +4,7 @@ use futures::FutureExt;
 use kube::runtime::reflector::Store;
 
 use super::shared::Shared;
-use crate::api::{READY, Reason, STALLED, ZenlayerPort};
+use crate::api::{Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
 use crate::server::State;
 
 impl Shared {
@@ -36,7 +36,7 @@ fn is_listed(store: &Store<ZenlayerPort>) -> bool {
 
 fn add(state: &mut State, object: &ZenlayerPort) {
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let ready = conditions.iter().find(|condition| condition.type_ == READY);
+    let ready = object.status.as_ref().and_then(ZenlayerPortStatus::ready);
     // A new object shows nothing yet, and one of a later version may show what this one does not know: both are looked at
     // soon.
     let reason = ready.and_then(|ready| Reason::parse(&ready.reason)).unwrap_or(Reason::Observing);

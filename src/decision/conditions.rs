@@ -55,12 +55,12 @@ pub fn show(
 
 /// The reason that is shown.
 pub(super) fn shown(status: &ZenlayerPortStatus) -> Option<&str> {
-    condition(status, READY).map(|ready| ready.reason.as_str())
+    status.ready().map(|ready| ready.reason.as_str())
 }
 
 /// For how long the reason has been shown.
 pub(super) fn shown_for(status: &ZenlayerPortStatus, now: Now) -> Option<SignedDuration> {
-    condition(status, READY).map(|ready| now.wall.duration_since(ready.last_transition_time.0))
+    status.ready().map(|ready| now.wall.duration_since(ready.last_transition_time.0))
 }
 
 /// `fact`, followed by what a person can do.
@@ -98,7 +98,7 @@ pub(super) fn display(
     // The time of `Ready` also moves with its reason ("when the underlying condition changed"): it tells how long this
     // reason has lasted, whichever process looks.
     let same = |old: &&Condition| old.status == readiness && old.reason == reason.as_str();
-    let since = condition(status, READY).filter(same).map_or(now.wall, |old| old.last_transition_time.0);
+    let since = status.ready().filter(same).map_or(now.wall, |old| old.last_transition_time.0);
     let stall = stall(reason, now.wall.duration_since(since));
     let flag = |on: bool| if on { ("True", message) } else { ("False", "") };
     let (reconciling, reconciles) = flag(reason.actor().moves_on());

@@ -43,6 +43,11 @@ impl Facts {
         object.status.as_ref().map(Self::of).unwrap_or_default()
     }
 
+    /// The newest call, if it took effect.
+    pub fn landed(&self) -> Option<&Call> {
+        self.release.as_ref()?.call.as_ref().filter(|call| call.landed)
+    }
+
     pub(super) fn put_into(self, status: &mut ZenlayerPortStatus) {
         let Self { port, identity, release } = self;
         (status.port, status.identity, status.release) = (port, identity, release);

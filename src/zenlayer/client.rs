@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::action::Action;
-use super::answer::{ChangeAnswer, classify_change, classify_read};
+use super::answer::{ChangeAnswer, Reply, classify_change, classify_read};
 use super::credential::Credential;
 use super::limiter::{Limiter, Pause, Permit, Priority};
 use super::metrics::RequestResult;
@@ -18,6 +18,7 @@ use super::transport::{Failure, Transport};
 use super::wire::{Object, Page};
 use crate::answer::{NotSentCause, Unreadable};
 use crate::port::{PortId, PortInfo};
+use crate::spans::{Kind, Span};
 
 /// Items of one page, always asked for: left to itself, a server gives 20, and live ports would look gone.
 const PAGE_SIZE: usize = 100;
@@ -117,15 +118,13 @@ impl Client {
             return ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why };
         }
         let body = json!({ "portId": id }).to_string();
-        let answer = match self.transport.post(&self.credential, action, body).await {
-            Ok(reply) => {
-                self.limiter.heed(reply.pushback());
-                classify_change(&reply)
-            }
+        let (reply, span) = self.send(action, body).await;
+        let answer = match reply {
+            Ok(reply) => classify_change(&reply),
             Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { cause: NotSentCause::NoConnection, why },
             Err(Failure::Lost(why)) => ChangeAnswer::Unclear { why },
         };
-        self.transport.metrics().count(action, RequestResult::of_change(&answer));
+        self.conclude(span, action, RequestResult::of_change(&answer), answer.request_id());
         answer
     }
 
@@ -175,17 +174,49 @@ impl Client {
         action: Action,
         body: String,
     ) -> Result<T, Unreadable> {
-        let (result, answer) = match self.transport.post(&self.credential, action, body).await {
+        let (reply, mut span) = self.send(action, body).await;
+        let (result, answer) = match reply {
             Ok(reply) => {
-                self.limiter.heed(reply.pushback());
                 let answer = classify_read(&reply);
                 (RequestResult::of_reading(&answer), answer)
             }
             Err(Failure::NotSent(detail)) => (RequestResult::NotSent, Err(Unreadable::Unavailable(detail))),
             Err(Failure::Lost(detail)) => (RequestResult::Unclear, Err(Unreadable::Unavailable(detail))),
         };
-        self.transport.metrics().count(action, result);
+        let request_id = match &answer {
+            // There are many, and what they change is told where it is decided about.
+            Ok(_) => {
+                span.discard();
+                None
+            }
+            Err(Unreadable::Refused(refusal)) => refusal.request_id.as_deref(),
+            Err(Unreadable::Unavailable(_) | Unreadable::NotAsked(_)) => None,
+        };
+        self.conclude(span, action, result, request_id);
         answer
+    }
+
+    async fn send(&self, action: Action, body: String) -> (Result<Reply, Failure>, Span) {
+        let mut span = Span::start(action.name(), Kind::Client);
+        self.transport.describe(&mut span);
+        // Unless an answer says otherwise: whoever sends it may stop waiting.
+        span.set_error(Some("cancelled"));
+        let reply = self.transport.post(&self.credential, action, body).await;
+        if let Ok(reply) = &reply {
+            self.limiter.heed(reply.pushback());
+            span.set_number("http.response.status_code", reply.status.as_u16());
+        }
+        (reply, span)
+    }
+
+    /// What a request has come to.
+    fn conclude(&self, mut span: Span, action: Action, result: RequestResult, request_id: Option<&str>) {
+        self.transport.metrics().count(action, result);
+        span.set("result", result.as_str());
+        if let Some(request_id) = request_id {
+            span.set("request_id", request_id);
+        }
+        span.set_error((result != RequestResult::Ok).then_some(result.as_str()));
     }
 }
 

@@ -76,7 +76,7 @@ impl RequestResult {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Refused(RefusalKind::Throttled) => "throttled",

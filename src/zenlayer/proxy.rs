@@ -61,7 +61,7 @@ impl Proxy {
         Ok(Some(Self { exceptions: first(&EXCEPTIONS).map(|(_, hosts)| hosts), ..proxy }))
     }
 
-    pub(super) fn to_reqwest(&self) -> reqwest::Result<reqwest::Proxy> {
+    pub(crate) fn to_reqwest(&self) -> reqwest::Result<reqwest::Proxy> {
         let exceptions = self.exceptions.as_deref().and_then(NoProxy::from_string);
         Ok(reqwest::Proxy::https(self.url.expose_secret())?.no_proxy(exceptions))
     }

@@ -15,7 +15,8 @@ use super::credential::{Credential, Kind};
 use super::metrics::RequestMetrics;
 use super::settings::Settings;
 use super::signing::{self, ToSign};
-use crate::text::sanitized;
+use crate::spans::Span;
+use crate::text::root_cause;
 
 const PATH: &str = "/api/v2/sdn";
 const JSON: &str = "application/json";
@@ -83,6 +84,15 @@ impl Transport {
 
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Names what is asked, and where.
+    pub(super) fn describe(&self, span: &mut Span) {
+        let url = &self.0.url;
+        span.set("http.request.method", "POST");
+        span.set("url.full", url.as_str());
+        span.set("server.address", url.host_str().unwrap_or_default());
+        span.set_number("server.port", url.port_or_known_default().unwrap_or_default());
     }
 
     /// Sends one request, signed now, and receives its answer to the end.
@@ -203,13 +213,4 @@ fn tunnel_failure(error: &reqwest::Error) -> Option<Tunnel> {
         "unsuccessful" => Tunnel::Refused,
         _ => Tunnel::Broken,
     })
-}
-
-/// The innermost error: the outer ones say little more than that there is one, and name the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    sanitized(&cause.to_string())
 }

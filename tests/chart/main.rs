@@ -91,6 +91,7 @@ async fn each_value_reaches_the_operator_as_its_flag() {
     for (value, flag) in [
         ("zenlayer.endpoint=https://zenlayer.example", "--zenlayer-endpoint=https://zenlayer.example"),
         ("zenlayer.proxy=http://proxy.example:3128", "--zenlayer-proxy=http://proxy.example:3128"),
+        ("tracing.otlp.endpoint=http://collector:4318", "--otlp-endpoint=http://collector:4318"),
         ("zenlayer.apiVersion=2024-01-31", "--zenlayer-api-version=2024-01-31"),
         ("zenlayer.requestsPerSecond=5", "--requests-per-second=5"),
         ("zenlayer.allowInsecureEndpoint=true", "--allow-insecure-endpoint"),
@@ -140,6 +141,8 @@ async fn a_bad_value_is_refused_by_its_name() {
         ("zenlayer.endpoint=http://zenlayer.example", "/zenlayer/allowInsecureEndpoint"),
         ("zenlayer.proxy=proxy.example:3128", "/zenlayer/proxy"),
         ("zenlayer.proxy=socks5://proxy.example:1080", "/zenlayer/proxy"),
+        ("tracing.otlp.endpoint=collector:4318", "/tracing/otlp/endpoint"),
+        ("tracing.otlp.endpoint=https://me:secret@collector", "/tracing/otlp/endpoint"),
         ("zenlayer.apiVersion=latest", "/zenlayer/apiVersion"),
         ("credentials.accessKeyId=AK", "'accessKeyId'"),
         ("credentials.existingSecret=My_Secret", "/credentials/existingSecret"),

@@ -96,12 +96,37 @@ async fn the_flavor_ports_allows_names_the_api_server_and_zenlayer_or_the_proxy(
         ("zenlayer.proxy=http://user@proxy.example:3128", vec![443, 6443, 3128]),
         ("zenlayer.proxy=https://proxy.example", vec![443, 6443]),
         ("networkPolicy.egress.ports={16443}", vec![16443, 443]),
+        ("tracing.otlp.endpoint=http://collector.observability.svc:4318", vec![443, 6443, 4318]),
+        ("tracing.otlp.endpoint=https://collector.example/otlp", vec![443, 6443]),
     ] {
         let policy = network_policy(&[flavor, value]).await;
         assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]), "with {value}");
         let rules = policy["egress"].as_array().expect("rules");
         assert_eq!((rules.len(), ports(&rules[0])), (2, vec![53, 53, 5353, 5353]), "with {value}");
         assert_eq!(ports(&rules[1]), expected, "with {value}");
+    }
+}
+
+#[tokio::test]
+async fn the_flavor_cilium_allows_the_collector_of_traces() {
+    for (endpoint, expected) in [
+        (
+            "http://collector.observability.svc:4318",
+            json!({ "toEndpoints": [{ "matchLabels": { "io.kubernetes.pod.namespace": "observability" } }] }),
+        ),
+        (
+            "https://collector.example/otlp",
+            json!({
+                "toFQDNs": [{ "matchName": "collector.example" }],
+                "toPorts": [{ "ports": [{ "port": "443", "protocol": "TCP" }] }],
+            }),
+        ),
+    ] {
+        let endpoint = format!("tracing.otlp.endpoint={endpoint}");
+        let values = ["networkPolicy.enabled=true", "networkPolicy.egress.flavor=cilium", &endpoint];
+        let objects = render(&values).await;
+        let policy = &find(&objects, "CiliumNetworkPolicy").expect("a CiliumNetworkPolicy")["spec"];
+        assert_eq!(policy["egress"][3], expected, "with {endpoint}");
     }
 }
 
@@ -149,6 +174,7 @@ async fn the_flavor_cilium_names_the_api_server_and_zenlayer_or_the_proxy() {
         assert_eq!(found["toPorts"].take(), ports, "with {value}");
         found.as_object_mut().expect("a rule").remove("toPorts");
         assert_eq!(found, target, "with {value}");
+        assert!(policy["egress"][3].is_null(), "nothing else");
     }
 }
 

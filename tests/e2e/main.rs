@@ -22,6 +22,7 @@ mod replicas;
 mod roles;
 mod rollout;
 mod secrets;
+mod traces;
 #[path = "../typed/mod.rs"]
 mod typed;
 mod uninstall;

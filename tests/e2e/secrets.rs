@@ -10,7 +10,7 @@ use zenlayer_simulator::{Account, Answer, Rule};
 use crate::world::{SECRET, Setup, World, given, recycled, run, running};
 
 /// With characters that encodings change, and no part that stands anywhere by chance.
-const PASSWORD: &str = "zQ7/vK2w+mZ9x=tL4p&9";
+pub const PASSWORD: &str = "zQ7/vK2w+mZ9x=tL4p&9";
 const WRONG_PASSWORD: &str = "jW5/bN8y+cH3d=rF6s&7";
 const TOKEN: &str = "gT1/kP4u+aE2v=oB9i~5";
 
@@ -94,7 +94,7 @@ async fn all_that_shows(world: &World) -> Result<String> {
 }
 
 /// The ways in which a text may be written that would give it away.
-fn shapes(secret: &str) -> Result<Vec<String>> {
+pub fn shapes(secret: &str) -> Result<Vec<String>> {
     let base64 = serde_json::to_value(ByteString(secret.as_bytes().to_vec()))?;
     let base64 = base64.as_str().unwrap_or_default().trim_end_matches('=').to_owned();
     let (mut hex, mut percent) = (String::new(), String::new());

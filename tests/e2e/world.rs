@@ -151,10 +151,15 @@ impl Setup {
         self
     }
 
-    /// Kills the operator when it gets to this point.
-    pub fn crash_at(mut self, point: &str) -> Self {
-        self.env.push((zenlayer_port_operator::controller::CRASH_AT, point.to_owned()));
+    /// A variable of the operator's process.
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
         self
+    }
+
+    /// Kills the operator when it gets to this point.
+    pub fn crash_at(self, point: &str) -> Self {
+        self.env(zenlayer_port_operator::controller::CRASH_AT, point)
     }
 
     /// The operator has credentials of its own, which serve the objects' namespace.

@@ -31,6 +31,9 @@
 - --listen=[::]:{{ .Values.metrics.port }}
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
+{{- with .Values.tracing.otlp.endpoint }}
+- --otlp-endpoint={{ . }}
+{{- end }}
 {{- with .Values.extraArgs }}
 {{- toYaml . | nindent 0 }}
 {{- end }}

@@ -62,7 +62,7 @@ impl ReconcileResult {
         Self::Panicked,
     ];
 
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Kubernetes => "kubernetes",

@@ -104,9 +104,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "each change is sent twice",
         file: CLIENT,
-        search: "        let answer = match self.transport.post(&self.credential, action, body).await {",
-        replacement: "        let _ = self.transport.post(&self.credential, action, body.clone()).await;\n        \
-                      let answer = match self.transport.post(&self.credential, action, body).await {",
+        search: "        let (reply, span) = self.send(action, body).await;",
+        replacement: "        drop(self.send(action, body.clone()).await);\n        \
+                      let (reply, span) = self.send(action, body).await;",
     },
     Mutant {
         name: "each change takes two permits",
