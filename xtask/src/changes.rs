@@ -77,7 +77,7 @@ fn without_links(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const LOG: &str = "## Unreleased\n\n- later\n\n## 0.2.0\n\n### Added\n\n- The [big\n  plan](docs/plan.md): of\n  a \"port\".\n- Another.\n\n### Fixed\n\n- A fault.\n\n## 0.1.0\n\nThe first version,\nin two lines.\n";
+    const LOG: &str = "## Unreleased\n\n- later\n\n## 0.2.0\n\n### Added\n\n- The [big\n  plan](docs/faq.md): of\n  a \"port\".\n- Another.\n\n### Fixed\n\n- A fault.\n\n## 0.1.0\n\nThe first version,\nin two lines.\n";
 
     #[test]
     fn the_annotation_has_each_item_of_the_version_once_and_the_rest_of_the_file_stays() {
