@@ -117,7 +117,7 @@ fn what_could_not_be_read_is_not_taken_for_nothing() {
 #[test]
 fn without_its_hooks_a_release_is_uninstalled_and_its_objects_stay() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
+        let world = given([recycled("port-1")]).loses_permissions().start().await?;
         world.own("edge", "port-1", "Destroy").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world
@@ -134,7 +134,7 @@ fn without_its_hooks_a_release_is_uninstalled_and_its_objects_stay() {
 #[test]
 fn with_the_check_turned_off_there_is_no_hook() {
     run(async {
-        let world = given([]).value("uninstall.check=false").start().await?;
+        let world = given([]).value("uninstall.check=false").loses_permissions().start().await?;
         assert!(hook(&world).await?.is_none());
         world.cluster.helm(&["uninstall", world.release(), "--namespace", world.release()]).await?;
         until_uninstalled(&world).await
