@@ -1,6 +1,7 @@
 //! Every reason that `kubectl get zenlayerports` can show: who acts, when a wait counts as stalled, and what a person
 //! can do. `docs/reasons.md` is generated from this table.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -254,68 +255,124 @@ impl Reason {
 
     /// Whether a person may consent to pass a hold of this reason (see [`ZenlayerPort::approves`]).
     pub fn is_approvable(self) -> bool {
-        self.advice().contains(APPROVE)
+        self.advice().contains("{approve}")
     }
 
     /// The advice for one object, ready to be typed.
     pub fn advice_for(self, object: &ZenlayerPort, status: &ZenlayerPortStatus) -> String {
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let approve = if self.is_approvable() { object.approve_command(self, status) } else { String::new() };
-        // Before a deletion, the policy alone removes nothing, and nobody asks to remove the object.
-        let (give_up, retain) =
-            if object.is_terminating() { (REMOVE, "{set Retain}") } else { ("", "{set Retain} && {delete}") };
-        let destroy = match object.spec.deletion_policy {
-            DeletionPolicy::Destroy | DeletionPolicy::TerminateAndDestroy => "To destroy it now: {delete}",
-            DeletionPolicy::Terminate => {
-                "If you delete the object, the operator removes its finalizer and leaves the port in the bin, because \
-                 spec.deletionPolicy is Terminate. To destroy the port now: {set Destroy} && {delete}"
-            }
-            DeletionPolicy::Retain => {
-                "If you delete the object, the operator removes its finalizer and leaves the port in the bin, because \
-                 spec.deletionPolicy is Retain. To destroy the port now: {set Destroy} && {delete}"
-            }
-        };
-        // The API server refuses to delete an object that is protected.
-        let delete = if object.spec.deletion_protection { "{unprotect} && {delete}" } else { "{delete}" };
-        self.filled(
-            &[
-                (GIVE_UP, give_up),
-                (DESTROY, destroy),
-                (APPROVE, &approve),
-                (RETAIN, retain),
-                (DELETE, delete),
-            ],
-            namespace,
-            name,
-        )
+        let mut advice = String::new();
+        self.advise(&mut advice, object, status);
+        advice
+    }
+
+    /// Appends the advice for one object to `text`, which it leaves without a space at its end.
+    pub(crate) fn advise(self, text: &mut String, object: &ZenlayerPort, status: &ZenlayerPortStatus) {
+        let metadata = &object.metadata;
+        fill(text, self.advice(), &|hole| {
+            let template = match hole {
+                // Before a deletion, the policy alone removes nothing, and nobody asks to remove the object.
+                "give up" if object.is_terminating() => {
+                    "To remove the object and leave the port as it is: {retain}"
+                }
+                "give up" => "",
+                "retain" if object.is_terminating() => "{set Retain}",
+                "retain" => "{set Retain} && {delete}",
+                "destroy" => match object.spec.deletion_policy {
+                    DeletionPolicy::Destroy | DeletionPolicy::TerminateAndDestroy => {
+                        "To destroy it now: {delete}"
+                    }
+                    DeletionPolicy::Terminate => {
+                        "If you delete the object, the operator removes its finalizer and leaves the port in the bin, \
+                         because spec.deletionPolicy is Terminate. To destroy the port now: {set Destroy} && {delete}"
+                    }
+                    DeletionPolicy::Retain => {
+                        "If you delete the object, the operator removes its finalizer and leaves the port in the bin, \
+                         because spec.deletionPolicy is Retain. To destroy the port now: {set Destroy} && {delete}"
+                    }
+                },
+                // The API server refuses to delete an object that is protected.
+                "delete" if object.spec.deletion_protection => "{unprotect} && {delete object}",
+                "delete" => "{delete object}",
+                "approve" => return Some(Filling::Word(object.approve_command(self, status).into())),
+                "namespace" => return Some(Filling::word(metadata.namespace.as_deref())),
+                "name" => return Some(Filling::word(metadata.name.as_deref())),
+                _ => return command(hole),
+            };
+            Some(Filling::Template(template))
+        });
+        text.truncate(text.trim_end().len());
     }
 
     /// The advice for any object, for the documentation.
     pub fn advice_in_general(self) -> String {
-        let fillings = [
-            (GIVE_UP, "During a deletion, to remove the object and leave the port as it is: {retain}"),
-            (
-                DESTROY,
-                "To destroy it now, with the policy Destroy or TerminateAndDestroy: {delete}; to destroy it now with another \
-                 policy, which leaves the port in the bin: {set Destroy} && {delete}",
-            ),
-            (APPROVE, "approve it by the command that the message prints"),
-            (RETAIN, "{set Retain}"),
-        ];
-        self.filled(&fillings, "NAMESPACE", "NAME")
+        let mut advice = String::new();
+        fill(&mut advice, self.advice(), &|hole| {
+            Some(Filling::Template(match hole {
+                "give up" => "During a deletion, to remove the object and leave the port as it is: {retain}",
+                "retain" => "{set Retain}",
+                "destroy" => {
+                    "To destroy it now, with the policy Destroy or TerminateAndDestroy: {delete}; to destroy it now with \
+                     another policy, which leaves the port in the bin: {set Destroy} && {delete}"
+                }
+                "delete" => "{delete object}",
+                "approve" => "approve it by the command that the message prints",
+                "namespace" => "NAMESPACE",
+                "name" => "NAME",
+                _ => return command(hole),
+            }))
+        });
+        advice
     }
+}
 
-    /// In this order, as a filling may have holes of the later ones, and of commands.
-    fn filled(self, fillings: &[(&str, &str)], namespace: &str, name: &str) -> String {
-        let advice = self.advice();
-        if !advice.contains('{') {
-            return advice.to_owned();
-        }
-        let fill = |advice: String, (hole, filling): &(&str, &str)| advice.replace(hole, filling);
-        let filled = fillings.iter().chain(COMMANDS).fold(advice.to_owned(), fill);
-        filled.replace("{namespace}", namespace).replace("{name}", name).trim_end().to_owned()
+/// What stands for a hole in a text.
+enum Filling<'a> {
+    /// Text with holes of its own.
+    Template(&'static str),
+    Word(Cow<'a, str>),
+}
+
+impl<'a> Filling<'a> {
+    fn word(word: Option<&'a str>) -> Self {
+        Self::Word(word.unwrap_or_default().into())
     }
+}
+
+/// Appends `template` to `text`. Words in braces that `filling` knows are holes to be filled.
+fn fill<'a>(text: &mut String, template: &str, filling: &dyn Fn(&str) -> Option<Filling<'a>>) {
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let hole = after.split_once('}').and_then(|(hole, after)| Some((filling(hole)?, after)));
+        rest = match hole {
+            Some((Filling::Template(template), after)) => {
+                fill(text, template, filling);
+                after
+            }
+            Some((Filling::Word(word), after)) => {
+                text.push_str(&word);
+                after
+            }
+            // It is part of a patch.
+            None => {
+                text.push('{');
+                after
+            }
+        };
+    }
+    text.push_str(rest);
+}
+
+fn command(hole: &str) -> Option<Filling<'static>> {
+    Some(Filling::Template(match hole {
+        "delete object" => "kubectl delete zenlayerport {name} -n {namespace}",
+        "set Destroy" => "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Destroy\"}}'",
+        "set Retain" => "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'",
+        "set TerminateAndDestroy" => "{patch} -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'",
+        "unprotect" => "{patch} -p '{\"spec\":{\"deletionProtection\":false}}'",
+        "patch" => "kubectl patch zenlayerport {name} -n {namespace} --type=merge",
+        _ => return None,
+    }))
 }
 
 /// The advice of a reason, taken apart.
@@ -369,24 +426,3 @@ fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
-
-/// Stands for the way out of a deletion, where an object that is not deleted needs none.
-const GIVE_UP: &str = "{give up}";
-const REMOVE: &str = "To remove the object and leave the port as it is: {retain}";
-/// Stands for how to destroy a port in the recycle bin at once.
-const DESTROY: &str = "{destroy}";
-/// Stands for the command that approves the hold of one object.
-const APPROVE: &str = "{approve}";
-/// Stands for the command that deletes the object.
-const DELETE: &str = "{delete}";
-/// Stands for the command that removes the object and leaves its port as it is.
-const RETAIN: &str = "{retain}";
-
-const COMMANDS: &[(&str, &str)] = &[
-    ("{delete}", "kubectl delete zenlayerport {name} -n {namespace}"),
-    ("{set Destroy}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Destroy\"}}'"),
-    ("{set Retain}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"Retain\"}}'"),
-    ("{set TerminateAndDestroy}", "{patch} -p '{\"spec\":{\"deletionPolicy\":\"TerminateAndDestroy\"}}'"),
-    ("{unprotect}", "{patch} -p '{\"spec\":{\"deletionProtection\":false}}'"),
-    ("{patch}", "kubectl patch zenlayerport {name} -n {namespace} --type=merge"),
-];

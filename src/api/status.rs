@@ -80,6 +80,28 @@ impl ObservedPort {
         PortStatus::from(self.status.as_str())
     }
 
+    /// Whether it is what is kept of `port`.
+    pub fn is_of(&self, port: &PortInfo) -> bool {
+        let Self {
+            status,
+            name,
+            port_type,
+            data_center,
+            connection_status,
+            charge_type,
+            created_time,
+            expired_time,
+        } = self;
+        status == port.port_status.as_str()
+            && *name == port.port_name
+            && *port_type == port.port_type
+            && data_center.as_ref() == port.dc_name.as_ref().or(port.dc_id.as_ref())
+            && *connection_status == port.connection_status
+            && *charge_type == port.port_charge_type
+            && *created_time == port.created_time
+            && *expired_time == port.expired_time
+    }
+
     /// What was read of the port, as far as it is kept.
     pub fn as_port_info(&self, id: &PortId) -> PortInfo {
         PortInfo {

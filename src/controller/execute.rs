@@ -168,14 +168,14 @@ impl Recorded {
         // Before anything else: this process must know the outcome even if it cannot be written.
         let answered =
             ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
-        shared.memory.learn(&object, &Facts::stored_in(&answered));
+        shared.memory.learn(&object, Some(&Facts::stored_in(&answered)));
         for _ in 0..MOST_OUTCOME_WRITES {
             let told =
                 ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
             let gathered = Gathered::of(&told, shared).await;
             let plan = gathered.decide(&told, shared);
             // What it tells is not written yet.
-            shared.memory.learn(&object, &plan.facts);
+            shared.memory.learn(&object, Some(&plan.known(&told)));
             CrashPoint::BeforeOutcome.reached();
             // The Event of a next act is sent with that act.
             let event = plan.event.clone().filter(|_| matches!(plan.action, Action::None));

@@ -52,11 +52,11 @@ impl Memory {
         .unwrap_or_default()
     }
 
-    /// Keeps `facts` for the next decision about `object`, as long as the API server does not have them.
-    pub(super) fn learn(&self, object: &ZenlayerPort, facts: &Facts) {
+    /// Keeps `facts` for the next decision about `object`, as long as the API server does not have them; none: it has them.
+    pub(super) fn learn(&self, object: &ZenlayerPort, facts: Option<&Facts>) {
         let Some(uid) = &object.metadata.uid else { return };
         let mut all = self.lock();
-        if *facts != Facts::stored_in(object) {
+        if let Some(facts) = facts.filter(|facts| **facts != Facts::stored_in(object)) {
             all.entry(uid.clone()).or_default().learnt = Some(Box::new(facts.clone()));
         } else if let Some(remembered) = all.get_mut(uid) {
             remembered.learnt = None;

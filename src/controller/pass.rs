@@ -201,7 +201,7 @@ impl Gathered {
         });
         tell_mirror(object, &plan, shared);
         transitions::log_landed(object, &plan, shared);
-        shared.memory.learn(object, &plan.facts);
+        shared.memory.learn(object, plan.facts.as_ref());
         plan
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn log_status(before: &ZenlayerPort, after: &ZenlayerPort, row: Optio
 
 /// Tells that a call took effect, if `learnt` is the first to say so.
 pub(super) fn log_landed(object: &ZenlayerPort, learnt: &Plan, shared: &Shared) {
-    let Some(call) = learnt.facts.landed() else { return };
+    let Some(call) = learnt.facts.as_ref().and_then(Facts::landed) else { return };
     let is_told = |facts: &Facts| facts.landed().is_some_and(|told| told.attempt == call.attempt);
     if is_told(&Facts::stored_in(object)) || shared.memory.learnt(object).as_deref().is_some_and(is_told) {
         return;

@@ -70,11 +70,8 @@ pub(super) fn with_advice(
     reason: Reason,
     mut fact: String,
 ) -> String {
-    let advice = reason.advice_for(object, status);
-    if !advice.is_empty() {
-        fact.push(' ');
-        fact.push_str(&advice);
-    }
+    fact.push(' ');
+    reason.advise(&mut fact, object, status);
     fact
 }
 

@@ -1,6 +1,8 @@
 //! What is known of an object's port and of its deletion: what its status holds beside the conditions. Facts are only
 //! ever added to, so that they can be carried from one reconcile to the next whatever becomes of the plan.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 
 use super::sighting::{Presence, Reading};
@@ -36,6 +38,16 @@ impl Facts {
     pub fn of(status: &ZenlayerPortStatus) -> Self {
         let ZenlayerPortStatus { port, identity, release, observed_generation: _, conditions: _ } = status;
         Self { port: port.clone(), identity: identity.clone(), release: release.clone() }
+    }
+
+    /// None if `known` is what the object's status says.
+    pub(super) fn if_new(known: Cow<'_, ZenlayerPortStatus>) -> Option<Self> {
+        match known {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(ZenlayerPortStatus { port, identity, release, .. }) => {
+                Some(Self { port, identity, release })
+            }
+        }
     }
 
     /// The facts that the API server has of `object`.
@@ -124,12 +136,19 @@ fn newer_call(stored: Option<Call>, learnt: Option<Call>) -> Option<Call> {
     }
 }
 
-/// The object's status with what was learnt before and the newest good reading taken in. The conditions are left for the
-/// decision to set.
-pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
-    let mut status = input.object.status.clone().unwrap_or_default();
+/// The object's status with what was learnt before and the newest good reading taken in; borrowed if that is nothing new.
+/// The conditions are left for the decision to set.
+pub(super) fn remember<'a>(input: &Input<'a>) -> Cow<'a, ZenlayerPortStatus> {
+    static NOTHING: ZenlayerPortStatus = ZenlayerPortStatus {
+        observed_generation: None,
+        port: None,
+        identity: None,
+        release: None,
+        conditions: Vec::new(),
+    };
+    let mut status = Cow::Borrowed(input.object.status.as_ref().unwrap_or(&NOTHING));
     if let Some(learnt) = &input.context.learnt {
-        Facts::of(&status).with(learnt).put_into(&mut status);
+        Facts::of(&status).with(learnt).put_into(status.to_mut());
     }
     let reading = input.evidence.and_then(|evidence| evidence.good.as_ref().map(|good| (evidence, good)));
 
@@ -137,17 +156,16 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
     let consent_is_spent = input.object.approves_given(Reason::RestoredElsewhere, &status);
     let mut adopted = false;
     if let Some((evidence, Reading { presence: Presence::Seen(port), .. })) = reading {
-        status.port = Some(ObservedPort::from(port));
+        if status.port.as_ref().is_none_or(|known| !known.is_of(port)) {
+            status.to_mut().port = Some(ObservedPort::from(port));
+        }
         if identity(input, &status, port) == Identity::Same {
             adopted = is_another(&status, port);
             take_in_identity(&mut status, port, &evidence.by);
         }
     }
     if input.object.is_terminating() {
-        let uid = input.object.metadata.uid.clone().unwrap_or_default();
-        // The record of another uid is a restored backup's.
-        let own = status.release.take().filter(|release| release.uid == uid);
-        let mut release = own.unwrap_or_else(|| Release { uid, ..Release::default() });
+        let mut release = own_release(input.object, &status);
         if adopted {
             // What this deletion knows of the port before says nothing of this one; a call may still reach it, by its id.
             release = Release {
@@ -165,9 +183,18 @@ pub(super) fn remember(input: &Input<'_>) -> ZenlayerPortStatus {
             take_in_release(&mut release, input, &status, good);
         }
         latch::mark(input, &mut release);
-        status.release = Some(release);
+        if status.release.as_ref() != Some(&release) {
+            status.to_mut().release = Some(release);
+        }
     }
     status
+}
+
+/// The record of this deletion. That of another uid is a restored backup's.
+fn own_release(object: &ZenlayerPort, status: &ZenlayerPortStatus) -> Release {
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let own = status.release.as_ref().filter(|release| release.uid == uid);
+    own.cloned().unwrap_or_else(|| Release { uid: uid.to_owned(), ..Release::default() })
 }
 
 /// A port that is another, but for which a person gave consent, is the object's own.
@@ -185,12 +212,10 @@ fn is_another(status: &ZenlayerPortStatus, port: &PortInfo) -> bool {
     first.zip(port.created_time.as_deref()).is_some_and(|(first, now)| !same_instant(first, now))
 }
 
-fn take_in_identity(status: &mut ZenlayerPortStatus, port: &PortInfo, by: &Fingerprint) {
-    if is_another(status, port) {
-        // Whoever saw the port before has not seen this one.
-        status.identity = None;
-    }
-    let identity = status.identity.get_or_insert_with(PortIdentity::default);
+fn take_in_identity(status: &mut Cow<'_, ZenlayerPortStatus>, port: &PortInfo, by: &Fingerprint) {
+    // Whoever saw another port before has not seen this one.
+    let known = status.identity.as_ref().filter(|_| !is_another(status, port));
+    let mut identity = known.cloned().unwrap_or_default();
     if port.created_time.is_some() {
         identity.created_time.clone_from(&port.created_time);
     }
@@ -200,6 +225,9 @@ fn take_in_identity(status: &mut ZenlayerPortStatus, port: &PortInfo, by: &Finge
             identity.seen_by.remove(0);
         }
         identity.seen_by.push(by.clone());
+    }
+    if status.identity.as_ref() != Some(&identity) {
+        status.to_mut().identity = Some(identity);
     }
 }
 

@@ -195,8 +195,8 @@ pub struct Setback {
 pub struct Plan {
     /// The number of the row that answered; none: no table was asked.
     pub row: Option<u8>,
-    /// All that is known now of the port and of this deletion.
-    pub facts: Facts,
+    /// All that is known now of the port and of this deletion; none: as in the status of the object.
+    pub facts: Option<Facts>,
     /// How the object is shown; none: as before.
     pub display: Option<Display>,
     pub action: Action,
@@ -287,15 +287,16 @@ impl Warrant {
 pub fn decide(input: &Input<'_>) -> Plan {
     let is_terminating = input.object.is_terminating();
     if is_terminating && !input.object.has_finalizer() {
-        return Plan::nothing(input.object);
+        return Plan::nothing();
     }
-    let status = facts::remember(input);
-    let case = Case::new(input, &status);
+    let known = facts::remember(input);
+    let case = Case::new(input, &known);
     let table = if is_terminating { DELETION } else { UPKEEP };
     let (row, outcome) = table::first_answer(table, &case).unzip();
     let outcome = outcome.unwrap_or_else(|| case.unread());
     let outcome = if is_terminating { outcome } else { upkeep::with_credentials_told(&case, outcome) };
-    outcome.carry_out(row.map(|row| row.number), input, &status)
+    let plan = outcome.carry_out(row.map(|row| row.number), input, &known);
+    Plan { facts: Facts::if_new(known), ..plan }
 }
 
 impl Plan {
@@ -314,11 +315,18 @@ impl Plan {
     /// shown during it.
     pub fn status_without_call(&self, object: &ZenlayerPort) -> ZenlayerPortStatus {
         let mut status = object.status.clone().unwrap_or_default();
-        self.facts.clone().put_into(&mut status);
+        if let Some(facts) = self.facts.clone() {
+            facts.put_into(&mut status);
+        }
         if !matches!(self.action, Action::Call(_)) {
             self.show_in(&mut status);
         }
         status
+    }
+
+    /// What is known of `object`, which was decided about.
+    pub fn known(&self, object: &ZenlayerPort) -> Facts {
+        self.facts.clone().unwrap_or_else(|| Facts::stored_in(object))
     }
 
     fn show_in(&self, status: &mut ZenlayerPortStatus) {
@@ -328,10 +336,10 @@ impl Plan {
     }
 
     /// Somebody else's finalizers keep the object: it is no longer ours.
-    fn nothing(object: &ZenlayerPort) -> Self {
+    fn nothing() -> Self {
         Self {
             row: None,
-            facts: Facts::stored_in(object),
+            facts: None,
             display: None,
             action: Action::None,
             want: None,

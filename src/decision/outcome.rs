@@ -1,15 +1,19 @@
 //! The answer of a row, and the plan that carries it out.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::conditions::{self, Stall};
 use super::message::Message;
 use super::sighting::{Cadence, Want};
-use super::{Action, Announcement, Display, Facts, Input, Plan, freshness, record};
+use super::{Action, Announcement, Display, Input, Plan, freshness, record};
 use crate::api::{CallAction, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
+
+/// Bytes that most messages fit into, with their advice.
+const USUAL_MESSAGE: usize = 512;
 
 /// What a row of a table says.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +91,7 @@ impl<'a> Outcome<'a> {
 
     /// The plan that carries it out, `status` being the object's with all that is known by now.
     pub(super) fn carry_out(self, row: Option<u8>, input: &Input<'_>, status: &ZenlayerPortStatus) -> Plan {
-        let plan = Plan { row, ..Plan::nothing(input.object) };
+        let plan = Plan { row, ..Plan::nothing() };
         let action = match &self.act {
             Act::AddFinalizer => return Plan { action: Action::AddFinalizer, ..plan },
             Act::LetGo => {
@@ -98,7 +102,6 @@ impl<'a> Outcome<'a> {
                 let shown =
                     stays.then(|| conditions::display(input.object, input.now, status, self.reason, &fact));
                 return Plan {
-                    facts: Facts::of(status),
                     display: shown.and_then(|(display, _)| display),
                     action: Action::LetGo(self.reason),
                     event: Announcement::of(plan.row, self.reason, || fact),
@@ -116,7 +119,7 @@ impl<'a> Outcome<'a> {
         };
         let (display, event, outcome) = outcome.show(plan.row, input, status);
         let Self { want, deadline, .. } = outcome;
-        Plan { facts: Facts::of(status), display, action, want, deadline, event, ..plan }
+        Plan { display, action, want, deadline, event, ..plan }
     }
 
     fn show(
@@ -147,7 +150,9 @@ impl<'a> Outcome<'a> {
     }
 
     fn fact(&self, input: &Input<'_>) -> String {
-        let mut fact = self.message.of(input.object).to_string();
+        let mut fact = String::with_capacity(USUAL_MESSAGE);
+        // A String takes whatever is written.
+        let _ = write!(fact, "{}", self.message.of(input.object));
         for sentence in self.besides.into_iter().flatten() {
             fact.push(' ');
             fact.push_str(sentence);

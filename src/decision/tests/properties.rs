@@ -9,7 +9,9 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use super::oracle::{justified_call, justified_end};
 use super::scenario::*;
 use super::strategy::{evidence, scenario};
-use crate::api::{Actor, CallOutcome, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
+use crate::api::{
+    Actor, CallOutcome, ObservedPort, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
+};
 use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Action, Intent, Plan, Turn};
 use crate::port::same_instant;
@@ -140,6 +142,25 @@ proptest! {
     }
 
     #[test]
+    fn the_port_of_the_newest_reading_is_in_the_status(it in scenario()) {
+        let good = it.evidence.as_ref().and_then(|evidence| evidence.good.as_ref());
+        if let Some(Presence::Seen(port)) = good.map(|good| &good.presence)
+            && it.object.has_finalizer()
+        {
+            prop_assert_eq!(it.plan().status.port, Some(ObservedPort::from(port)));
+        }
+    }
+
+    /// So most decisions copy nothing.
+    #[test]
+    fn what_is_written_is_not_learnt_again(it in scenario().boxed().prop_map(Box::new)) {
+        let mut it = it;
+        it.object.status = Some(it.decided().status_without_call(&it.object));
+        it.context.learnt = None;
+        prop_assert_eq!(it.decided().facts, None);
+    }
+
+    #[test]
     fn an_event_tells_only_of_a_transition(it in scenario()) {
         let plan = it.plan();
         if let Some(event) = plan.event {
@@ -173,7 +194,7 @@ impl Scenario {
         let written =
             [plan.status(&self.object), plan.status_without_call(&self.object), queued.status(&self.object)];
         let mut next = Box::new(Self { evidence: Some(later.clone()), ..self.clone() });
-        next.context.learnt = Some(Box::new(plan.facts.clone()));
+        next.context.learnt = plan.facts.clone().map(Box::new);
         let mut after = vec![next.plan().status];
         next.context.learnt = None;
         for status in written {
@@ -185,8 +206,9 @@ impl Scenario {
 
     /// What `plan` has learnt, told as a status.
     fn learning(&self, plan: &Plan) -> ZenlayerPortStatus {
-        let bare = ZenlayerPort { status: None, ..self.object.clone() };
-        plan.status_without_call(&bare)
+        let mut status = ZenlayerPortStatus::default();
+        plan.known(&self.object).put_into(&mut status);
+        status
     }
 }
 
