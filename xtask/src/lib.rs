@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`generate`] | writes the files that are made from the code, or says which are stale |
 //! | [`alerts`], [`dashboard`] | what the chart gives to Prometheus and Grafana |
-//! | [`demo`] | the operator at work on this machine: a control plane and a simulated Zenlayer on loopback |
+//! | [`demo`] | the operator at work with a simulated Zenlayer, on this machine or in a cluster that exists |
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
 //! | [`faults`] | everything that can be spoilt, and what must hold after it |
 //! | [`model`] | the decision on all inputs, and in all states of its model |
@@ -12,6 +12,7 @@
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`docs`] | the documents as a book |
+//! | `trial` | a namespace in a cluster that exists, for `demo` and `smoke`, and its removal |
 //! | [`release`] | the steps of a release, and their rehearsal |
 //! | [`screens`] | what `kubectl zenlayerport` prints, as a document |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
@@ -37,6 +38,7 @@ pub mod screens;
 pub mod smoke;
 pub mod svg;
 pub mod tool;
+mod trial;
 mod values;
 
 use std::env;

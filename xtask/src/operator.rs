@@ -14,13 +14,14 @@ pub const NAME: &str = "zenlayer-port-operator";
 /// The other binary of the package.
 const PLUGIN: &str = "kubectl-zenlayerport";
 
-/// Builds the operator as `cargo build` does, with cargo's own progress on stderr; returns its binary.
+/// Builds the operator as `cargo build` does, with cargo's own progress on stderr, and the plugin beside it; returns the
+/// operator's binary.
 pub async fn build() -> Result<PathBuf> {
-    let [operator] = build_binaries(&["build"], NAME, [NAME], &[]).await?;
+    let [operator, _plugin] = build_binaries(&["build"], NAME, [NAME, PLUGIN], &[]).await?;
     Ok(operator)
 }
 
-/// The same for the release build of a package with a binary of its name.
+/// The release build of a package with a binary of its name; returns that binary.
 pub async fn build_release(package: &str) -> Result<PathBuf> {
     let [binary] = build_binaries(&["build"], package, [package], &["--release"]).await?;
     Ok(binary)

@@ -112,7 +112,8 @@ impl Tool {
         command
     }
 
-    fn context_args(&self) -> Option<String> {
+    /// The option that names the context, if one is asked for.
+    pub(crate) fn context_args(&self) -> Option<String> {
         let flag = if self.binary == Binary::Helm { "--kube-context" } else { "--context" };
         self.context.as_ref().map(|context| format!("{flag}={context}"))
     }

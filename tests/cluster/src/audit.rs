@@ -91,13 +91,13 @@ pub(crate) fn set_up(folder: &Folder) -> Result<Vec<String>> {
 impl Cluster {
     /// Where the audit log ends now.
     pub fn end_of_audit_log(&self) -> Result<u64> {
-        let log = fs::metadata(self.folder().join(LOG)).context("the cluster keeps no audit log")?;
+        let log = fs::metadata(self.host().folder.join(LOG)).context("the cluster keeps no audit log")?;
         Ok(log.len())
     }
 
     /// What a ServiceAccount has asked for since the audit log ended there.
     pub fn accesses_since(&self, end: u64, namespace: &str, account: &str) -> Result<BTreeSet<Access>> {
-        let mut log = File::open(self.folder().join(LOG)).context("the cluster keeps no audit log")?;
+        let mut log = File::open(self.host().folder.join(LOG)).context("the cluster keeps no audit log")?;
         log.seek(SeekFrom::Start(end))?;
         let mut text = String::new();
         log.read_to_string(&mut text)?;

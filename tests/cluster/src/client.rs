@@ -10,25 +10,27 @@ use serde_json::{Value, json};
 
 use crate::folder::write_private;
 
-/// Where an API server is, and how to know that it is the right one.
+/// Where an API server is, and how to know that it is the right one: a cluster as in a kubeconfig.
 #[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) url: String,
-    pub(crate) ca_pem: String,
-}
+pub(crate) struct Endpoint(Value);
 
 impl Endpoint {
+    pub(crate) fn new(url: &str, ca_pem: &str) -> Self {
+        let ca = ByteString(ca_pem.as_bytes().to_vec()); // base64 when serialized
+        Self(json!({ "server": url, "certificate-authority-data": ca }))
+    }
+
+    pub(crate) fn of(cluster: &kube::config::Cluster) -> Result<Self> {
+        Ok(Self(serde_json::to_value(cluster)?))
+    }
+
     /// Writes a kubeconfig with one context. `user` is as in a kubeconfig: `{"token": …}`, `{"tokenFile": …}`.
     pub(crate) fn write_kubeconfig(&self, path: &Path, namespace: &str, user: &Value) -> Result<()> {
-        let ca = ByteString(self.ca_pem.clone().into_bytes()); // base64 when serialized
         // JSON is YAML.
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{
-                "name": "test",
-                "cluster": { "server": self.url, "certificate-authority-data": ca },
-            }],
+            "clusters": [{ "name": "test", "cluster": self.0 }],
             "users": [{ "name": "test", "user": user }],
             "contexts": [{
                 "name": "test",
@@ -48,6 +50,8 @@ pub async fn client_for(kubeconfig: &Path) -> Result<Client> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.proxy_url = None; // the environment's, which is not for loopback
+    if config.cluster_url.host() == Some("127.0.0.1") {
+        config.proxy_url = None; // the environment's, which is not for loopback
+    }
     Ok(Client::try_from(config)?)
 }

@@ -1,15 +1,12 @@
 //! The control plane: start, readiness, identities, end.
 
-use std::env;
 use std::fmt::Debug;
-use std::fs;
 use std::mem;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, Resource};
@@ -20,6 +17,7 @@ use crate::assets::{Assets, Binary};
 use crate::audit;
 use crate::client::{Endpoint, client_for};
 use crate::folder::{Folder, Keeper};
+use crate::host::Host;
 use crate::keys;
 use crate::pod::DeploymentRun;
 use crate::ports::free_port;
@@ -38,8 +36,9 @@ const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,ser
 #[derive(Debug)]
 pub struct Cluster {
     assets: Assets,
-    folder: Folder,
-    endpoint: Endpoint,
+    host: Host,
+    url: String,
+    ca_pem: String,
     controller_manager: Process,
     apiserver: Process,
     etcd: Process,
@@ -63,22 +62,21 @@ impl Cluster {
     /// `flags`: more of them for the API server.
     async fn begin(flags: fn(&Folder) -> Result<Vec<String>>) -> Result<Self> {
         let assets = Assets::find_or_build().await?;
-        let (keeper, folder) = Keeper::with_new_folder(&temp_dir(), "test-cluster-")?;
-        for name in ["logs", "pods", "kubeconfigs", "home"] {
-            fs::create_dir(folder.join(name))?;
-        }
+        let (keeper, folder) = Host::new_folder()?;
         let keys = keys::generate(&folder)?;
         let etcd = start_etcd(&assets, &folder).await?;
         let (apiserver, url) = start_apiserver(&assets, &folder, &keys, &flags(&folder)?).await?;
-        let endpoint = Endpoint { url, ca_pem: keys.ca_pem };
+        let ca_pem = keys.ca_pem;
+        let endpoint = Endpoint::new(&url, &ca_pem);
         endpoint.write_kubeconfig(&folder.kubeconfig(), "default", &json!({ "token": keys.admin_token }))?;
         let controller_manager = start_controller_manager(&assets, &folder).await?;
-        Ok(Self { assets, folder, endpoint, controller_manager, apiserver, etcd, keeper })
+        let host = Host { folder, endpoint };
+        Ok(Self { assets, host, url, ca_pem, controller_manager, apiserver, etcd, keeper })
     }
 
     /// Waits until the API server is ready and reads from etcd: after a restart of either.
     pub async fn wait_ready(&self, within: Duration) -> Result<()> {
-        wait_for_apiserver(&self.apiserver, &self.endpoint.url, &self.endpoint.ca_pem, within).await?;
+        wait_for_apiserver(&self.apiserver, &self.url, &self.ca_pem, within).await?;
         let namespaces = Api::<Namespace>::all(self.client().await?);
         self.apiserver.ready(within, async || Ok(namespaces.get("default").await.map(drop)?)).await
     }
@@ -86,7 +84,7 @@ impl Cluster {
     /// Leaves everything running after this process; returns the folder. See [`Cluster::stop_command`].
     pub fn keep(mut self) -> Result<PathBuf> {
         self.keeper.dismiss()?;
-        let folder = self.folder.path().to_owned();
+        let folder = self.host.folder.path().to_owned();
         mem::forget(self);
         Ok(folder)
     }
@@ -98,7 +96,7 @@ impl Cluster {
 
     /// The administrator's kubeconfig file.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.kubeconfig()
+        self.host.kubeconfig()
     }
 
     /// A new client for the administrator; see [`client_for`].
@@ -108,12 +106,12 @@ impl Cluster {
 
     /// `https://127.0.0.1:PORT`, the same for the cluster's whole life.
     pub fn url(&self) -> &str {
-        &self.endpoint.url
+        &self.url
     }
 
     /// The certificate authority of the API server.
     pub fn ca_pem(&self) -> &str {
-        &self.endpoint.ca_pem
+        &self.ca_pem
     }
 
     /// The file of a program of this cluster's versions.
@@ -146,17 +144,17 @@ impl Cluster {
 
     /// kubectl with the identity of another kubeconfig.
     pub fn kubectl_as(&self, kubeconfig: &Path) -> Tool {
-        Tool::new(Binary::Kubectl, &self.assets, kubeconfig, &self.folder)
+        Tool::new(Binary::Kubectl, &self.assets, kubeconfig, &self.host.folder)
     }
 
     /// Runs helm as the administrator.
     pub async fn helm(&self, args: &[&str]) -> Result<String> {
-        Tool::new(Binary::Helm, &self.assets, &self.kubeconfig(), &self.folder).run(args).await
+        Tool::new(Binary::Helm, &self.assets, &self.kubeconfig(), &self.host.folder).run(args).await
     }
 
     /// One of other programs, run as the administrator.
     pub fn tool(&self, assets: &Assets, binary: Binary) -> Tool {
-        Tool::new(binary, assets, &self.kubeconfig(), &self.folder)
+        Tool::new(binary, assets, &self.kubeconfig(), &self.host.folder)
     }
 
     pub fn etcd(&self) -> &Process {
@@ -188,9 +186,9 @@ impl Cluster {
 
     /// A kubeconfig file with a token of a `ServiceAccount`, good for a day, and no other identity in it.
     pub async fn token_kubeconfig(&self, namespace: &str, service_account: &str) -> Result<PathBuf> {
-        let token = self.token(namespace, service_account).await?;
-        let path = self.folder.join("kubeconfigs").join(format!("{namespace}.{service_account}"));
-        self.endpoint.write_kubeconfig(&path, namespace, &json!({ "token": token }))?;
+        let token = self.host.token(namespace, service_account).await?;
+        let path = self.host.folder.join("kubeconfigs").join(format!("{namespace}.{service_account}"));
+        self.host.endpoint.write_kubeconfig(&path, namespace, &json!({ "token": token }))?;
         Ok(path)
     }
 
@@ -201,25 +199,11 @@ impl Cluster {
         name: &'a str,
         binary: &'a Path,
     ) -> DeploymentRun<'a> {
-        DeploymentRun::new(self, namespace, name, binary)
+        DeploymentRun::new(&self.host, namespace, name, binary)
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
-        &self.folder
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    pub(crate) async fn token(&self, namespace: &str, service_account: &str) -> Result<String> {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client().await?, namespace);
-        let spec = TokenRequestSpec { expiration_seconds: Some(24 * 60 * 60), ..TokenRequestSpec::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
-        let answer = accounts.create_token_request(service_account, &PostParams::default(), &request).await;
-        let answer =
-            answer.with_context(|| format!("a token for ServiceAccount {namespace}/{service_account}"))?;
-        Ok(answer.status.context("the API server granted no token")?.token)
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
     }
 }
 
@@ -230,11 +214,6 @@ impl Drop for Cluster {
             let _ = process.shut_down(Duration::from_secs(5));
         }
     }
-}
-
-/// The path of a unix socket has at most 103 bytes (macOS; Linux: 107), and some names are to go into it.
-fn temp_dir() -> PathBuf {
-    Some(env::temp_dir()).filter(|path| path.as_os_str().len() < 70).unwrap_or_else(|| "/tmp".into())
 }
 
 async fn start_etcd(assets: &Assets, folder: &Folder) -> Result<Process> {

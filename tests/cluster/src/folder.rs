@@ -134,3 +134,8 @@ impl Drop for Keeper {
         let _ = self.shell.wait();
     }
 }
+
+/// The path of a unix socket has at most 103 bytes (macOS; Linux: 107), and some names are to go into it.
+pub(crate) fn temp_dir() -> PathBuf {
+    Some(env::temp_dir()).filter(|path| path.as_os_str().len() < 70).unwrap_or_else(|| "/tmp".into())
+}

@@ -21,6 +21,7 @@ mod audit;
 mod client;
 mod cluster;
 mod folder;
+mod host;
 mod keys;
 mod pod;
 mod ports;
@@ -32,6 +33,7 @@ pub use assets::{Assets, Binary, Linters, gitops_health, promtool, release_tools
 pub use audit::Access;
 pub use client::client_for;
 pub use cluster::Cluster;
+pub use host::ExistingCluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};
 pub use process::Process;
 pub use registry::Registry;

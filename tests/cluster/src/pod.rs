@@ -25,15 +25,16 @@ use self::template::{Health, Template};
 use self::values::Values;
 use self::volumes::Volumes;
 use crate::client::client_for;
-use crate::cluster::{Cluster, START_LIMIT};
+use crate::cluster::START_LIMIT;
 use crate::folder::write_private;
+use crate::host::Host;
 use crate::ports::free_port;
 use crate::process::Process;
 
 /// A Deployment that is about to run; see [`DeploymentRun::start`].
 #[derive(Debug)]
 pub struct DeploymentRun<'a> {
-    cluster: &'a Cluster,
+    host: &'a Host,
     namespace: &'a str,
     name: &'a str,
     binary: &'a Path,
@@ -41,8 +42,8 @@ pub struct DeploymentRun<'a> {
 }
 
 impl<'a> DeploymentRun<'a> {
-    pub(crate) fn new(cluster: &'a Cluster, namespace: &'a str, name: &'a str, binary: &'a Path) -> Self {
-        Self { cluster, namespace, name, binary, overrides: Vec::new() }
+    pub(crate) fn new(host: &'a Host, namespace: &'a str, name: &'a str, binary: &'a Path) -> Self {
+        Self { host, namespace, name, binary, overrides: Vec::new() }
     }
 
     /// Sets a variable of the process, whatever the template says. The value is taken as it is.
@@ -67,30 +68,24 @@ impl<'a> DeploymentRun<'a> {
     }
 
     async fn try_start(self) -> Result<RunningPod> {
-        let Self { cluster, namespace, name, binary, overrides } = self;
-        let deployment = Api::<Deployment>::namespaced(cluster.client().await?, namespace).get(name).await?;
+        let Self { host, namespace, name, binary, overrides } = self;
+        let deployment = Api::<Deployment>::namespaced(host.client().await?, namespace).get(name).await?;
         let template = Template::of(deployment.spec.context("it has no spec")?.template)?;
 
-        let pods = cluster.folder().join("pods");
+        let pods = host.folder.join("pods");
         let home =
             tempfile::Builder::new().prefix(&format!("{name}-")).rand_bytes(5).tempdir_in(pods)?.keep();
         let Container { process, volumes, ports } =
-            Container::prepare(cluster, namespace, &template, &home, binary, overrides).await?;
+            Container::prepare(host, namespace, &template, &home, binary, overrides).await?;
         process.start()?;
         let health = template.health(&ports)?;
-        Ok(RunningPod {
-            namespace: namespace.to_owned(),
-            admin: cluster.kubeconfig(),
-            process,
-            volumes,
-            health,
-        })
+        Ok(RunningPod { namespace: namespace.to_owned(), admin: host.kubeconfig(), process, volumes, health })
     }
 }
 
 /// The folder of a Pod that has a name already.
-fn make_home(cluster: &Cluster, pod: &str) -> Result<PathBuf> {
-    let home = cluster.folder().join("pods").join(pod);
+fn make_home(host: &Host, pod: &str) -> Result<PathBuf> {
+    let home = host.folder.join("pods").join(pod);
     fs::create_dir(&home).with_context(|| format!("making {}", home.display()))?;
     Ok(home)
 }
@@ -106,7 +101,7 @@ struct Container {
 impl Container {
     /// The Pod is named like the folder `home`.
     async fn prepare(
-        cluster: &Cluster,
+        host: &Host,
         namespace: &str,
         template: &Template,
         home: &Path,
@@ -115,7 +110,7 @@ impl Container {
     ) -> Result<Self> {
         let pod = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let volumes = Volumes::new(template, home)?;
-        let values = Values::new(cluster.client().await?, namespace);
+        let values = Values::new(host.client().await?, namespace);
         volumes.write(&values).await?;
         let ports = template.ports().map(|port| Ok((port, free_port()?))).collect::<Result<_>>()?;
         let rewrite = Rewrite { mounts: volumes.mounts(), ports };
@@ -127,21 +122,21 @@ impl Container {
         }
         env.insert("HOME".to_owned(), home.display().to_string());
         if template.mounts_token(&values).await? {
-            let kubeconfig = write_identity(cluster, namespace, template.service_account(), home).await?;
+            let kubeconfig = write_identity(host, namespace, template.service_account(), home).await?;
             env.insert("KUBECONFIG".to_owned(), kubeconfig.display().to_string());
         }
         env.extend(overrides);
 
-        let process = Process::new(cluster.folder(), &pod, &path::absolute(binary)?, args, env)?;
+        let process = Process::new(&host.folder, &pod, &path::absolute(binary)?, args, env)?;
         Ok(Self { process, volumes, ports: rewrite.ports })
     }
 }
 
 /// A kubeconfig of the `ServiceAccount`, its token in a file beside it, as the kubelet mounts one.
-async fn write_identity(cluster: &Cluster, namespace: &str, account: &str, home: &Path) -> Result<PathBuf> {
+async fn write_identity(host: &Host, namespace: &str, account: &str, home: &Path) -> Result<PathBuf> {
     let (token, kubeconfig) = (home.join("token"), home.join("kubeconfig"));
-    write_private(&token, cluster.token(namespace, account).await?)?;
-    cluster.endpoint().write_kubeconfig(&kubeconfig, namespace, &json!({ "tokenFile": token }))?;
+    write_private(&token, host.token(namespace, account).await?)?;
+    host.endpoint.write_kubeconfig(&kubeconfig, namespace, &json!({ "tokenFile": token }))?;
     Ok(kubeconfig)
 }
 

@@ -1,96 +1,168 @@
-//! The control plane, the simulator and the operator, all on loopback.
+//! Where the demo runs: a control plane of its own, or a cluster that exists, with the operator here or in a Pod.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use test_cluster::{Binary, Cluster, RunningPod};
+use test_cluster::{Binary, Cluster, DeploymentRun, ExistingCluster, RunningPod};
 use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Port, Simulator};
 
 use super::{NAMESPACE, picture};
 use crate::chart::{self, RELEASE};
 use crate::operator;
-use crate::play::{ACCESS_KEY, CASES, Case, Journal, TIMES};
+use crate::play::{ACCESS_KEY, CASES, Case, Journal, Stage, TIMES};
+use crate::smoke::{self, Image, simulator};
 use crate::tool::{Tool, on_path};
+use crate::trial::{REMOVE_CRD, Trial};
 
 const OPERATOR_NAMESPACE: &str = "zenlayer-system";
 
-/// Ends with its value: the operator, then the control plane with its folder, then the simulator.
 pub(super) struct World {
-    operator: RunningPod,
-    cluster: Cluster,
-    simulator: Simulator,
+    pub(super) stage: Stage,
+    site: Site,
+    /// The folder of the plugin.
+    binaries: Option<PathBuf>,
+}
+
+/// Ends with its value: the operator, then the simulator, then the cluster with its folder.
+enum Site {
+    OwnCluster { operator: RunningPod, simulator: Simulator, cluster: Box<Cluster> },
+    Outside { operator: RunningPod, simulator: Simulator, _cluster: Box<ExistingCluster> },
+    Inside,
 }
 
 impl World {
-    pub(super) async fn start(time_scale: f64) -> Result<Self> {
-        eprintln!("Building the operator …");
-        let binary = operator::build().await?;
+    /// A control plane, the simulator and the operator, all on loopback.
+    pub(super) async fn on_this_machine(time_scale: f64) -> Result<Self> {
+        let binary = build().await?;
         eprintln!("Starting a control plane …");
-        let cluster = Cluster::start().await?;
+        let cluster = Box::new(Cluster::start().await?);
         let simulator = start_simulator()?;
-
         println!("A control plane runs at {}, a simulated Zenlayer at {}.", cluster.url(), simulator.url());
-        let mut values = vec![
-            "--set".to_owned(),
-            format!("zenlayer.endpoint={}", simulator.url()),
-            "--set".to_owned(),
-            "log.format=text".to_owned(),
-        ];
-        if time_scale < 1.0 {
-            println!(
-                "The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones."
-            );
-            values.extend(["--set".to_owned(), format!("extraArgs[0]=--time-scale={time_scale}")]);
-        }
-        println!();
         let helm = tool(&cluster, Binary::Helm);
-        chart::install(&helm, OPERATOR_NAMESPACE, &values).await?;
-        let operator = cluster.run_deployment(OPERATOR_NAMESPACE, RELEASE, &binary).start().await?;
-        let ready = operator.wait_ready(Duration::from_secs(30)).await;
-        ready.with_context(|| format!("the operator's log:\n{}", operator.logs()))?;
-        println!("The Deployment's container runs as a local process, with its ServiceAccount's token.\n");
-        let world = Self { operator, cluster, simulator };
-        world.kubectl().typed(&["create", "namespace", NAMESPACE]).await?;
-        Ok(world)
+        chart::install(&helm, OPERATOR_NAMESPACE, &values(&simulator, time_scale)).await?;
+        let operator = run(cluster.run_deployment(OPERATOR_NAMESPACE, RELEASE, &binary)).await?;
+        let stage = Stage { kubectl: tool(&cluster, Binary::Kubectl), namespace: NAMESPACE.to_owned() };
+        stage.kubectl.typed(&["create", "namespace", NAMESPACE]).await?;
+        let site = Site::OwnCluster { operator, simulator, cluster };
+        Ok(Self { stage, site, binaries: folder(&binary) })
     }
 
-    pub(super) fn kubectl(&self) -> Tool {
-        tool(&self.cluster, Binary::Kubectl)
+    /// The simulator and the operator on this machine, for a cluster that exists.
+    pub(super) async fn outside(trial: &Trial, context: &str, time_scale: f64) -> Result<Self> {
+        let binary = build().await?;
+        let simulator = start_simulator()?;
+        println!("A simulated Zenlayer runs at {}.", simulator.url());
+        let namespace = &trial.stage.namespace;
+        let mut values = values(&simulator, time_scale);
+        // The Deployment stays without Pods: its container runs here.
+        values.extend(["--set", "replicas=0", "--set", REMOVE_CRD].map(str::to_owned));
+        chart::install(&trial.helm, namespace, &values).await?;
+        let cluster = Box::new(ExistingCluster::of_context(context)?);
+        let operator = run(cluster.run_deployment(namespace, RELEASE, &binary)).await?;
+        let site = Site::Outside { operator, simulator, _cluster: cluster };
+        Ok(Self { stage: trial.stage.clone(), site, binaries: folder(&binary) })
     }
 
-    pub(super) fn journal(&self) -> Result<Journal> {
-        Ok(serde_json::from_value(serde_json::to_value(self.simulator.journal())?)?)
+    /// The simulator and the operator as Pods of a cluster that exists.
+    pub(super) async fn inside(trial: &Trial, image: &Image, simulator_image: &Image) -> Result<Self> {
+        smoke::install(trial, image, simulator_image, &[]).await?;
+        Ok(Self { stage: trial.stage.clone(), site: Site::Inside, binaries: None })
+    }
+
+    pub(super) async fn journal(&self) -> Result<Journal> {
+        match &self.site {
+            Site::OwnCluster { simulator, .. } | Site::Outside { simulator, .. } => {
+                Ok(serde_json::from_value(serde_json::to_value(simulator.journal())?)?)
+            }
+            Site::Inside => simulator::journal(&self.stage.kubectl, &self.stage.namespace).await,
+        }
     }
 
     /// The port is live, and no object of the play has it.
     pub(super) fn seed_port_of_picture(&self) {
-        self.simulator.seed(Port::new(picture::PORT_ID).name("sin1-edge").times(TIMES));
+        if let Site::OwnCluster { simulator, .. } = &self.site {
+            simulator.seed(Port::new(picture::PORT_ID).name("sin1-edge").times(TIMES));
+        }
     }
 
-    pub(super) fn operator_log(&self) -> String {
-        self.operator.logs()
+    /// None of a Pod: whoever ends the trial prints it.
+    pub(super) fn operator_log(&self) -> Option<String> {
+        match &self.site {
+            Site::OwnCluster { operator, .. } | Site::Outside { operator, .. } => Some(operator.logs()),
+            Site::Inside => None,
+        }
     }
 
     /// What one can do while it is kept.
     pub(super) fn invitation(&self) -> String {
-        let path = match (on_path(Binary::Kubectl), self.cluster.binary(Binary::Kubectl).parent()) {
-            (None, Some(folder)) => format!("  export PATH='{}':\"$PATH\"\n", folder.display()),
-            _ => String::new(),
+        let Stage { kubectl, namespace } = &self.stage;
+        let mut lines = vec!["Everything keeps running. In another terminal:\n".to_owned()];
+        let mut folders: Vec<PathBuf> = self.binaries.clone().into_iter().collect();
+        if let Site::OwnCluster { cluster, .. } = &self.site {
+            lines.push(format!("  export KUBECONFIG='{}'", cluster.kubeconfig().display()));
+            if on_path(Binary::Kubectl).is_none() {
+                folders.extend(folder(&cluster.binary(Binary::Kubectl)));
+            }
+        }
+        if !folders.is_empty() {
+            let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            lines.push(format!("  export PATH='{}':\"$PATH\"", folders.join(":")));
+        }
+        if self.binaries.is_some() {
+            // Options that stand before its name keep kubectl from finding the plugin.
+            let context = kubectl.context_args().map(|context| format!(" {context}")).unwrap_or_default();
+            lines.push(format!(
+                "  kubectl zenlayerport status --all-namespaces{context}    # which ports need you"
+            ));
+            lines.push(format!("  kubectl zenlayerport explain untouched --namespace {namespace}{context}"));
+        }
+        let mut say = |args: &[&str], comment: &str| {
+            lines.push(format!("  {}{comment}", kubectl.command_line(args)));
         };
-        format!(
-            "Everything keeps running. In another terminal:\n\n\
-             \x20 export KUBECONFIG='{kubeconfig}'\n{path}\
-             \x20 kubectl get zenlayerports --all-namespaces --output wide\n\
-             \x20 kubectl explain zenlayerport.spec\n\
-             \x20 kubectl get events --namespace {NAMESPACE}\n\
-             \x20 kubectl delete zenlayerport untouched --namespace {NAMESPACE} --wait=false    # it is protected: read the message\n\
-             \x20 curl {url}/control/ports    # what is left at the simulated Zenlayer\n\
-             \x20 curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for your own object\n\n\
-             Ctrl-C here stops and removes everything.",
-            kubeconfig = self.cluster.kubeconfig().display(),
-            url = self.simulator.url(),
-        )
+        say(&["get", "zenlayerports", "--all-namespaces", "--output", "wide"], "");
+        say(&["explain", "zenlayerport.spec"], "");
+        say(&["get", "events", "--namespace", namespace], "");
+        let delete = ["delete", "zenlayerport", "untouched", "--namespace", namespace, "--wait=false"];
+        say(&delete, "    # it is protected: read the message");
+        if let Site::OwnCluster { simulator, .. } | Site::Outside { simulator, .. } = &self.site {
+            let url = simulator.url();
+            lines.push(format!("  curl {url}/control/ports    # what is left at the simulated Zenlayer"));
+            lines.push(format!(
+                "  curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for your own object"
+            ));
+        }
+        lines.push("\nCtrl-C here stops and removes everything.".to_owned());
+        lines.join("\n")
     }
+}
+
+async fn build() -> Result<PathBuf> {
+    eprintln!("Building the operator and the plugin …");
+    operator::build().await
+}
+
+async fn run(deployment: DeploymentRun<'_>) -> Result<RunningPod> {
+    let operator = deployment.start().await?;
+    let ready = operator.wait_ready(Duration::from_secs(30)).await;
+    ready.with_context(|| format!("the operator's log:\n{}", operator.logs()))?;
+    println!("The Deployment's container runs as a local process, with its ServiceAccount's token.\n");
+    Ok(operator)
+}
+
+/// The chart's values, as helm's options.
+fn values(simulator: &Simulator, time_scale: f64) -> Vec<String> {
+    let mut values = vec![format!("zenlayer.endpoint={}", simulator.url()), "log.format=text".to_owned()];
+    if time_scale < 1.0 {
+        println!("The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones.");
+        values.push(format!("extraArgs[0]=--time-scale={time_scale}"));
+    }
+    println!();
+    values.into_iter().flat_map(|value| ["--set".to_owned(), value]).collect()
+}
+
+fn folder(file: &Path) -> Option<PathBuf> {
+    file.parent().map(Path::to_owned)
 }
 
 fn tool(cluster: &Cluster, binary: Binary) -> Tool {

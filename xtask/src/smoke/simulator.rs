@@ -12,7 +12,7 @@ const NAME: &str = "zenlayer-simulator";
 const PORT: u16 = 8099;
 
 /// Starts it in a namespace, and waits until it is ready; returns the endpoint for Pods of the cluster.
-pub(super) async fn start(kubectl: &Tool, namespace: &str, image: &Image) -> Result<String> {
+pub(crate) async fn start(kubectl: &Tool, namespace: &str, image: &Image) -> Result<String> {
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [pod(image), service()] });
     let create = ["create", "--namespace", namespace, "--filename", "-"];
     kubectl.run_with_input(&create, &objects.to_string()).await?;
@@ -23,7 +23,7 @@ pub(super) async fn start(kubectl: &Tool, namespace: &str, image: &Image) -> Res
 }
 
 /// What it was asked until now, read through the API server.
-pub(super) async fn journal(kubectl: &Tool, namespace: &str) -> Result<Journal> {
+pub(crate) async fn journal(kubectl: &Tool, namespace: &str) -> Result<Journal> {
     let path = format!("/api/v1/namespaces/{namespace}/services/http:{NAME}:{PORT}/proxy/control/journal");
     let journal = kubectl.run(&["get", "--raw", &path]).await.context("reading the simulator's journal")?;
     serde_json::from_str(&journal).context("the simulator's journal")

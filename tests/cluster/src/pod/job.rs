@@ -42,9 +42,9 @@ impl Cluster {
         // Of the Job, as the API server has added a volume with the token to the Pod.
         let template = Template::of(job.spec.context("the Job has no spec")?.template)?;
         let container = template.container_name().to_owned();
-        let home = make_home(self, &name)?;
+        let home = make_home(self.host(), &name)?;
         let Container { process, .. } =
-            Container::prepare(self, namespace, &template, &home, binary, Vec::new()).await?;
+            Container::prepare(self.host(), namespace, &template, &home, binary, Vec::new()).await?;
         process.start()?;
         let status = process.wait_exit(START_LIMIT).await?;
         let end = json!({ "status": {

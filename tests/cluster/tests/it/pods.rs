@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use kube::config::Kubeconfig;
 use serde_json::{Value, json};
-use test_cluster::{Binary, Cluster, RunningPod};
+use test_cluster::{Binary, Cluster, ExistingCluster, RunningPod};
 
 use crate::cluster;
 
@@ -79,6 +80,27 @@ async fn a_container_sees_its_arguments_variables_and_volumes() {
         literal.ends_with("/id") && Path::new(literal).is_absolute() && literal != "/etc/keys/id",
         "{literal}"
     );
+}
+
+#[tokio::test]
+async fn a_deployment_of_a_cluster_that_exists_runs_here_with_its_own_token() {
+    let cluster = cluster().await;
+    let namespace = deploy(cluster, json!({ "args": ["auth", "whoami"] }), json!([])).await;
+    let mut kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+    let mut elsewhere = kubeconfig.contexts[0].clone();
+    elsewhere.name = "elsewhere".to_owned();
+    kubeconfig.contexts.insert(0, elsewhere);
+    kubeconfig.current_context = Some("elsewhere".to_owned());
+
+    let existing = ExistingCluster::of_kubeconfig(kubeconfig.clone(), "test").unwrap();
+    let kubectl = cluster.binary(Binary::Kubectl);
+    let pod = existing.run_deployment(&namespace, "app", &kubectl).start().await.unwrap();
+    pod.wait_exit(MINUTE).await.unwrap();
+    let logs = pod.logs();
+    assert!(logs.contains(&format!("system:serviceaccount:{namespace}:default")), "{logs}");
+
+    let error = ExistingCluster::of_kubeconfig(kubeconfig, "no-such").unwrap_err().to_string();
+    assert!(error.contains("no context \"no-such\"") && error.contains("get-contexts"), "{error}");
 }
 
 #[tokio::test]
