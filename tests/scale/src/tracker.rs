@@ -15,6 +15,9 @@ use zenlayer_port_operator::api::{ObservedPort, ZenlayerPort};
 
 const POLL: Duration = Duration::from_millis(100);
 
+/// So many objects are named that are not as they should be.
+const SHOWN: usize = 5;
+
 /// Watches until it is dropped. Objects are known by name alone, which the bench uses once.
 pub struct Tracker {
     sights: Arc<Mutex<HashMap<String, Sight>>>,
@@ -45,16 +48,19 @@ impl Tracker {
     ) -> Result<()> {
         let deadline = Instant::now() + within;
         loop {
-            let met = {
+            let (missing, shown) = {
                 let sights = lock(&self.sights);
-                names.iter().filter(|name| sights.get(*name).is_some_and(&wanted)).count()
+                let is_missing = |name: &&String| !sights.get(*name).is_some_and(&wanted);
+                let missing: Vec<&String> = names.iter().filter(is_missing).collect();
+                let shown = missing.iter().take(SHOWN).map(|name| format!("\n{name}: {:?}", sights.get(*name)));
+                (missing.len(), shown.collect::<String>())
             };
-            if met == names.len() {
+            if missing == 0 {
                 return Ok(());
             }
             ensure!(
                 Instant::now() < deadline,
-                "only {met} of {} objects are {what} after {} s",
+                "{missing} of {} objects are not {what} after {} s, among them:{shown}",
                 names.len(),
                 within.as_secs()
             );
