@@ -24,7 +24,7 @@ impl Cluster {
             let address = format!("127.0.0.1:{}", free_port()?);
             let (name, program) = (format!("registry-{address}"), tools.path(Binary::Crane));
             let args = ["registry", "serve", "--address", &address];
-            let process = Process::new(self.folder(), &name, &program, args, [("", ""); 0])?;
+            let process = Process::new(&self.host().folder, &name, &program, args, [("", ""); 0])?;
             process.start()?;
             match wait_for(&process, &address, START_LIMIT).await {
                 Ok(()) => return Ok(Registry { address, _process: process }),

@@ -52,7 +52,8 @@ impl Tracker {
                 let sights = lock(&self.sights);
                 let is_missing = |name: &&String| !sights.get(*name).is_some_and(&wanted);
                 let missing: Vec<&String> = names.iter().filter(is_missing).collect();
-                let shown = missing.iter().take(SHOWN).map(|name| format!("\n{name}: {:?}", sights.get(*name)));
+                let shown =
+                    missing.iter().take(SHOWN).map(|name| format!("\n{name}: {:?}", sights.get(*name)));
                 (missing.len(), shown.collect::<String>())
             };
             if missing == 0 {
