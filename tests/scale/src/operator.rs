@@ -75,6 +75,17 @@ impl Operator {
         self.pod.start()
     }
 
+    /// Whether it still runs, and the end of its log.
+    pub fn last_words(&self) -> String {
+        let state = if self.pod.id().is_some() { "runs" } else { "has ended" };
+        let log = self.pod.logs();
+        let lines: Vec<&str> = log.lines().collect();
+        format!(
+            "the operator {state}; the end of its log:\n{}",
+            lines[lines.len().saturating_sub(20)..].join("\n")
+        )
+    }
+
     pub async fn usage(&self) -> Result<Usage> {
         let pid = self.pod.id().with_context(|| format!("the operator has ended: {}", self.pod.logs()))?;
         let metrics = self.http.get(format!("{}/metrics", self.pod.url()?)).send().await?.text().await?;

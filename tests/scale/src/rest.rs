@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::sleep;
 use zenlayer_simulator::{Answer, Rule};
 
@@ -123,7 +123,8 @@ impl Stage<'_> {
         self.fleet.seed(self.bench, RENAMED).await?;
         let (from_ms, began) = (self.bench.cloud.now_ms(), Instant::now());
         self.operator.start()?;
-        self.fleet.until_up_to_date(self.bench, RENAMED).await?;
+        let updated = self.fleet.until_up_to_date(self.bench, RENAMED).await;
+        updated.with_context(|| self.operator.last_words())?;
         let took = began.elapsed();
         let Usage { cpu, memory, .. } = self.operator.usage().await?;
         Ok(Restart { took, memory, cpu, calls: self.calls_since(from_ms).await? })
