@@ -124,7 +124,7 @@ pub const REPLICAS: Scenario = Scenario {
     policies: &[Destroy, TerminateAndDestroy],
     replicas: 2,
     short: &[left(1, 0, 0).events(13)],
-    deep: &[left(1, 0, 0), left(2, 1, 0).events(20)],
+    deep: &[left(1, 0, 0).events(34), left(2, 1, 0).events(20)],
     ..FAULTS
 };
 

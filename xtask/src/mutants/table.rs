@@ -99,8 +99,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "whoever saw the port before counts as a witness of the one that took its id",
         file: FACTS,
-        search: "        status.identity = None;",
-        replacement: "",
+        search: "status.identity.as_ref().filter(|_| !is_another(status, port))",
+        replacement: "status.identity.as_ref()",
     },
     Mutant {
         name: "a reading from before a call shows that it has landed",
@@ -160,8 +160,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was learnt and is not written yet is lost",
         file: FACTS,
-        search: "Facts::of(&status).with(learnt).put_into(&mut status);",
-        replacement: "Facts::of(&status).with(&Facts::default()).put_into(&mut status); let _ = learnt;",
+        search: "Facts::of(&status).with(learnt).put_into(status.to_mut());",
+        replacement: "Facts::of(&status).with(&Facts::default()).put_into(status.to_mut()); let _ = learnt;",
     },
     Mutant {
         name: "an accepted TerminatePort without an effect is repeated",
