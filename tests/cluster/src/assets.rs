@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{self, Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -65,13 +66,13 @@ impl Set {
     }
 
     /// What a build takes that finds nothing in Go's own caches.
-    fn time_to_build(self) -> &'static str {
-        match self {
-            Self::Cluster => "about 7 min",
-            Self::Prometheus => "about 2 min",
-            Self::GitOps | Self::Lint => "about 1 min",
-            Self::Release => "about 4 min",
-        }
+    fn time_to_build(self) -> Duration {
+        Duration::from_mins(match self {
+            Self::Cluster => 7,
+            Self::Prometheus => 2,
+            Self::GitOps | Self::Lint => 1,
+            Self::Release => 4,
+        })
     }
 }
 
@@ -236,7 +237,7 @@ fn locate(set: Set, var: impl Fn(&str) -> Option<OsString>) -> Result<Source> {
          once, in {time};\n\
          - set KUBEBUILDER_ASSETS to a folder that holds all of them.",
         all = set.names().join(", "),
-        time = set.time_to_build(),
+        time = build::about(set.time_to_build()),
         go = build::go_version(),
         cache = folder.display(),
     );

@@ -64,6 +64,8 @@ struct Step {
     tags: &'static str,
     /// Variables set in the binaries, as in `-ldflags -X`.
     stamps: Vec<String>,
+    /// Its part of the time that the whole set takes, in percent.
+    share: u32,
 }
 
 impl Step {
@@ -88,6 +90,7 @@ fn steps(set: Set) -> Vec<Step> {
             // promtool is used for rules and metrics; most of its build would be the service discovery of all clouds.
             tags: "remove_all_sd",
             stamps: vec![],
+            share: 100,
         }],
         Set::Release => steps_of_release().into(),
         Set::Lint => vec![Step {
@@ -97,6 +100,7 @@ fn steps(set: Set) -> Vec<Step> {
             output: "",
             tags: "",
             stamps: vec![],
+            share: 100,
         }],
         Set::GitOps => vec![Step {
             module: &GITOPS,
@@ -105,6 +109,7 @@ fn steps(set: Set) -> Vec<Step> {
             output: Binary::GitopsHealth.file_name(),
             tags: "",
             stamps: vec![],
+            share: 100,
         }],
     }
 }
@@ -130,6 +135,7 @@ fn steps_of_cluster() -> [Step; 4] {
             output: "etcd", // by its package it would be "server"
             tags: "",
             stamps: vec![],
+            share: 15,
         },
         Step {
             module: &ETCD,
@@ -138,6 +144,7 @@ fn steps_of_cluster() -> [Step; 4] {
             output: "",
             tags: "",
             stamps: vec![],
+            share: 5,
         },
         Step {
             module: &HELM,
@@ -149,6 +156,7 @@ fn steps_of_cluster() -> [Step; 4] {
                 "helm.sh/helm/v4/internal/version.version={}",
                 HELM.version_of("helm.sh/helm/v4")
             )],
+            share: 25,
         },
         Step {
             module: &K8S,
@@ -157,26 +165,29 @@ fn steps_of_cluster() -> [Step; 4] {
             output: "",
             tags: "",
             stamps: stamps.map(|stamp| format!("k8s.io/component-base/version.{stamp}")).into(),
+            share: 55,
         },
     ]
 }
 
 fn steps_of_release() -> [Step; 2] {
-    let step = |module, binaries, packages| Step {
+    let step = |module, binaries, packages, share| Step {
         module,
         binaries,
         packages,
         output: "",
         tags: "",
         stamps: vec![],
+        share,
     };
     [
         step(
             &RELEASE,
             &[Binary::Crane, Binary::Cosign],
             &["github.com/google/go-containerregistry/cmd/crane", "github.com/sigstore/cosign/v3/cmd/cosign"],
+            85,
         ),
-        step(&KREW, &[Binary::Krew], &["sigs.k8s.io/krew/cmd/krew"]),
+        step(&KREW, &[Binary::Krew], &["sigs.k8s.io/krew/cmd/krew"], 15),
     ]
 }
 
@@ -231,10 +242,12 @@ pub(super) async fn build(go: &Path, set: Set, folder: &Path) -> Result<()> {
         "building {} programs from Go modules into {}: once, {} unless Go has them cached",
         set.binaries().len(),
         folder.display(),
-        set.time_to_build(),
+        about(set.time_to_build()),
     ));
+    let mut share_left = 100;
     for step in steps(set) {
-        run(go, &step, &work, &bin).await?;
+        run(go, &step, set.time_to_build() * share_left / 100, &work, &bin).await?;
+        share_left -= step.share;
     }
     if set == Set::Lint {
         copy_openapi(go, &work, &bin.join(OPENAPI_FOLDER)).await?;
@@ -278,10 +291,19 @@ async fn copy_openapi(go: &Path, work: &Folder, target: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
+/// Whole minutes, as one says how long something takes.
+pub(super) fn about(time: Duration) -> String {
+    match time.as_secs().div_ceil(60) {
+        0 | 1 => "about a minute".to_owned(),
+        minutes => format!("about {minutes} minutes"),
+    }
+}
+
+/// `left`: what the builds that are left take, this one included.
+async fn run(go: &Path, step: &Step, left: Duration, work: &Folder, bin: &Path) -> Result<()> {
     let names: Vec<_> = step.binaries.iter().map(|binary| binary.file_name()).collect();
     let names = names.join(", ");
-    progress(format_args!("building {names} …"));
+    progress(format_args!("building {names}; {} left …", about(left)));
     let start = Instant::now();
     let mut child = go_in(step.module, go, work)
         .arg("build")
@@ -295,7 +317,11 @@ async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
     let status = loop {
         match time::timeout(Duration::from_secs(30), child.wait()).await {
             Ok(status) => break status?,
-            Err(_) => progress(format_args!("building {names}: {} s so far", start.elapsed().as_secs())),
+            Err(_) => {
+                let elapsed = start.elapsed();
+                let left = about(left.saturating_sub(elapsed));
+                progress(format_args!("building {names}: {} s so far; {left} left", elapsed.as_secs()));
+            }
         }
     };
     if let Some(pid) = pid {
@@ -310,4 +336,23 @@ async fn run(go: &Path, step: &Step, work: &Folder, bin: &Path) -> Result<()> {
     );
     progress(format_args!("built {names} in {} s", start.elapsed().as_secs()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_each_set_are_the_whole() {
+        for set in [Set::Cluster, Set::Prometheus, Set::GitOps, Set::Lint, Set::Release] {
+            let whole: u32 = steps(set).iter().map(|step| step.share).sum();
+            assert_eq!(whole, 100, "{set:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_in_whole_minutes() {
+        let told = [0, 59, 61, 420].map(|seconds| about(Duration::from_secs(seconds)));
+        assert_eq!(told, ["about a minute", "about a minute", "about 2 minutes", "about 7 minutes"]);
+    }
 }
