@@ -18,11 +18,27 @@ const AT_A_TIME: usize = 32;
 /// A list of all objects is long: this test must not be what keeps the machine busy.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
+/// The API server may close a connection at the moment when a request is sent on it: then the request is sent again.
+async fn again<T>(request: impl AsyncFn() -> kube::Result<T>) -> Result<T> {
+    for _ in 0..3 {
+        match request().await {
+            Err(kube::Error::Service(_)) => {}
+            answer => return Ok(answer?),
+        }
+    }
+    Ok(request().await?)
+}
+
 async fn create(world: &World, ids: &[String]) -> Result<()> {
     let objects = world.objects().await?;
     let create = async |id: &String| {
         let object = serde_json::from_value(world.manifest(id, &spec(id, "Destroy")))?;
-        anyhow::Ok(objects.create(&PostParams::default(), &object).await.map(drop)?)
+        again(async || match objects.create(&PostParams::default(), &object).await {
+            // By the request that was sent before.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            created => created.map(drop),
+        })
+        .await
     };
     stream::iter(ids).map(create).buffer_unordered(AT_A_TIME).try_collect().await
 }
@@ -62,7 +78,7 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
         let objects = world.objects().await?;
         create(&world, &ids).await?;
         let seen = until_all("objects show their port", PORTS, async || {
-            let listed = objects.list(&ListParams::default()).await?;
+            let listed = again(async || objects.list(&ListParams::default()).await).await?;
             let seen = |object| ready(object).is_some_and(|(reason, _)| reason == "PortRecycled");
             Ok(listed.iter().filter(|object| seen(object)).count())
         });
@@ -73,7 +89,8 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
             world.simulator.set_frozen(id, true);
         }
         world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_millis(50)));
-        objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+        again(async || objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await)
+            .await?;
         until_all("calls are on their way", PORTS / 20, async || Ok(sent(&world)))
             .await
             .with_context(|| world.log())?;
@@ -87,16 +104,18 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
         until_all("ports are being destroyed", PORTS, async || Ok(sent(&world)))
             .await
             .with_context(|| format!("{}\n{}", world.log(), third.logs()))?;
-        let left = objects.list_metadata(&ListParams::default()).await?.items.len();
+        let listed = async || {
+            let list = again(async || objects.list_metadata(&ListParams::default()).await).await?;
+            anyhow::Ok(list.items.len())
+        };
+        let left = listed().await?;
         assert_eq!(left, PORTS, "objects are left while no port is gone");
         for id in &ids {
             world.simulator.set_frozen(id, false);
         }
-        until_all("objects are gone", PORTS, async || {
-            Ok(PORTS - objects.list_metadata(&ListParams::default()).await?.items.len())
-        })
-        .await
-        .with_context(|| format!("{}\n{}", world.log(), third.logs()))?;
+        until_all("objects are gone", PORTS, async || Ok(PORTS - listed().await?))
+            .await
+            .with_context(|| format!("{}\n{}", world.log(), third.logs()))?;
         world.assert_only_destroyed(&ids.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(world.simulator.ports().is_empty(), "ports are left: {:?}", world.simulator.ports());
         Ok(())

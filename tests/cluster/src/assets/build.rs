@@ -315,14 +315,12 @@ async fn run(go: &Path, step: &Step, left: Duration, work: &Folder, bin: &Path) 
         .with_context(|| format!("starting {}", go.display()))?;
     let pid = child.id();
     let status = loop {
-        match time::timeout(Duration::from_secs(30), child.wait()).await {
-            Ok(status) => break status?,
-            Err(_) => {
-                let elapsed = start.elapsed();
-                let left = about(left.saturating_sub(elapsed));
-                progress(format_args!("building {names}: {} s so far; {left} left", elapsed.as_secs()));
-            }
+        if let Ok(status) = time::timeout(Duration::from_secs(30), child.wait()).await {
+            break status?;
         }
+        let elapsed = start.elapsed();
+        let left = about(left.saturating_sub(elapsed));
+        progress(format_args!("building {names}: {} s so far; {left} left", elapsed.as_secs()));
     };
     if let Some(pid) = pid {
         work.unregister(pid);
