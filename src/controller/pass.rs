@@ -138,9 +138,12 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
             plan = Plan { deadline: Some(retry), ..gathered.decide(&object, shared) };
         }
         let deadline = plan.deadline;
-        let span = transitions::reconcile(&object, &plan);
-        let executed = Box::pin(execute::execute(&api, &object, plan, permit.take(), shared));
-        match transitions::under(span, executed).await? {
+        let mut span = transitions::reconcile(&object, &plan);
+        let execute = Box::pin(execute::execute(&api, &object, plan, permit.take(), shared));
+        let done = span.around(execute).await;
+        span.set_error(done.as_ref().err().map(|error| error.class().as_str()));
+        drop(span);
+        match done? {
             Done::Settled => return Ok(requeue(deadline)),
             Done::Gone => {
                 shared.stop_reading(&reference);
@@ -200,7 +203,7 @@ impl Gathered {
             now: shared.clock.now(),
         });
         tell_mirror(object, &plan, shared);
-        transitions::log_landed(object, &plan, shared);
+        transitions::log_landed(object, self.context.learnt.as_deref(), &plan);
         shared.memory.learn(object, plan.facts.as_ref());
         plan
     }

@@ -5,8 +5,6 @@ use std::fmt::Display;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::pass::PassError;
-use super::shared::Shared;
 use super::writes::{Refusal, Written};
 use crate::api::{Call, CallOutcome, EventType, Reason, ZenlayerPort, ZenlayerPortStatus};
 use crate::decision::{Action, Facts, Plan};
@@ -53,18 +51,18 @@ pub(super) fn log_status(before: &ZenlayerPort, after: &ZenlayerPort, row: Optio
     }
 }
 
-/// Tells that a call took effect, if `learnt` is the first to say so.
-pub(super) fn log_landed(object: &ZenlayerPort, learnt: &Plan, shared: &Shared) {
-    let Some(call) = learnt.facts.as_ref().and_then(Facts::landed) else { return };
+/// Tells that a call took effect, if `plan` is the first to say so: neither the status nor what was `learnt` before does.
+pub(super) fn log_landed(object: &ZenlayerPort, learnt: Option<&Facts>, plan: &Plan) {
+    let Some(call) = plan.facts.as_ref().and_then(Facts::landed) else { return };
     let is_told = |facts: &Facts| facts.landed().is_some_and(|told| told.attempt == call.attempt);
-    if is_told(&Facts::stored_in(object)) || shared.memory.learnt(object).as_deref().is_some_and(is_told) {
+    if is_told(&Facts::stored_in(object)) || learnt.is_some_and(is_told) {
         return;
     }
     let request_id = match &call.outcome {
         CallOutcome::Accepted { request_id } => request_id.as_deref(),
         _ => None,
     };
-    let line = Line { row: learnt.row, reason: reason(object), request_id, warns: false };
+    let line = Line { row: plan.row, reason: reason(object), request_id, warns: false };
     line.log(object, format_args!("{} took effect", call.action.as_str()));
 }
 
@@ -125,16 +123,6 @@ pub(super) fn end_deletion(object: &ZenlayerPort, reason: Reason) {
     if let Some(request_id) = object.receipt().request_id {
         span.set("request_id", request_id);
     }
-}
-
-/// A reconcile, or a part of it, under its span.
-pub(super) async fn under<T>(
-    mut span: Span,
-    work: impl Future<Output = Result<T, PassError>>,
-) -> Result<T, PassError> {
-    let result = span.around(work).await;
-    span.set_error(result.as_ref().err().map(|error| error.class().as_str()));
-    result
 }
 
 /// How a write to the API server ended, which began with its span.

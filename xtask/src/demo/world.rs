@@ -39,6 +39,7 @@ impl World {
         let cluster = Box::new(Cluster::start().await?);
         let simulator = start_simulator()?;
         println!("A control plane runs at {}, a simulated Zenlayer at {}.", cluster.url(), simulator.url());
+        tell_scale(time_scale);
         let helm = tool(&cluster, Binary::Helm);
         chart::install(&helm, OPERATOR_NAMESPACE, &values(&simulator, time_scale)).await?;
         let operator = run(cluster.run_deployment(OPERATOR_NAMESPACE, RELEASE, &binary)).await?;
@@ -53,6 +54,7 @@ impl World {
         let binary = build().await?;
         let simulator = start_simulator()?;
         println!("A simulated Zenlayer runs at {}.", simulator.url());
+        tell_scale(time_scale);
         let namespace = &trial.stage.namespace;
         let mut values = values(&simulator, time_scale);
         // The Deployment stays without Pods: its container runs here.
@@ -150,14 +152,19 @@ async fn run(deployment: DeploymentRun<'_>) -> Result<RunningPod> {
     Ok(operator)
 }
 
+fn tell_scale(time_scale: f64) {
+    if time_scale < 1.0 {
+        println!("The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones.");
+    }
+    println!();
+}
+
 /// The chart's values, as helm's options.
 fn values(simulator: &Simulator, time_scale: f64) -> Vec<String> {
     let mut values = vec![format!("zenlayer.endpoint={}", simulator.url()), "log.format=text".to_owned()];
     if time_scale < 1.0 {
-        println!("The operator's times are multiplied by {time_scale}; --time-scale 1 shows the real ones.");
         values.push(format!("extraArgs[0]=--time-scale={time_scale}"));
     }
-    println!();
     values.into_iter().flat_map(|value| ["--set".to_owned(), value]).collect()
 }
 
