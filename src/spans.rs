@@ -136,7 +136,7 @@ impl Span {
         }
     }
 
-    /// Nobody is to know of it.
+    /// It is not exported.
     pub fn discard(&mut self) {
         self.0 = None;
     }

@@ -325,9 +325,9 @@ impl Reason {
     }
 }
 
-/// What stands for a hole in a text.
+/// What a placeholder of a text is replaced by.
 enum Filling<'a> {
-    /// Text with holes of its own.
+    /// Text with placeholders of its own.
     Template(&'static str),
     Word(Cow<'a, str>),
 }
@@ -338,7 +338,7 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Appends `template` to `text`. Words in braces that `filling` knows are holes to be filled.
+/// Appends `template` to `text`. Words in braces that `filling` knows are placeholders; others stay as they are.
 fn fill<'a>(text: &mut String, template: &str, filling: &dyn Fn(&str) -> Option<Filling<'a>>) {
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -353,7 +353,7 @@ fn fill<'a>(text: &mut String, template: &str, filling: &dyn Fn(&str) -> Option<
                 text.push_str(&word);
                 after
             }
-            // It is part of a patch.
+            // It belongs to the JSON of a patch.
             None => {
                 text.push('{');
                 after

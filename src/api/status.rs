@@ -80,7 +80,7 @@ impl ObservedPort {
         PortStatus::from(self.status.as_str())
     }
 
-    /// Whether it is what is kept of `port`.
+    /// Whether it equals `ObservedPort::from(port)`.
     pub fn is_of(&self, port: &PortInfo) -> bool {
         let Self {
             status,

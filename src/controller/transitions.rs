@@ -1,5 +1,5 @@
-//! What is told of an object: a line of the log for each transition, and spans for those who collect traces. Both name it in the
-//! same words.
+//! What the operator reports about an object: one line of the log for each transition, and spans for a collector of traces. Both
+//! use the same names for its fields.
 
 use std::fmt::Display;
 
@@ -34,7 +34,7 @@ impl Line<'_> {
     }
 }
 
-/// Tells what the write of a status has changed: `before` is the object as it was. The calls are told where they are made.
+/// Logs what the write of a status has changed: `before` is the object as it was. `execute` logs the calls.
 pub(super) fn log_status(before: &ZenlayerPort, after: &ZenlayerPort, row: Option<u8>) {
     if let Some(shown) = ready(after)
         && reason(before) != Some(shown.reason.as_str())
@@ -51,7 +51,7 @@ pub(super) fn log_status(before: &ZenlayerPort, after: &ZenlayerPort, row: Optio
     }
 }
 
-/// Tells that a call took effect, if `plan` is the first to say so: neither the status nor what was `learnt` before does.
+/// Logs that a call took effect, if `plan` is the first to say so: neither the status nor what was `learnt` before does.
 pub(super) fn log_landed(object: &ZenlayerPort, learnt: Option<&Facts>, plan: &Plan) {
     let Some(call) = plan.facts.as_ref().and_then(Facts::landed) else { return };
     let is_told = |facts: &Facts| facts.landed().is_some_and(|told| told.attempt == call.attempt);

@@ -40,7 +40,7 @@ impl Facts {
         Self { port: port.clone(), identity: identity.clone(), release: release.clone() }
     }
 
-    /// None if `known` is what the object's status says.
+    /// None if `known` is borrowed from the object's status.
     pub(super) fn if_new(known: Cow<'_, ZenlayerPortStatus>) -> Option<Self> {
         match known {
             Cow::Borrowed(_) => None,
@@ -190,7 +190,7 @@ pub(super) fn remember<'a>(input: &Input<'a>) -> Cow<'a, ZenlayerPortStatus> {
     status
 }
 
-/// The record of this deletion. That of another uid is a restored backup's.
+/// The record of this deletion. A record with another uid comes from a restored backup.
 fn own_release(object: &ZenlayerPort, status: &ZenlayerPortStatus) -> Release {
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let own = status.release.as_ref().filter(|release| release.uid == uid);
@@ -213,7 +213,7 @@ fn is_another(status: &ZenlayerPortStatus, port: &PortInfo) -> bool {
 }
 
 fn take_in_identity(status: &mut Cow<'_, ZenlayerPortStatus>, port: &PortInfo, by: &Fingerprint) {
-    // Whoever saw another port before has not seen this one.
+    // The keys that saw another port have not seen this one.
     let known = status.identity.as_ref().filter(|_| !is_another(status, port));
     let mut identity = known.cloned().unwrap_or_default();
     if port.created_time.is_some() {

@@ -40,8 +40,8 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub struct Traces(Option<Arc<BatchSpanProcessor>>);
 
 impl Traces {
-    /// Exports spans to the collector at `endpoint`, or at what the standard variables name. What hinders that is logged, and
-    /// nothing else: the operator's work does not depend on it.
+    /// Exports spans to the collector at `endpoint`, or at what the standard variables name. An error is
+    /// logged and has no other effect: the operator's work does not depend on traces.
     pub fn start(
         endpoint: Option<&str>,
         pod: &[(&'static str, &str)],
@@ -66,7 +66,7 @@ impl Traces {
     /// Sends what has not been sent yet, within a time.
     pub async fn flush(self) {
         let Some(processor) = self.0 else { return };
-        // What hinders it has been logged.
+        // An error has been logged already.
         let _ = tokio::task::spawn_blocking(move || processor.shutdown_with_timeout(LAST_WORDS)).await;
     }
 }

@@ -184,7 +184,7 @@ impl Client {
             Err(Failure::Lost(detail)) => (RequestResult::Unclear, Err(Unreadable::Unavailable(detail))),
         };
         let request_id = match &answer {
-            // There are many, and what they change is told where it is decided about.
+            // There are many. The reconcile that decides about the answer has its own span.
             Ok(_) => {
                 span.discard();
                 None
@@ -199,7 +199,7 @@ impl Client {
     async fn send(&self, action: Action, body: String) -> (Result<Reply, Failure>, Span) {
         let mut span = Span::start(action.name(), Kind::Client);
         self.transport.describe(&mut span);
-        // Unless an answer says otherwise: whoever sends it may stop waiting.
+        // It counts as cancelled until there is an answer: the caller may stop waiting.
         span.set_error(Some("cancelled"));
         let reply = self.transport.post(&self.credential, action, body).await;
         if let Ok(reply) = &reply {
@@ -209,7 +209,7 @@ impl Client {
         (reply, span)
     }
 
-    /// What a request has come to.
+    /// Records the result of a request in the metrics and in its span.
     fn conclude(&self, mut span: Span, action: Action, result: RequestResult, request_id: Option<&str>) {
         self.transport.metrics().count(action, result);
         span.set("result", result.as_str());
