@@ -2,7 +2,7 @@
 # The operator's image; --target simulator builds that of the Zenlayer simulator, for demos and tests.
 #   docker build --tag zenlayer-port-operator:0.1.0 .
 
-# Must bring cargo and a C compiler (for aws-lc), and no newer glibc than RUNTIME has.
+# Must bring cargo, make and a C compiler (for aws-lc and jemalloc), and no newer glibc than RUNTIME has.
 ARG BUILDER=docker.io/library/rust:1.95-bookworm
 # Must bring glibc, libgcc and a CA bundle in /etc/ssl/certs, by which Zenlayer's certificate is verified.
 ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
@@ -32,8 +32,11 @@ RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/targ
     cargo install --locked --root /usr/local cargo-auditable@0.7.7
 ARG REVISION=unknown
 ENV ZENLAYER_PORT_OPERATOR_REVISION=${REVISION}
+ARG TARGETARCH
+# Pages of memory: kernels for arm64 have 4, 16 or 64 KiB, and a jemalloc for larger pages runs on all of them.
 RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/target \
-    touch src/*.rs \
+    if [ "$TARGETARCH" = arm64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi \
+    && touch src/*.rs \
     && cargo auditable build --release --locked --package zenlayer-port-operator --bin zenlayer-port-operator \
     && cp /cache/target/release/zenlayer-port-operator /zenlayer-port-operator
 

@@ -84,11 +84,11 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
         });
         seen.await.with_context(|| world.log())?;
 
-        // No deletion ends before both replicas are new, and a call takes long enough to be interrupted.
+        // No deletion ends before both replicas are new, and the calls outlast the update on a slow machine too.
         for id in &ids {
             world.simulator.set_frozen(id, true);
         }
-        world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_millis(50)));
+        let slow = world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_secs(1)));
         again(async || objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await)
             .await?;
         until_all("calls are on their way", PORTS / 20, async || Ok(sent(&world)))
@@ -100,6 +100,7 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
         let third = world.start_replica(&[]).await?;
         ensure!(sent(&world) < PORTS, "all calls were over before the second Pod was replaced");
         second.terminate(PATIENCE).await?;
+        world.simulator.clear_fault(slow);
 
         until_all("ports are being destroyed", PORTS, async || Ok(sent(&world)))
             .await

@@ -40,9 +40,9 @@
 {{- end }}
 
 {{- define "zenlayer-port-operator.env" -}}
-{{- /* With an arena for each thread, glibc keeps half as much memory again after a restart (docs/scaling.md). */}}
-- name: MALLOC_ARENA_MAX
-  value: "1"
+{{- /* The allocator gives memory back after a second. With 10,000 objects that saves a quarter (docs/scaling.md). */}}
+- name: _RJEM_MALLOC_CONF
+  value: narenas:1,dirty_decay_ms:1000,muzzy_decay_ms:0
 # The name in Events and in the Lease.
 - name: POD_NAME
   valueFrom:
