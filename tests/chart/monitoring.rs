@@ -1,6 +1,7 @@
 //! What is scraped, and the dashboard.
 
 use serde_json::{Value, json};
+use test_cluster::as_grafana_sends;
 
 use crate::alerts::run_promtool;
 use crate::{CHART, find, helm, render, template};
@@ -79,9 +80,7 @@ fn queries(dashboard: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn promtool_understands_every_query_of_the_dashboard() {
     let dashboard = dashboard().await;
-    let filled = queries(&dashboard).into_iter().map(|query| {
-        query.replace("$__rate_interval", "5m").replace("$job", ".+").replace("$instance", ".+")
-    });
+    let filled = queries(&dashboard).into_iter().map(as_grafana_sends);
     let rules: Vec<Value> =
         filled.zip(0..).map(|(expr, n)| json!({ "record": format!("query:{n}"), "expr": expr })).collect();
     assert!(rules.len() > 20, "{}", rules.len());

@@ -16,6 +16,7 @@ mod namespaces;
 mod permissions;
 mod plugin;
 mod policies;
+mod prometheus;
 mod proof;
 mod proxies;
 mod replicas;

@@ -23,6 +23,7 @@ pub enum Binary {
     Kubectl,
     Helm,
     Promtool,
+    Prometheus,
     GitopsHealth,
     Crane,
     Krew,
@@ -35,7 +36,7 @@ pub enum Binary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     Cluster,
-    /// Only a few tests need it.
+    /// Only a few tests need it, and the task that records screens.
     Prometheus,
     /// Only one test needs it.
     GitOps,
@@ -49,7 +50,7 @@ impl Set {
     fn binaries(self) -> &'static [Binary] {
         match self {
             Self::Cluster => &Binary::OF_CLUSTER,
-            Self::Prometheus => &[Binary::Promtool],
+            Self::Prometheus => &[Binary::Prometheus, Binary::Promtool],
             Self::GitOps => &[Binary::GitopsHealth],
             Self::Release => &[Binary::Crane, Binary::Krew, Binary::Cosign],
             Self::Lint => &[Binary::Kubeconform, Binary::KubeScore],
@@ -69,7 +70,7 @@ impl Set {
     fn time_to_build(self) -> Duration {
         Duration::from_mins(match self {
             Self::Cluster => 7,
-            Self::Prometheus => 2,
+            Self::Prometheus => 5,
             Self::GitOps | Self::Lint => 1,
             Self::Release => 4,
         })
@@ -98,6 +99,7 @@ impl Binary {
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::Promtool => "promtool",
+            Self::Prometheus => "prometheus",
             Self::GitopsHealth => "gitops-health",
             Self::Crane => "crane",
             Self::Krew => "krew",
@@ -136,7 +138,12 @@ impl Assets {
 
 /// The path of promtool. It is found or built as the [`Assets`] are, in a folder of its own.
 pub async fn promtool() -> Result<PathBuf> {
-    Ok(find_or_build(Set::Prometheus).await?.join(Binary::Promtool.file_name()))
+    Ok(prometheus().await?.path(Binary::Promtool))
+}
+
+/// A folder with Prometheus and promtool, found or built as the programs of the cluster are.
+pub(crate) async fn prometheus() -> Result<Assets> {
+    Ok(Assets { folder: find_or_build(Set::Prometheus).await? })
 }
 
 /// The path of the program that judges objects as GitOps tools do. It is found or built as the [`Assets`] are.

@@ -26,6 +26,7 @@ mod keys;
 mod pod;
 mod ports;
 mod process;
+mod prometheus;
 mod registry;
 mod tool;
 
@@ -36,6 +37,7 @@ pub use cluster::Cluster;
 pub use host::ExistingCluster;
 pub use pod::{DeploymentRun, FinishedJob, RunningPod};
 pub use process::Process;
+pub use prometheus::{Alert, Prometheus, Rule, Sample, Target, as_grafana_sends};
 pub use registry::Registry;
 pub use rustix::process::Signal;
 pub use tool::Tool;

@@ -156,6 +156,10 @@ impl RunningPod {
         self.process.name()
     }
 
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// `http://127.0.0.1:PORT`, where the template's readiness probe asks.
     pub fn url(&self) -> Result<&str> {
         Ok(&self.health()?.url)

@@ -84,10 +84,10 @@ fn steps(set: Set) -> Vec<Step> {
         Set::Cluster => steps_of_cluster().into(),
         Set::Prometheus => vec![Step {
             module: &PROMETHEUS,
-            binaries: &[Binary::Promtool],
+            binaries: &[Binary::Prometheus, Binary::Promtool],
             packages: &["tool"],
             output: "",
-            // promtool is used for rules and metrics; most of its build would be the service discovery of all clouds.
+            // The tests name their targets; most of the build would be the service discovery of all clouds.
             tags: "remove_all_sd",
             stamps: vec![],
             share: 100,
