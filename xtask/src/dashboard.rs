@@ -16,26 +16,60 @@ enum Kind {
     Stack,
 }
 
-struct Panel {
-    title: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    Count,
+    Seconds,
+    RequestsPerSecond,
+    PerSecond,
+    Bytes,
+}
+
+impl Unit {
+    /// As Grafana names it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "short",
+            Self::Seconds => "s",
+            Self::RequestsPerSecond => "reqps",
+            Self::PerSecond => "ops",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+pub(crate) struct Panel {
+    pub(crate) title: &'static str,
     description: &'static str,
     kind: Kind,
-    unit: &'static str,
+    pub(crate) unit: Unit,
     /// Each with its legend.
-    queries: Vec<(String, &'static str)>,
+    pub(crate) queries: Vec<(String, &'static str)>,
+}
+
+/// Panels of one size.
+pub(crate) struct Row {
+    pub(crate) title: &'static str,
+    width: usize,
+    height: usize,
+    pub(crate) panels: Vec<Panel>,
+}
+
+/// All rows, from top to bottom.
+pub(crate) fn rows() -> [Row; 4] {
+    [
+        Row { title: "Who must act", width: 6, height: 5, panels: summary() },
+        Row { title: "Ports and deletions", width: 8, height: 9, panels: ports() },
+        Row { title: "Requests to Zenlayer", width: 8, height: 8, panels: requests() },
+        Row { title: "The operator", width: 8, height: 8, panels: operator() },
+    ]
 }
 
 /// The dashboard as JSON.
 pub fn dashboard() -> Result<String> {
-    let rows = [
-        ("Who must act", 6, 5, summary()),
-        ("Ports and deletions", 8, 9, ports()),
-        ("Requests to Zenlayer", 8, 8, requests()),
-        ("The operator", 8, 8, operator()),
-    ];
     let mut panels = Vec::new();
     let mut y = 0;
-    for (title, width, height, row) in rows {
+    for Row { title, width, height, panels: row } in rows() {
         panels.push(json!({
             "id": panels.len() + 1, "type": "row", "title": title, "collapsed": false, "panels": [],
             "gridPos": { "x": 0, "y": y, "w": 24, "h": 1 },
@@ -136,25 +170,25 @@ fn summary() -> Vec<Panel> {
         panel(
             "A person",
             "ZenlayerPorts that wait for a person. `kubectl get zenlayerports -A -o wide` says what to do.",
-            "short",
+            Unit::Count,
             acts(|actor| actor == Actor::Person),
         ),
         panel(
             "Zenlayer",
             "ZenlayerPorts that Zenlayer works on.",
-            "short",
+            Unit::Count,
             acts(|actor| actor == Actor::Zenlayer),
         ),
         panel(
             "The operator, or others",
             "ZenlayerPorts that the operator works on, or that wait for the owners of other finalizers.",
-            "short",
+            Unit::Count,
             acts(|actor| matches!(actor, Actor::Operator | Actor::OtherFinalizers)),
         ),
         panel(
             "Oldest deletion",
             "How long ago the oldest deletion began that is still in progress.",
-            "s",
+            Unit::Seconds,
             age("oldest_deletion_timestamp_seconds"),
         ),
     ]
@@ -166,21 +200,21 @@ fn ports() -> Vec<Panel> {
             title: "ZenlayerPorts by reason",
             description: "How many objects show each reason. The document of reasons explains each of them.",
             kind: Kind::Stack,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(format!("sum by (reason) ({}) > 0", metric("ports", "")), "{{reason}}")],
         },
         Panel {
             title: "Stalled, by reason",
             description: "Objects that a person should look at.",
             kind: Kind::Stack,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(format!("sum by (reason) ({}) > 0", metric("stalled_ports", "")), "{{reason}}")],
         },
         Panel {
             title: "In progress",
             description: "Objects that are being deleted, and those of them that wait for their turn to call Zenlayer.",
             kind: Kind::Lines,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![
                 (format!("sum({})", metric("terminating_ports", "")), "being deleted"),
                 (format!("sum({})", metric("call_queue_length", "")), "wait for their turn"),
@@ -191,7 +225,7 @@ fn ports() -> Vec<Panel> {
             title: "Deletions that ended",
             description: "How many deletions ended, by the reason why the operator removed its finalizer.",
             kind: Kind::Stack,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(
                 format!("sum by (reason) (increase({}[$__rate_interval]))", metric("deletions_total", "")),
                 "{{reason}}",
@@ -202,14 +236,14 @@ fn ports() -> Vec<Panel> {
             description: "From the deletion of an object until the operator removes its finalizer. Deletions that are still in \
                           progress are not in it.",
             kind: Kind::Lines,
-            unit: "s",
+            unit: Unit::Seconds,
             queries: vec![(quantile("deletion_duration_seconds", ", policy"), "{{policy}}")],
         },
         Panel {
             title: "Requests for each destroyed port",
             description: "All requests to Zenlayer of a day, divided by the ports that were destroyed on it.",
             kind: Kind::Lines,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(
                 format!(
                     "sum(increase({}[1d])) / sum(increase({}[1d]))",
@@ -228,14 +262,14 @@ fn requests() -> Vec<Panel> {
             title: "Requests",
             description: "Requests to Zenlayer each second, by action.",
             kind: Kind::Stack,
-            unit: "reqps",
+            unit: Unit::RequestsPerSecond,
             queries: vec![(format!("sum by (action) ({})", rate("api_requests_total", "")), "{{action}}")],
         },
         Panel {
             title: "Requests that failed",
             description: "Requests to Zenlayer each second that were refused, not answered or not sent, by result.",
             kind: Kind::Stack,
-            unit: "reqps",
+            unit: Unit::RequestsPerSecond,
             queries: vec![(
                 format!("sum by (result) ({})", rate("api_requests_total", ",result!=\"ok\"")),
                 "{{result}}",
@@ -245,7 +279,7 @@ fn requests() -> Vec<Panel> {
             title: "Duration of requests (95 %)",
             description: "How long Zenlayer takes to answer, and how long a request waits for the limit on requests.",
             kind: Kind::Lines,
-            unit: "s",
+            unit: Unit::Seconds,
             queries: vec![
                 (quantile("api_request_duration_seconds", ", action"), "{{action}}"),
                 (quantile("rate_limit_wait_seconds", ""), "wait before it is sent"),
@@ -256,7 +290,7 @@ fn requests() -> Vec<Panel> {
             description: "How long ago Zenlayer last answered a status check (of the key where that is longest ago), and how long \
                           ago the API server last sent something.",
             kind: Kind::Lines,
-            unit: "s",
+            unit: Unit::Seconds,
             queries: vec![
                 (age("oldest_reading_timestamp_seconds"), "status check"),
                 (age("last_watch_event_timestamp_seconds"), "watch"),
@@ -266,14 +300,14 @@ fn requests() -> Vec<Panel> {
             title: "Status checks",
             description: "Checks of up to 100 ports each second, by result.",
             kind: Kind::Stack,
-            unit: "reqps",
+            unit: Unit::RequestsPerSecond,
             queries: vec![(format!("sum by (result) ({})", rate("status_checks_total", "")), "{{result}}")],
         },
         Panel {
             title: "Keys and ports",
             description: "Zenlayer keys that the operator checks ports with, and the ports that it checks.",
             kind: Kind::Lines,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![
                 (format!("sum({})", metric("polled_keys", "")), "keys"),
                 (format!("sum({})", metric("polled_ports", "")), "ports"),
@@ -289,35 +323,35 @@ fn operator() -> Vec<Panel> {
             title: "Leader",
             description: "1 for the replica that works.",
             kind: Kind::Lines,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(format!("max by (pod) ({})", metric("leader", "")), "{{pod}}")],
         },
         Panel {
             title: "Reconciles",
             description: "Reconciles each second, by result.",
             kind: Kind::Stack,
-            unit: "ops",
+            unit: Unit::PerSecond,
             queries: vec![(format!("sum by (result) ({})", rate("reconciles_total", "")), "{{result}}")],
         },
         Panel {
             title: "Duration of reconciles (95 %)",
             description: "How long a reconcile takes. One that calls Zenlayer waits for the answer.",
             kind: Kind::Lines,
-            unit: "s",
+            unit: Unit::Seconds,
             queries: vec![(quantile("reconcile_duration_seconds", ""), "reconcile")],
         },
         Panel {
             title: "Memory",
             description: "Memory of each replica that is in RAM.",
             kind: Kind::Lines,
-            unit: "bytes",
+            unit: Unit::Bytes,
             queries: vec![(format!("max by (pod) ({})", process("resident_memory_bytes")), "{{pod}}")],
         },
         Panel {
             title: "CPU",
             description: "CPU time of each replica, in seconds each second.",
             kind: Kind::Lines,
-            unit: "short",
+            unit: Unit::Count,
             queries: vec![(
                 format!("sum by (pod) (rate({}[$__rate_interval]))", process("cpu_seconds_total")),
                 "{{pod}}",
@@ -327,7 +361,7 @@ fn operator() -> Vec<Panel> {
             title: "Errors around the API server",
             description: "Times each second that the watch failed, and Events that could not be sent.",
             kind: Kind::Lines,
-            unit: "ops",
+            unit: Unit::PerSecond,
             queries: vec![
                 (format!("sum({})", rate("watch_errors_total", "")), "watch failed"),
                 (format!("sum({})", rate("events_lost_total", "")), "Event lost"),
@@ -357,7 +391,7 @@ impl Panel {
         json!({
             "id": id, "type": kind, "title": self.title, "description": self.description, "gridPos": place,
             "datasource": source(), "targets": targets.collect::<Vec<_>>(), "options": options,
-            "fieldConfig": { "defaults": { "unit": self.unit, "min": 0, "custom": custom }, "overrides": [] },
+            "fieldConfig": { "defaults": { "unit": self.unit.as_str(), "min": 0, "custom": custom }, "overrides": [] },
         })
     }
 }

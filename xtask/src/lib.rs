@@ -14,7 +14,7 @@
 //! | [`docs`] | the documents as a book |
 //! | `trial` | a namespace in a cluster that exists, for `demo` and `smoke`, and its removal |
 //! | [`release`] | the steps of a release, and their rehearsal |
-//! | [`screens`] | what `kubectl zenlayerport` prints, as a document |
+//! | [`screens`] | what `kubectl zenlayerport` prints and the dashboard shows, as a document |
 //! | [`chart`], [`operator`], [`tool`], [`interrupt`], [`svg`] | the chart; the operator's binary; kubectl and helm; Ctrl-C; pictures |
 
 pub mod alerts;

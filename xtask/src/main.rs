@@ -15,6 +15,7 @@ struct Cli {
 enum Command {
     Generate(generate::Options),
     Demo(demo::Options),
+    RecordScreens(demo::record::Options),
     Smoke(smoke::Options),
     Faults(faults::Options),
     Model(model::Options),
@@ -29,6 +30,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(options) => generate::run(&options).await,
         Command::Demo(options) => demo::run(options).await,
+        Command::RecordScreens(options) => demo::record::run(options).await,
         Command::Smoke(options) => smoke::run(options).await,
         Command::Faults(options) => faults::run(options).await,
         Command::Model(options) => model::run(options).await,

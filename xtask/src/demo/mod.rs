@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the operator at work with a simulated Zenlayer, on this machine or in a cluster that exists.
 
 mod picture;
+pub mod record;
 mod world;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use test_cluster::Binary;
+use zenlayer_simulator::Port;
 
 use self::world::World;
 use crate::interrupt::{Interrupt, Interrupted};
@@ -17,6 +19,9 @@ use crate::trial::Trial;
 
 /// Where the play takes place in a control plane of its own.
 const NAMESPACE: &str = "demo";
+
+/// Short, for those who watch.
+const TIME_SCALE: f64 = 0.2;
 
 /// Watch the operator work, with a simulated Zenlayer and a real Kubernetes control plane on this machine, or in your cluster.
 ///
@@ -55,7 +60,7 @@ pub struct Options {
     svg: Option<PathBuf>,
 
     /// Multiplies all durations of the operator. With 1, the real ones, the demo takes about 2 minutes.
-    #[arg(long, default_value_t = 0.2, value_parser = time_scale)]
+    #[arg(long, default_value_t = TIME_SCALE, value_parser = time_scale)]
     time_scale: f64,
 }
 
@@ -99,7 +104,7 @@ async fn show(world: &World, options: &Options, interrupt: &mut Interrupt) -> Re
         }
     }
     if let Some(file) = &options.svg {
-        world.seed_port_of_picture();
+        world.seed(Port::new(picture::PORT_ID).name("sin1-edge"));
         interrupt.unless(Box::pin(picture::draw(&stage.kubectl, file))).await?;
     }
     if options.keep {

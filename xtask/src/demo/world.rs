@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use test_cluster::{Binary, Cluster, DeploymentRun, ExistingCluster, RunningPod};
+use anyhow::{Context as _, Result, bail};
+use test_cluster::{Binary, Cluster, DeploymentRun, ExistingCluster, RunningPod, Target};
 use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Port, Simulator};
 
-use super::{NAMESPACE, picture};
+use super::NAMESPACE;
 use crate::chart::{self, RELEASE};
 use crate::operator;
 use crate::play::{ACCESS_KEY, CASES, Case, Journal, Stage, TIMES};
@@ -15,7 +15,7 @@ use crate::smoke::{self, Image, simulator};
 use crate::tool::{Tool, on_path};
 use crate::trial::{REMOVE_CRD, Trial};
 
-const OPERATOR_NAMESPACE: &str = "zenlayer-system";
+pub(super) const OPERATOR_NAMESPACE: &str = "zenlayer-system";
 
 pub(super) struct World {
     pub(super) stage: Stage,
@@ -81,11 +81,19 @@ impl World {
         }
     }
 
-    /// The port is live, and no object of the play has it.
-    pub(super) fn seed_port_of_picture(&self) {
+    /// Adds a port that no object of the play has.
+    pub(super) fn seed(&self, port: Port) {
         if let Site::OwnCluster { simulator, .. } = &self.site {
-            simulator.seed(Port::new(picture::PORT_ID).name("sin1-edge").times(TIMES));
+            simulator.seed(port.times(TIMES));
         }
+    }
+
+    /// What a Prometheus scrapes.
+    pub(super) fn target(&self) -> Result<Target> {
+        let (Site::OwnCluster { operator, .. } | Site::Outside { operator, .. }) = &self.site else {
+            bail!("the operator does not run on this machine")
+        };
+        Target::of_pod(operator, RELEASE)
     }
 
     /// None of a Pod: whoever ends the trial prints it.

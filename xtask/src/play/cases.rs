@@ -8,7 +8,7 @@ use zenlayer_port_operator::port::PortId;
 use zenlayer_simulator::{Port, PortStatus, Times};
 
 /// The Secret that all objects name.
-pub(super) const SECRET: &str = "zenlayer";
+pub const SECRET: &str = "zenlayer";
 
 /// One object and its port.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use zenlayer_port_operator::api::{READY, ZenlayerPort};
 
 use crate::tool::Tool;
 
-pub use cases::{CASES, Case, TIMES, Wish};
+pub use cases::{CASES, Case, SECRET, TIMES, Wish};
 pub use journal::{Calls, Change, Journal};
 pub use verdict::{Verdict, judge};
 
