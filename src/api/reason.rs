@@ -132,8 +132,7 @@ reasons! {
         "Upgrade the operator. To remove the object and leave the port as it is: {retain}";
     PortClaimed: False, Person, stalls after None, event WARNING,
         "Another ZenlayerPort owns the same port, so the operator does not destroy it for this object.",
-        "Decide which of the two objects keeps the port. To destroy the port, delete both; to remove only this object and \
-         leave the port to the other one: {retain}";
+        "{decide}To remove only this object and leave the port to the other one: {retain}";
     IdentityChanged: False, Person, stalls after None, event WARNING,
         "Zenlayer has given the id to another port: its creation time is not that of the port that this object owned.",
         "To remove the object and leave the new port as it is: {retain}; to make this object own the new port: {approve}";
@@ -248,6 +247,9 @@ reasons! {
         "The policy is Retain. The operator makes no more calls for the port and removes the finalizer.", "";
 }
 
+/// What `PortClaimed` asks for.
+const DECIDE: &str = "Decide which of the two objects keeps the port. To destroy the port, delete both. ";
+
 impl Reason {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
@@ -275,6 +277,9 @@ impl Reason {
                     "To remove the object and leave the port as it is: {retain}"
                 }
                 "give up" => "",
+                // The message of an object that is being deleted says what the other object means for it.
+                "decide" if object.is_terminating() => "",
+                "decide" => DECIDE,
                 "retain" if object.is_terminating() => "{set Retain}",
                 "retain" => "{set Retain} && {delete}",
                 "destroy" => match object.spec.deletion_policy {
@@ -309,6 +314,7 @@ impl Reason {
         fill(&mut advice, self.advice(), &|hole| {
             Some(Filling::Template(match hole {
                 "give up" => "During a deletion, to remove the object and leave the port as it is: {retain}",
+                "decide" => DECIDE,
                 "retain" => "{set Retain}",
                 "destroy" => {
                     "To destroy it now, with the policy Destroy or TerminateAndDestroy: {delete}; to destroy it now with \

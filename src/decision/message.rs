@@ -149,13 +149,21 @@ impl Message<'_> {
                 first.unwrap_or("an unknown time"),
             ),
             // The other object is named only within the namespace: elsewhere its name is its owner's business.
-            Self::BelongsToo(claim)
-                if object.metadata.namespace.as_deref() == Some(claim.namespace.as_str()) =>
-            {
-                write!(f, "Port {id} also belongs to ZenlayerPort {}.", claim.name)
-            }
-            Self::BelongsToo(_) => {
-                write!(f, "Port {id} also belongs to a ZenlayerPort in another namespace.")
+            Self::BelongsToo(claim) => {
+                let is_here = object.metadata.namespace.as_deref() == Some(claim.namespace.as_str());
+                if is_here {
+                    write!(f, "Port {id} also belongs to ZenlayerPort {}", claim.name)?;
+                } else {
+                    write!(f, "Port {id} also belongs to a ZenlayerPort in another namespace")?;
+                }
+                f.write_str(match (object.is_terminating(), claim.terminating) {
+                    (true, true) => {
+                        ", which is older and is being deleted too. The operator waits until that one is gone."
+                    }
+                    (true, false) => ". To destroy the port, delete that object too.",
+                    (false, true) => ", which is being deleted.",
+                    (false, false) => ".",
+                })
             }
 
             Self::IsRunning => write!(f, "Port {id} is RUNNING."),

@@ -117,6 +117,23 @@ fn the_other_object_is_named_only_within_the_namespace() {
 }
 
 #[test]
+fn the_message_says_what_the_other_object_means_for_a_deletion() {
+    let older = Some(time(48 * HOUR).0);
+    let message = |terminating: bool| {
+        let claim = Claim { terminating, creation: older, ..claim() };
+        let plan = Scenario::deleting(Destroy).seen(Recycled).claimed_by(claim).waits(Reason::PortClaimed);
+        condition(&plan.status, "Ready").expect("Ready").message.clone()
+    };
+    let (stays, goes) = (message(false), message(true));
+    assert!(stays.contains("edge-2. To destroy the port, delete that object too. To remove only"), "{stays}");
+    let waits = "edge-2, which is older and is being deleted too. The operator waits until that one is gone. To remove only";
+    assert!(goes.contains(waits), "{goes}");
+    for message in [stays, goes] {
+        assert!(!message.contains("Decide") && message.contains("\"Retain\""), "{message}");
+    }
+}
+
+#[test]
 fn two_living_objects_of_one_port_both_say_so() {
     for terminating in [false, true] {
         let claim = Claim { terminating, ..claim() };
