@@ -10,7 +10,7 @@ use super::cli::{ApproveOptions, Connection};
 use super::cluster::Cluster;
 use super::output;
 use super::plan::{self, PlanReport};
-use super::report::PortReport;
+use super::report::{PortReport, with_flags};
 use super::screen::count;
 use crate::api::{APPROVE_ANNOTATION, Reason, ZenlayerPort};
 
@@ -20,25 +20,38 @@ pub struct Pending {
     pub approval: String,
 }
 
+/// Why there is nothing to approve.
+pub struct NotPending {
+    why: String,
+    /// What tells more; none if somebody has approved it already.
+    command: Option<String>,
+}
+
 pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<ExitCode> {
     let cluster = Cluster::connect(connection).await?;
     let objects = plan::chosen(&cluster, &options.names, &options.selection).await?;
     let mut pending = Vec::new();
-    let mut others = Vec::new();
+    let mut code = ExitCode::SUCCESS;
     for object in &objects {
         match Pending::of(object, options.reason) {
             Ok(found) => pending.push(found),
             // Whoever names an object wants to know why there is nothing to approve.
-            Err(why) if !options.all => others.push(why),
-            Err(_) => {}
+            Err(_) if options.all => {}
+            Err(NotPending { why, command: Some(command) }) => {
+                anstream::eprintln!("{why} See: {}", with_flags(&command, &connection.flags()));
+                code = ExitCode::FAILURE;
+            }
+            Err(NotPending { why, command: None }) => anstream::eprintln!("{why}"),
         }
     }
-    for why in &others {
-        anstream::eprintln!("{why}");
-    }
     if pending.is_empty() {
-        output::print("Nothing waits for approval.\n")?;
-        return Ok(if others.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let place = match (options.all, options.selection.all_namespaces) {
+            (false, _) => String::new(),
+            (true, false) => format!(" in namespace {}", cluster.namespace),
+            (true, true) => " in any namespace".to_owned(),
+        };
+        output::print(&format!("Nothing waits for approval{place}.\n"))?;
+        return Ok(code);
     }
     let approved: Vec<ZenlayerPort> = pending.iter().map(Pending::approved).collect();
     let report = PlanReport::of(&cluster, &approved, &options.selection, Timestamp::now()).await?;
@@ -50,7 +63,7 @@ pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<Ex
             cluster.approve(&it.object, &it.approval, true).await?;
         }
         output::print("\nThis was a dry run: nothing is approved.\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     if options.yes {
         output::print(&plan)?;
@@ -68,7 +81,7 @@ pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<Ex
         })?;
     }
     output::print(&format!("Approved {}.\n", count(pending.len(), "deletion")))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// The number has to be typed, so that nobody approves more than they have seen.
@@ -90,32 +103,26 @@ fn ask(plan: &str, number: usize, answer: &mut impl BufRead, is_terminal: bool) 
 
 impl Pending {
     /// What has to be approved of the object; else why there is nothing.
-    pub fn of(object: &ZenlayerPort, only: Option<Reason>) -> Result<Self, String> {
+    pub fn of(object: &ZenlayerPort, only: Option<Reason>) -> Result<Self, NotPending> {
         let port = PortReport::of(object);
         let status = object.status.clone().unwrap_or_default();
+        let told = |what: &str| format!("{} {what}", port.reference());
+        let explain = format!("kubectl zenlayerport explain {} -n {}", port.name, port.namespace);
+        let not_pending = |what: &str| NotPending { why: told(what), command: Some(explain.clone()) };
         let reason = Reason::parse(&port.reason).filter(|reason| reason.is_approvable());
         let Some(reason) = reason.filter(|reason| only.is_none_or(|only| only == *reason)) else {
             let shown = if port.reason.is_empty() { "no reason yet" } else { port.reason.as_str() };
-            return Err(format!(
-                "{} does not wait for this approval: it shows {shown}. See: kubectl zenlayerport explain {}",
-                port.reference(),
-                port.reference()
-            ));
+            return Err(not_pending(&format!("does not wait for this approval: it shows {shown}.")));
         };
         if !object.is_terminating() {
-            return Err(format!(
-                "{} is not being deleted, so there is no deletion to approve. See: kubectl zenlayerport explain {} -n {}",
-                port.reference(),
-                port.name,
-                port.namespace
-            ));
+            return Err(not_pending("is not being deleted, so there is no deletion to approve."));
         }
         if object.approves_given(reason, &status) {
-            return Err(format!("{} is approved already.", port.reference()));
+            return Err(NotPending { why: told("is approved already."), command: None });
         }
         let approval = object.approval_of(reason, &status);
         if approval.is_empty() {
-            return Err(format!("{} waits for a status check first.", port.reference()));
+            return Err(not_pending("waits for a status check first."));
         }
         Ok(Self { object: object.clone(), approval })
     }

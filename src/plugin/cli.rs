@@ -3,10 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::report::Actor;
 use crate::api::Reason;
+
+/// What each command ends with.
+macro_rules! exit_codes {
+    ($examples:literal, $more:literal) => {
+        concat!("Examples:\n", $examples, "\n\n", exit_codes!($more))
+    };
+    ($more:literal) => {
+        concat!("Exit codes: 0 done; 1 an error; 2 wrong usage", $more, ".")
+    };
+}
 
 /// Shows what happens to the Zenlayer ports of this cluster, why, and what you can do.
 #[derive(Debug, Parser)]
@@ -15,7 +26,7 @@ use crate::api::Reason;
     bin_name = "kubectl zenlayerport",
     version,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done; 1 an error; 2 wrong usage; 3 a port needs you, or the operator does not run (only with status --exit-code)."
+    after_help = exit_codes!("; 3 a port needs you, or the operator does not run (only with status --exit-code)")
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -49,7 +60,7 @@ impl Color {
 }
 
 /// Which cluster, and as whom.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Connection {
     /// The kubeconfig file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -79,13 +90,20 @@ pub struct Connection {
 impl Connection {
     /// The flags that choose the cluster and the user, as one types them again.
     pub fn flags(&self) -> String {
-        let kubeconfig =
-            self.kubeconfig.as_ref().map(|file| ("--kubeconfig", file.to_string_lossy().into_owned()));
-        let context = self.context.clone().map(|context| ("--context", context));
-        let user = self.as_user.clone().map(|user| ("--as", user));
-        let groups = self.as_group.iter().cloned().map(|group| ("--as-group", group));
-        let flags = kubeconfig.into_iter().chain(context).chain(user).chain(groups);
-        flags.map(|(flag, value)| format!("{flag} {}", quoted(&value))).collect::<Vec<_>>().join(" ")
+        let context = self.context.as_ref().map(|context| ("--context", context));
+        let user = self.as_user.as_ref().map(|user| ("--as", user));
+        let groups = self.as_group.iter().map(|group| ("--as-group", group));
+        let others = context.into_iter().chain(user).chain(groups);
+        let others = others.map(|(flag, value)| format!("{flag} {}", quoted(value)));
+        let file = [self.file_flag()].into_iter().filter(|flag| !flag.is_empty());
+        file.chain(others).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The flag that chooses the kubeconfig; empty if there is none.
+    pub fn file_flag(&self) -> String {
+        let file =
+            self.kubeconfig.as_ref().map(|file| format!("--kubeconfig {}", quoted(&file.to_string_lossy())));
+        file.unwrap_or_default()
     }
 }
 
@@ -108,32 +126,41 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show which ports need you, and what to type.
-    #[command(after_help = "Examples:\n  \
-        kubectl zenlayerport status                      the ports of this namespace\n  \
-        kubectl zenlayerport status -A --actor you       only what needs you, in the whole cluster\n  \
-        kubectl zenlayerport status -A -o json           for a script\n  \
-        kubectl zenlayerport status -A --exit-code       exit with 3 if somebody must act")]
+    #[command(after_help = exit_codes!(
+        "  kubectl zenlayerport status                      the ports of this namespace\n  \
+           kubectl zenlayerport status -A --actor you       only what needs you, in the whole cluster\n  \
+           kubectl zenlayerport status -A -o json           for a script\n  \
+           kubectl zenlayerport status -A --exit-code       exit with 3 if somebody must act",
+        "; 3 a port needs you, or the operator does not run (only with --exit-code)"
+    ))]
     Status(StatusOptions),
 
     /// Explain one port: what the operator waits for, who acts, what was called, and what you can do.
-    #[command(after_help = "Examples:\n  \
-        kubectl zenlayerport explain edge -n team-a\n  \
-        kubectl zenlayerport explain edge -n team-a --all    with every row of the decision\n  \
-        kubectl zenlayerport explain edge -n team-a -o yaml")]
+    #[command(after_help = exit_codes!(
+        "  kubectl zenlayerport explain edge -n team-a\n  \
+           kubectl zenlayerport explain team-a/edge             the same, as status prints it\n  \
+           kubectl zenlayerport explain edge -n team-a --all    with every row of the decision\n  \
+           kubectl zenlayerport explain edge -n team-a -o yaml",
+        ""
+    ))]
     Explain(ExplainOptions),
 
     /// Say what a deletion would do, before you delete anything.
-    #[command(after_help = "Examples:\n  \
-        kubectl zenlayerport plan edge -n team-a\n  \
-        kubectl zenlayerport plan -n team-a            all ports of the namespace, deleted together\n  \
-        kubectl zenlayerport plan -A -l site=sin1")]
+    #[command(after_help = exit_codes!(
+        "  kubectl zenlayerport plan edge -n team-a\n  \
+           kubectl zenlayerport plan -n team-a            all ports of the namespace, deleted together\n  \
+           kubectl zenlayerport plan -A -l site=sin1",
+        ""
+    ))]
     Plan(PlanOptions),
 
     /// Approve deletions that the operator has paused.
-    #[command(after_help = "Examples:\n  \
-        kubectl zenlayerport approve edge -n team-a\n  \
-        kubectl zenlayerport approve --all --reason MassDeletion -n team-a\n  \
-        kubectl zenlayerport approve --all -A --dry-run      show what would be approved")]
+    #[command(after_help = exit_codes!(
+        "  kubectl zenlayerport approve edge -n team-a\n  \
+           kubectl zenlayerport approve --all --reason MassDeletion -n team-a\n  \
+           kubectl zenlayerport approve --all -A --dry-run      show what would be approved",
+        "; a name that does not wait for approval is an error"
+    ))]
     Approve(ApproveOptions),
 
     /// Print the script that completes names in a shell.
@@ -180,7 +207,7 @@ pub struct StatusOptions {
     pub actor: Option<Actor>,
 
     /// Only ports that show this reason, such as NotInRecycleBin.
-    #[arg(long, value_parser = known)]
+    #[arg(long, value_parser = known(), hide_possible_values = true)]
     pub reason: Option<Reason>,
 
     /// Each port in a line of its own.
@@ -210,7 +237,7 @@ pub struct ExplainOptions {
 
 #[derive(Debug, Args)]
 pub struct PlanOptions {
-    /// The names of the ZenlayerPorts; none: all of the namespace.
+    /// The names of the ZenlayerPorts, or NAMESPACE/NAME; none: all of the namespace.
     #[arg(conflicts_with_all = ["all_namespaces", "selector"])]
     pub names: Vec<String>,
 
@@ -227,7 +254,7 @@ pub struct PlanOptions {
 
 #[derive(Debug, Args)]
 pub struct ApproveOptions {
-    /// The names of the ZenlayerPorts.
+    /// The names of the ZenlayerPorts, or NAMESPACE/NAME.
     #[arg(required_unless_present = "all", conflicts_with_all = ["all", "all_namespaces", "selector"])]
     pub names: Vec<String>,
 
@@ -239,7 +266,7 @@ pub struct ApproveOptions {
     pub selection: Selection,
 
     /// Only ports that wait for this reason.
-    #[arg(long, value_parser = approvable)]
+    #[arg(long, value_parser = approvable())]
     pub reason: Option<Reason>,
 
     /// Approve without asking for the number.
@@ -251,18 +278,19 @@ pub struct ApproveOptions {
     pub dry_run: bool,
 }
 
-fn known(word: &str) -> Result<Reason, String> {
-    Reason::parse(word).ok_or_else(|| {
-        let all: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        format!("one of {}", all.join(", "))
-    })
+fn known() -> impl TypedValueParser<Value = Reason> {
+    reasons(|_| true)
 }
 
-fn approvable(word: &str) -> Result<Reason, String> {
-    Reason::parse(word).filter(|reason| reason.is_approvable()).ok_or_else(|| {
-        let all: Vec<_> = Reason::ALL.iter().filter(|it| it.is_approvable()).map(|it| it.as_str()).collect();
-        format!("one of {}", all.join(", "))
-    })
+fn approvable() -> impl TypedValueParser<Value = Reason> {
+    reasons(Reason::is_approvable)
+}
+
+/// Each of these with its meaning, for the completion.
+fn reasons(is_among: impl Fn(Reason) -> bool) -> impl TypedValueParser<Value = Reason> {
+    let among = Reason::ALL.iter().filter(|reason| is_among(**reason));
+    let values = among.map(|reason| PossibleValue::new(reason.as_str()).help(reason.meaning()));
+    PossibleValuesParser::new(values).try_map(|word| Reason::parse(&word).ok_or("not a reason"))
 }
 
 #[cfg(test)]

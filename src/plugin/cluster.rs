@@ -1,18 +1,21 @@
 //! What the plugin reads from the API server, and the one thing that it writes: approvals.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::Status;
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::cli::{Connection, Selection};
+use super::definition::Definition;
+use super::kubeconfig::{self, Target};
 use super::operator::Operator;
+use super::trouble::{EVENTS, LEASES, PORTS, Request, Trouble};
 use crate::api::{APPROVE_ANNOTATION, ZenlayerPort, custom_resource_definition};
+use crate::kubernetes::says_not_found;
 use crate::lease::LEASE_LABEL;
 
 const FIELD_MANAGER: &str = "kubectl-zenlayerport";
@@ -23,13 +26,14 @@ const PAGE: u32 = 500;
 /// The API server, as the person who types.
 pub struct Cluster {
     client: Client,
+    target: Target,
     /// The namespace that was asked for, or that of the context.
     pub namespace: String,
 }
 
 impl Cluster {
-    pub async fn connect(connection: &Connection) -> Result<Self> {
-        let mut config = config(connection).await.context("cannot find out which cluster to use")?;
+    pub async fn connect(connection: &Connection) -> Result<Self, Trouble> {
+        let (mut config, target) = kubeconfig::load(connection).await?;
         config.connect_timeout = Some(connection.request_timeout);
         config.read_timeout = Some(connection.request_timeout);
         if connection.as_user.is_some() {
@@ -37,50 +41,55 @@ impl Cluster {
             config.auth_info.impersonate_groups = Some(connection.as_group.clone());
         }
         let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("cannot use the kubeconfig")?;
-        Ok(Self { client, namespace })
+        let client = Client::try_from(config).map_err(|error| Trouble::of_client(&error, &target))?;
+        Ok(Self { client, target, namespace })
     }
 
     /// The ports that were asked for.
-    pub async fn ports(&self, selection: &Selection) -> Result<Vec<ZenlayerPort>> {
+    pub async fn ports(&self, selection: &Selection) -> Result<Vec<ZenlayerPort>, Trouble> {
         let namespace = (!selection.all_namespaces).then_some(self.namespace.as_str());
         self.list(namespace, selection.selector.as_deref()).await
     }
 
     /// The ports among which deletions are counted and owners of the same port are found: as many as this person may list.
-    pub async fn known_ports(&self) -> Result<Known> {
+    pub async fn known_ports(&self) -> Result<Known, Trouble> {
         for (namespace, reach) in [(None, Reach::Cluster), (Some(self.namespace.as_str()), Reach::Namespace)]
         {
             match self.list(namespace, None).await {
                 Ok(ports) => return Ok(Known { ports, reach }),
-                Err(error) if error.downcast_ref::<Forbidden>().is_some() => {}
-                Err(error) => return Err(error),
+                Err(trouble) if trouble.is_forbidden => {}
+                Err(trouble) => return Err(trouble),
             }
         }
         Ok(Known { ports: Vec::new(), reach: Reach::Nothing })
     }
 
-    pub async fn port(&self, name: &str) -> Result<ZenlayerPort> {
-        let found = self.objects(Some(&self.namespace)).get_opt(name).await;
-        let found = found.map_err(|error| explained(error, "get", &self.namespace))?;
-        let object = found.ok_or_else(|| {
-            anyhow!(
-                "there is no ZenlayerPort {name} in namespace {}. All of them: kubectl get zenlayerports -A",
-                self.namespace
-            )
-        })?;
-        Ok(parsed(object))
+    /// The object of this name, or of `NAMESPACE/NAME`, as `status` prints it.
+    pub async fn port(&self, reference: &str) -> Result<ZenlayerPort, Trouble> {
+        let (namespace, name) = reference.split_once('/').unwrap_or((&self.namespace, reference));
+        let request = Request { verb: "get", kind: PORTS, namespace: Some(namespace) };
+        match self.objects(Some(namespace)).get(name).await {
+            Ok(object) => Ok(parsed(object)),
+            Err(error) if says_not_found(&error) => {
+                Err(Trouble::new(format!("there is no ZenlayerPort {name} in namespace {namespace}."))
+                    .kubectl("To see all of them", "kubectl get zenlayerports -A", &self.target))
+            }
+            Err(error) => Err(Trouble::of(&error, request, &self.target)),
+        }
     }
 
-    async fn list(&self, namespace: Option<&str>, selector: Option<&str>) -> Result<Vec<ZenlayerPort>> {
+    async fn list(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Result<Vec<ZenlayerPort>, Trouble> {
         let api = self.objects(namespace);
+        let request = Request { verb: "list", kind: PORTS, namespace };
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector = selector.map(str::to_owned);
         let mut ports = Vec::new();
         loop {
-            let page = api.list(&params).await.map_err(|error| {
-                explained(error, "list", namespace.map_or("all namespaces", |namespace| namespace))
-            })?;
+            let page = api.list(&params).await.map_err(|error| Trouble::of(&error, request, &self.target))?;
             ports.extend(page.items.into_iter().map(parsed));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -108,16 +117,38 @@ impl Cluster {
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
                 Operator::Unknown { why: "you may not list Leases in all namespaces.".to_owned() }
             }
-            Err(error) => Operator::Unknown { why: error.to_string() },
+            Err(error) => {
+                let request = Request { verb: "list", kind: LEASES, namespace: None };
+                Operator::Unknown { why: Trouble::of(&error, request, &self.target).what }
+            }
+        }
+    }
+
+    /// Whether the CustomResourceDefinition stays. Not everybody may read it.
+    pub async fn definition(&self) -> Definition {
+        let api = Api::<CustomResourceDefinition>::all(self.client.clone());
+        match api.get_metadata(&custom_resource_definition().name_any()).await {
+            Ok(definition) => Definition::of(&definition.metadata),
+            Err(_) => Definition::Unknown,
         }
     }
 
     /// The Events of an object, the newest first.
-    pub async fn events(&self, object: &ZenlayerPort) -> Result<Vec<Event>> {
+    pub async fn events(&self, object: &ZenlayerPort) -> Result<Vec<Event>, Trouble> {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        let api = Api::<Event>::namespaced(self.client.clone(), &self.namespace);
+        let namespace = object.namespace().unwrap_or_default();
+        let api = Api::<Event>::namespaced(self.client.clone(), &namespace);
         let params = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(PAGE);
-        Ok(api.list(&params).await?.items)
+        let request = Request { verb: "list", kind: EVENTS, namespace: Some(&namespace) };
+        let listed = api.list(&params).await.map_err(|error| Trouble::of(&error, request, &self.target))?;
+        Ok(listed.items)
+    }
+
+    /// The namespaces that this person may list.
+    pub async fn namespaces(&self) -> Result<Vec<String>, kube::Error> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let listed = api.list_metadata(&ListParams::default().limit(PAGE)).await?;
+        Ok(listed.items.iter().map(ResourceExt::name_any).collect())
     }
 
     /// Sets the approval of the object as it was shown.
@@ -138,7 +169,11 @@ impl Cluster {
                     "{namespace}/{name} changed after it was shown; run the command again to see it as it is now"
                 )
             }
-            Err(error) => Err(explained(error, "patch", &namespace).context(format!("{namespace}/{name}"))),
+            Err(error) => {
+                let request = Request { verb: "patch", kind: PORTS, namespace: Some(&namespace) };
+                let trouble = Trouble::of(&error, request, &self.target);
+                Err(anyhow::Error::new(trouble).context(format!("{namespace}/{name}")))
+            }
         }
     }
 }
@@ -158,43 +193,6 @@ pub enum Reach {
     Nothing,
 }
 
-async fn config(connection: &Connection) -> Result<Config> {
-    let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
-    Ok(match &connection.kubeconfig {
-        Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?,
-        None if connection.context.is_some() => Config::from_kubeconfig(&options).await?,
-        None => Config::infer().await?,
-    })
-}
-
-/// The person lacks a right.
-#[derive(Debug, thiserror::Error)]
-#[error("you may not {verb} ZenlayerPorts in {place}: {message}")]
-pub struct Forbidden {
-    verb: &'static str,
-    place: String,
-    message: String,
-}
-
-fn explained(error: kube::Error, verb: &'static str, place: &str) -> anyhow::Error {
-    match error {
-        kube::Error::Api(answer) if answer.is_forbidden() => {
-            Forbidden { verb, place: place.to_owned(), message: answer.message.clone() }.into()
-        }
-        kube::Error::Api(answer) if is_not_served(&answer) => anyhow!(
-            "this cluster does not know ZenlayerPorts: the CustomResourceDefinition {} is not installed. Install the \
-             operator with its Helm chart",
-            custom_resource_definition().name_any()
-        ),
-        error => anyhow!(error).context("the API server gave no answer that can be used"),
-    }
-}
-
-/// A path that no kind serves is answered with 404, and without the name of an object.
-fn is_not_served(answer: &Status) -> bool {
-    answer.code == 404 && !answer.message.contains('"')
-}
-
 /// The object, or what can be understood of one that this version cannot read.
 fn parsed(object: DynamicObject) -> ZenlayerPort {
     let DynamicObject { metadata, data, types: _ } = object;
@@ -205,5 +203,170 @@ fn parsed(object: DynamicObject) -> ZenlayerPort {
     match parse() {
         Ok((spec, status)) => ZenlayerPort { metadata, spec, status },
         Err(_) => ZenlayerPort::salvaged(metadata, &data["spec"], &data["status"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An API server that answers each request with this, behind a cluster of the context `prod`.
+    fn answering(code: u16, body: impl Into<String>) -> Cluster {
+        let (code, body) = (StatusCode::from_u16(code).expect("a status"), body.into());
+        let router = Router::new().fallback(async move || (code, body));
+        let target = Target {
+            server: "https://10.0.0.1:6443".to_owned(),
+            origin: Some("context prod, kubeconfig /k".to_owned()),
+            flags: "--context prod".to_owned(),
+            ..Target::default()
+        };
+        Cluster { client: Client::new(router, "default"), target, namespace: "team-a".to_owned() }
+    }
+
+    fn status(code: u16, reason: &str, message: &str) -> String {
+        let status: Value = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": reason, "message": message });
+        status.to_string()
+    }
+
+    /// What is said of the same answer to `status` and to `explain`.
+    async fn told(code: u16, body: &str) -> [String; 2] {
+        let cluster = answering(code, body);
+        let listed = cluster.ports(&Selection::default()).await.expect_err("no ports").to_string();
+        let port = cluster.port("edge").await.expect_err("no port").to_string();
+        [listed, port]
+    }
+
+    const SERVER: &str = "the API server https://10.0.0.1:6443 (context prod, kubeconfig /k)";
+
+    #[tokio::test]
+    async fn a_missing_definition_is_told_from_a_missing_object() {
+        for trouble in told(404, "404 page not found\n").await {
+            assert!(
+                trouble
+                    .starts_with(&format!("{SERVER} knows no ZenlayerPorts: the CustomResourceDefinition")),
+                "{trouble}"
+            );
+            assert!(
+                trouble.contains("\n    kubectl get crd zenlayerports.sdn.zenlayer.com --context prod\n"),
+                "{trouble}"
+            );
+        }
+        let [_, port] = told(404, &status(404, "NotFound", "zenlayerports \"edge\" not found")).await;
+        assert!(port.starts_with("there is no ZenlayerPort edge in namespace team-a."), "{port}");
+        assert!(port.ends_with("\n    kubectl get zenlayerports -A --context prod"), "{port}");
+    }
+
+    #[tokio::test]
+    async fn who_lacks_a_right_learns_which_and_how_to_check_it() {
+        let body = status(403, "Forbidden", "User \"ann\" cannot list it\u{1b}[2J");
+        let [listed, port] = told(403, &body).await;
+        assert!(listed.starts_with("you may not list ZenlayerPorts in namespace team-a. "), "{listed}");
+        assert!(listed.contains(SERVER) && listed.contains("User \"ann\""), "{listed}");
+        assert!(!listed.contains('\u{1b}'), "what a server says steers no terminal: {listed:?}");
+        let check = "\n    kubectl auth can-i list zenlayerports.sdn.zenlayer.com -n team-a --context prod";
+        assert!(listed.ends_with(check), "{listed}");
+        assert!(port.starts_with("you may not get ZenlayerPorts in namespace team-a. "), "{port}");
+        let everywhere = Selection { all_namespaces: true, ..Selection::default() };
+        let everywhere = answering(403, body).ports(&everywhere).await.expect_err("no right").to_string();
+        assert!(everywhere.contains(" -n NAMESPACE looks in one namespace."), "{everywhere}");
+        assert!(everywhere.contains("zenlayerports.sdn.zenlayer.com -A --context prod"), "{everywhere}");
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_are_told_as_such() {
+        for trouble in told(401, &status(401, "Unauthorized", "Unauthorized")).await {
+            assert!(trouble.starts_with(&format!("{SERVER} does not accept your credentials.")), "{trouble}");
+            assert!(trouble.ends_with("\n    kubectl auth whoami --context prod"), "{trouble}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_of_kubernetes_is_told_as_such() {
+        for trouble in told(200, "<html>welcome</html>").await {
+            assert!(trouble.contains(&format!("the answer of {SERVER} cannot be read")), "{trouble}");
+        }
+        for trouble in told(503, "<html>busy</html>").await {
+            assert!(trouble.starts_with(&format!("{SERVER} answers with an error (503): ")), "{trouble}");
+            assert!(trouble.ends_with(" Try again in a while."), "{trouble}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_named_with_its_context_and_file() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Nobody listens there once it is closed.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let kubeconfig = json!({ "current-context": "prod",
+            "contexts": [{ "name": "prod", "context": { "cluster": "c", "namespace": "team-b" } }],
+            "clusters": [{ "name": "c", "cluster": { "server": server } }] });
+        std::fs::write(file.path(), kubeconfig.to_string()).expect("written");
+        let path = file.path().display().to_string();
+        let connection = Connection {
+            kubeconfig: Some(file.path().into()),
+            request_timeout: PATIENCE,
+            ..Connection::default()
+        };
+        let cluster = Cluster::connect(&connection).await.expect("a kubeconfig");
+        assert_eq!(cluster.namespace, "team-b");
+        let trouble = cluster.port("edge").await.expect_err("no server").to_string();
+        let said = format!(
+            "the API server {server} (context prod, kubeconfig {path}) does not answer: Connection refused"
+        );
+        assert!(trouble.starts_with(&said), "{trouble}");
+        assert!(
+            trouble.contains(&format!("\n    kubectl get --raw /readyz --kubeconfig {path}\n")),
+            "{trouble}"
+        );
+        assert!(
+            trouble.ends_with(&format!("\n    kubectl config get-contexts --kubeconfig {path}")),
+            "{trouble}"
+        );
+    }
+
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_definition_is_read_as_it_is_and_no_right_to_it_is_no_error() {
+        let metadata = |deleted: Value| {
+            json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                "metadata": { "name": "x", "deletionTimestamp": deleted } })
+            .to_string()
+        };
+        let since = "2026-01-01T00:00:00Z";
+        let deleted = answering(200, metadata(json!(since))).definition().await;
+        assert_eq!(deleted, Definition::BeingDeleted { since: since.parse().expect("a time") });
+        assert_eq!(answering(200, metadata(Value::Null)).definition().await, Definition::Stays);
+        let refused = answering(403, status(403, "Forbidden", "no")).definition().await;
+        assert_eq!(refused, Definition::Unknown);
+    }
+
+    #[tokio::test]
+    async fn an_approval_that_is_not_allowed_says_which_right_is_missing() {
+        let object = serde_json::from_value(
+            json!({ "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": { "name": "edge", "namespace": "team-a" }, "spec": { "portId": "port-1" } }),
+        );
+        let object: ZenlayerPort = object.expect("a ZenlayerPort");
+        for (message, verb) in [
+            ("zenlayerports is forbidden: User \"ann\" cannot patch resource", "patch"),
+            ("ValidatingAdmissionPolicy denied request: you may not approve", "approve"),
+        ] {
+            let cluster = answering(403, status(403, "Forbidden", message));
+            let error = cluster.approve(&object, "MassDeletion-1", false).await.expect_err("no right");
+            let told = format!("{error:#}");
+            let said = format!("team-a/edge: you may not {verb} ZenlayerPorts in namespace team-a. ");
+            assert!(told.starts_with(&said), "{told}");
+            let check =
+                format!("kubectl auth can-i {verb} zenlayerports.sdn.zenlayer.com -n team-a --context prod");
+            assert!(told.ends_with(&check), "{told}");
+        }
     }
 }

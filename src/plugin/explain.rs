@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
+use kube::ResourceExt;
 use serde::Serialize;
 
 use super::approve::Pending;
@@ -14,8 +15,9 @@ use super::neighbours::Neighbours;
 use super::operator::Operator;
 use super::output;
 use super::plan::{End, PlanReport, PortPlan};
-use super::report::{Actor, PortReport};
+use super::report::{Actor, PortReport, with_flags};
 use super::screen::{BOLD, Page, age};
+use super::trouble::Trouble;
 use crate::api::{Call, CallOutcome, Reason, ZenlayerPort};
 use crate::decision::{self, DELETION, Row, UPKEEP};
 use crate::text::sanitized;
@@ -47,6 +49,9 @@ pub struct Explanation {
     pub events: Vec<EventLine>,
     /// What could not be read.
     pub gaps: Vec<String>,
+    /// The flags that choose the cluster.
+    #[serde(skip)]
+    flags: String,
 }
 
 /// Where the object stands in the table of the decision.
@@ -81,20 +86,15 @@ pub struct EventLine {
 pub async fn run(connection: &Connection, options: &ExplainOptions) -> Result<ExitCode> {
     let mut cluster = Cluster::connect(connection).await?;
     let now = Timestamp::now();
-    // As `status` prints it.
-    let name = match options.name.split_once('/') {
-        Some((namespace, name)) => {
-            namespace.clone_into(&mut cluster.namespace);
-            name
-        }
-        None => options.name.as_str(),
-    };
-    let object = cluster.port(name).await?;
+    let object = cluster.port(&options.name).await?;
+    // What else there is, is asked about the object's namespace.
+    cluster.namespace = object.namespace().unwrap_or_default();
     let here = Selection::default();
     let (known, operator, events) =
         tokio::join!(cluster.known_ports(), cluster.operator(&here, now), cluster.events(&object));
     let mut explanation = Explanation::new(&object, &known?, operator, events, now);
-    explanation.port = explanation.port.for_cluster(&connection.flags());
+    explanation.flags = connection.flags();
+    explanation.port = explanation.port.for_cluster(&explanation.flags);
     output::show(options.output, &explanation, |width| explanation.render(now, width, options.all))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -104,17 +104,17 @@ impl Explanation {
         object: &ZenlayerPort,
         known: &Known,
         operator: Operator,
-        events: Result<Vec<Event>>,
+        events: Result<Vec<Event>, Trouble>,
         now: Timestamp,
     ) -> Self {
         let approved = Pending::of(object, None).map(|pending| pending.approved());
         let alone = [approved.unwrap_or_else(|_| object.clone())];
         let PlanReport { mut gaps, ports, .. } = PlanReport::new(&alone, known, &operator, now);
-        let events = events.unwrap_or_else(|error| {
-            gaps.push(format!("The Events could not be read: {error:#}"));
+        let events = events.unwrap_or_else(|trouble| {
+            gaps.push(format!("The Events could not be read: {}", trouble.what));
             Vec::new()
         });
-        let port = PortReport::of(object);
+        let port = PortReport::among(object, &known.ports);
         let surroundings = Neighbours::new(&known.ports, &[], &operator).of(object);
         let table = if object.is_terminating() { DELETION } else { UPKEEP };
         Self {
@@ -134,6 +134,7 @@ impl Explanation {
             port,
             operator,
             gaps,
+            flags: String::new(),
         }
     }
 
@@ -154,8 +155,7 @@ impl Explanation {
             page.field("advice", &port.hint);
         }
         for remedy in &port.remedies {
-            page.paragraph(2, &format!("{}:", remedy.purpose));
-            page.line(&format!("    {}", remedy.command));
+            page.command(2, &remedy.purpose, &remedy.command);
         }
         page.line("");
         page.field("port", &self.port_description);
@@ -166,15 +166,20 @@ impl Explanation {
         if let Some(call) = &self.call {
             page.field("last call", &told(call, now));
         }
+        page.field("uid", &format!("{} (in the log; without dashes, the trace id)", port.uid));
         page.field("operator", &self.operator.describe(now));
+        if let Some(command) = self.operator.look_at() {
+            page.command(2, "To see its Pods", &with_flags(&command, &self.flags));
+        }
         page.line("");
         self.decision.render(&mut page, all_rows);
         if !self.events.is_empty() {
             page.line("");
             page.line("  Events, the newest first:");
             for event in &self.events {
-                let when = event.time.map(|time| age(now.duration_since(time))).unwrap_or_default();
-                page.line(&format!("    {when:>5} ago  {}  {}", event.event_type, event.reason));
+                let when = event.time.map(|time| format!("{} ago", age(now.duration_since(time))));
+                let when = when.unwrap_or_default();
+                page.line(&format!("    {when:>9}  {}  {}", event.event_type, event.reason));
             }
         }
         for gap in &self.gaps {

@@ -6,7 +6,9 @@ mod approve;
 mod cli;
 mod cluster;
 mod completion;
+mod definition;
 mod explain;
+mod kubeconfig;
 mod neighbours;
 mod operator;
 mod output;
@@ -14,6 +16,7 @@ mod plan;
 mod report;
 mod screen;
 mod status;
+mod trouble;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,7 @@ use cli::{Cli, Command};
 
 pub use cluster::{Known, Reach};
 pub use completion::SCRIPT as COMPLETION_SCRIPT;
+pub use definition::Definition;
 pub use explain::Explanation;
 pub use operator::Operator;
 pub use plan::PlanReport;
@@ -39,14 +43,14 @@ const NO_PORTS: &str = "No ZenlayerPort matches. -n NAMESPACE looks in one names
 /// Somebody must act, and `--exit-code` asked to be told.
 const NEEDS_YOU: u8 = 3;
 
-/// Runs the command line; errors go to stderr in one line.
+/// Runs the command line. Errors go to stderr.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.write_global();
     match run(cli).await {
         Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("{red}error{red:#}: {error:#}", red = screen::RED);
+            output::tell(&error);
             ExitCode::FAILURE
         }
     }
@@ -63,7 +67,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Complete { words } => {
-            output::print(&completion::complete(&cli.connection, &words).await)?;
+            output::print(&completion::complete(&words).await)?;
             Ok(ExitCode::SUCCESS)
         }
     }

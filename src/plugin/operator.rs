@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::screen::age;
 use crate::decision::GateSettings;
-use crate::lease::Announced;
+use crate::lease::{Announced, LEASE_LABEL};
 use crate::text::sanitized;
 
 /// The operator as far as it can be seen from here.
@@ -103,8 +103,7 @@ impl Operator {
                 age(now.duration_since(*renewed).max(SignedDuration::ZERO))
             ),
             Self::Stopped { namespace, renewed, announced, .. } => format!(
-                "The operator{} in namespace {namespace} does not run{}: nothing happens, and what follows may be old. \
-                 See: kubectl get pods -n {namespace} -l app.kubernetes.io/name=zenlayer-port-operator",
+                "The operator{} in namespace {namespace} does not run{}: nothing happens, and what follows may be old.",
                 version(announced),
                 renewed
                     .map(|at| format!(" (last seen {} ago)", age(now.duration_since(at))))
@@ -114,6 +113,19 @@ impl Operator {
                               What follows may be old."
                 .to_owned(),
             Self::Unknown { why } => format!("Whether the operator runs is unknown: {why}"),
+        }
+    }
+
+    /// The command that shows why it does not run; none if it runs.
+    pub fn look_at(&self) -> Option<String> {
+        let pods = |scope: &str| {
+            let (key, value) = LEASE_LABEL;
+            format!("kubectl get pods {scope} -l {key}={value}")
+        };
+        match self {
+            Self::Stopped { namespace, .. } => Some(pods(&format!("-n {namespace}"))),
+            Self::Missing => Some(pods("-A")),
+            Self::Running { .. } | Self::Unknown { .. } => None,
         }
     }
 

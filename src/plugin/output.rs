@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::cli::Format;
+use super::screen::{Page, RED};
 
 /// Prints `report` for a program, or what `render` makes of it for people.
 pub fn show<R: Serialize>(
@@ -29,8 +30,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Tells of an error, on stderr: a sentence, and the commands that help.
+pub fn tell(error: &anyhow::Error) {
+    let mut page = Page::new(columns(terminal_size::terminal_size_of(io::stderr())));
+    let told = format!("{error:#}");
+    let (what, commands) = told.split_once('\n').unwrap_or((&told, ""));
+    page.paragraph(0, &format!("{RED}error{RED:#}: {what}"));
+    commands.lines().for_each(|line| page.line(line));
+    anstream::eprint!("{}", page.into_text());
+}
+
 /// How many columns the terminal has; none if there is no terminal.
 pub fn width() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(io::stdout()))
+}
+
+fn columns(terminal: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    asked.or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)))
+    asked.or_else(|| terminal.map(|(width, _)| usize::from(width.0)))
 }

@@ -14,6 +14,7 @@ use super::operator::Operator;
 use super::output;
 use super::report::PortReport;
 use super::screen::{BOLD, Page, count, first_of};
+use super::trouble::Trouble;
 use crate::api::{
     APPROVE_ANNOTATION, Advice, CallAction, DeletionPolicy, FINALIZER, Reason, Remedy, ZenlayerPort,
 };
@@ -87,7 +88,11 @@ pub async fn run(connection: &Connection, options: &PlanOptions) -> Result<ExitC
 }
 
 /// The objects with these names; without names all of the selection.
-pub async fn chosen(cluster: &Cluster, names: &[String], selection: &Selection) -> Result<Vec<ZenlayerPort>> {
+pub async fn chosen(
+    cluster: &Cluster,
+    names: &[String],
+    selection: &Selection,
+) -> Result<Vec<ZenlayerPort>, Trouble> {
     if names.is_empty() {
         return cluster.ports(selection).await;
     }
@@ -174,8 +179,7 @@ impl PlanReport {
             page.marked(BOLD, &names(group), "");
             page.paragraph(2, &first.message);
             for remedy in first.remedies.iter().filter(|_| group.len() == 1) {
-                page.paragraph(2, &format!("{}:", remedy.purpose));
-                page.line(&format!("    {}", remedy.command));
+                page.command(2, &remedy.purpose, &remedy.command);
             }
         }
         page.into_text()

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
 use serde::Serialize;
 
 use crate::api::{
@@ -29,6 +30,8 @@ pub enum Actor {
 pub struct PortReport {
     pub namespace: String,
     pub name: String,
+    /// The uid of the object, which the operator's log and traces name.
+    pub uid: String,
     pub port_id: String,
     /// Zenlayer's name of the port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +109,7 @@ impl PortReport {
         Self {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
             port_id: object.spec.port_id.to_string(),
             port_name: status.port.as_ref().and_then(|port| port.name.as_deref()).map(safe),
             port_status: status.port.as_ref().map(|port| safe(&port.status)),
@@ -123,6 +127,22 @@ impl PortReport {
             remedies,
             request_id: request_id(object).map(safe),
         }
+    }
+
+    /// The report on an object among these: if it waits for an older object of the same port, which is being deleted too, with
+    /// the command that says why that one is not gone.
+    pub fn among(object: &ZenlayerPort, objects: &[ZenlayerPort]) -> Self {
+        let mut report = Self::of(object);
+        if report.is_terminating()
+            && report.reason == Reason::PortClaimed.as_str()
+            && let Some(older) = claimed_before(object, objects)
+        {
+            let (name, namespace) = (older.name_any(), older.namespace().unwrap_or_default());
+            let purpose = "Both objects are being deleted. To see what the older one waits for".to_owned();
+            let command = format!("kubectl zenlayerport explain {name} -n {namespace}");
+            report.remedies.insert(0, Remedy { purpose, command });
+        }
+        report
     }
 
     /// With commands for the cluster that this plugin was asked about: `flags` are those that choose it.
@@ -168,6 +188,19 @@ pub fn with_flags(commands: &str, flags: &str) -> String {
     }
     let commands: Vec<String> = commands.split(" && ").map(|command| format!("{command} {flags}")).collect();
     commands.join(" && ")
+}
+
+/// The oldest other object of the same port, if none of them stays.
+fn claimed_before<'a>(object: &ZenlayerPort, objects: &'a [ZenlayerPort]) -> Option<&'a ZenlayerPort> {
+    let age = |it: &'a ZenlayerPort| (it.metadata.creation_timestamp.as_ref(), it.metadata.uid.as_ref());
+    let others = objects.iter().filter(|other| {
+        other.spec.port_id == object.spec.port_id && other.metadata.uid != object.metadata.uid
+    });
+    if others.clone().any(|other| !other.is_terminating()) {
+        return None;
+    }
+    let ours = (object.metadata.creation_timestamp.as_ref(), object.metadata.uid.as_ref());
+    others.filter(|other| age(other) < ours).min_by_key(|other| age(other))
 }
 
 fn is_true(condition: &Condition) -> bool {

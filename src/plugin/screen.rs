@@ -64,6 +64,12 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// What a command is for, and the command in a line of its own.
+    pub fn command(&mut self, indent: usize, purpose: &str, command: &str) {
+        self.paragraph(indent, &format!("{purpose}:"));
+        self.line(&format!("{}{command}", " ".repeat(indent + 2)));
+    }
+
     pub fn marked(&mut self, style: Style, mark: &str, rest: &str) {
         let _ = writeln!(self.text, "{style}{mark}{style:#}{rest}");
     }

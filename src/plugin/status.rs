@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::cli::{Connection, StatusOptions, quoted};
 use super::cluster::Cluster;
+use super::definition::Definition;
 use super::operator::Operator;
 use super::output;
 use super::report::{Actor, PortReport, with_flags};
@@ -21,8 +22,12 @@ use crate::api::Reason;
 pub struct StatusReport {
     pub api_version: &'static str,
     pub kind: &'static str,
+    /// Where the ports are; none: in all namespaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     pub summary: Summary,
     pub operator: Operator,
+    pub definition: Definition,
     pub ports: Vec<PortReport>,
 }
 
@@ -34,6 +39,10 @@ pub struct Summary {
     pub deletions: usize,
     /// Those that need a person.
     pub need_you: usize,
+    /// Those that were not asked for, by `--actor` or `--reason`.
+    pub hidden: usize,
+    /// Those of them that need a person.
+    pub hidden_need_you: usize,
 }
 
 /// What is shown of them.
@@ -50,16 +59,23 @@ pub struct View<'a> {
 pub async fn run(connection: &Connection, options: &StatusOptions) -> Result<ExitCode> {
     let cluster = Cluster::connect(connection).await?;
     let now = Timestamp::now();
-    let (ports, operator) =
-        tokio::join!(cluster.ports(&options.selection), cluster.operator(&options.selection, now));
+    let (objects, operator, definition) = tokio::join!(
+        cluster.ports(&options.selection),
+        cluster.operator(&options.selection, now),
+        cluster.definition()
+    );
+    let objects = objects?;
     let is_asked_for = |port: &PortReport| {
         options.actor.is_none_or(|actor| port.actor == actor)
             && options.reason.is_none_or(|reason| port.reason == reason.as_str())
     };
     let flags = connection.flags();
-    let ports =
-        ports?.iter().map(|port| PortReport::of(port).for_cluster(&flags)).filter(is_asked_for).collect();
-    let report = StatusReport::new(operator, ports);
+    let ports = objects.iter().map(|port| PortReport::among(port, &objects).for_cluster(&flags));
+    let (ports, hidden): (Vec<_>, Vec<_>) = ports.partition(is_asked_for);
+    let mut report = StatusReport::new(operator, ports);
+    report.namespace = (!options.selection.all_namespaces).then(|| cluster.namespace.clone());
+    report.definition = definition.or_as_told_by(&objects);
+    report.summary.hide(&hidden);
     let selector = options.selection.selector.as_ref().map(|labels| format!("-l {}", quoted(labels)));
     let flags =
         [flags].into_iter().filter(|flags| !flags.is_empty()).chain(selector).collect::<Vec<_>>().join(" ");
@@ -81,15 +97,29 @@ impl StatusReport {
         let summary = Summary {
             ports: ports.len(),
             deletions: ports.iter().filter(|port| port.is_terminating()).count(),
-            need_you: ports.iter().filter(|port| port.actor == Actor::You).count(),
+            need_you: needing_you(&ports),
+            hidden: 0,
+            hidden_need_you: 0,
         };
-        Self { api_version: super::SCHEMA, kind: "StatusReport", summary, operator, ports }
+        Self {
+            api_version: super::SCHEMA,
+            kind: "StatusReport",
+            namespace: None,
+            summary,
+            operator,
+            definition: Definition::default(),
+            ports,
+        }
     }
 
     pub fn render(&self, view: View<'_>) -> String {
         let mut page = Page::new(view.width);
+        self.definition.render(&mut page, view.now, view.flags);
         page.paragraph(0, &self.first_line(view.now));
         page.paragraph(0, &self.operator.describe(view.now));
+        if let Some(command) = self.operator.look_at() {
+            page.command(0, "To see its Pods", &with_flags(&command, view.flags));
+        }
         for (actor, style, mark, title) in [
             (Actor::You, RED, "✗ ", "YOU"),
             (Actor::Zenlayer, YELLOW, "~ ", "ZENLAYER"),
@@ -113,13 +143,22 @@ impl StatusReport {
     }
 
     fn first_line(&self, now: Timestamp) -> String {
-        let Summary { ports, deletions, need_you } = self.summary;
-        let total = format!("{}, {} being deleted.", count(ports, "port"), deletions);
+        let Summary { ports, deletions, need_you, hidden, hidden_need_you } = self.summary;
+        let hidden = match (hidden, hidden_need_you) {
+            (0, _) => String::new(),
+            (_, 1) => format!(" Not shown: {}, 1 needs you.", count(hidden, "port")),
+            (_, need) => format!(" Not shown: {}, {need} need you.", count(hidden, "port")),
+        };
         if ports == 0 {
-            return super::NO_PORTS.to_owned();
+            let place =
+                self.namespace.as_ref().map_or("any namespace".to_owned(), |it| format!("namespace {it}"));
+            let elsewhere = if self.namespace.is_some() { " -A looks in all namespaces." } else { "" };
+            return format!("No ZenlayerPort in {place} matches.{hidden}{elsewhere}");
         }
+        let total = format!("{}, {} being deleted.{hidden}", count(ports, "port"), deletions);
         if need_you == 0 {
-            return format!("No port needs you: {total}");
+            let these = if hidden.is_empty() { "" } else { " of these" };
+            return format!("No port{these} needs you: {total}");
         }
         let oldest =
             self.ports.iter().filter(|port| port.actor == Actor::You).filter_map(|port| port.since).min();
@@ -128,6 +167,16 @@ impl StatusReport {
         let need = if need_you == 1 { "needs" } else { "need" };
         format!("{need_you} of {ports} ports {need} you{}. {total}", waited.unwrap_or_default())
     }
+}
+
+impl Summary {
+    fn hide(&mut self, ports: &[PortReport]) {
+        (self.hidden, self.hidden_need_you) = (ports.len(), needing_you(ports));
+    }
+}
+
+fn needing_you(ports: &[PortReport]) -> usize {
+    ports.iter().filter(|port| port.actor == Actor::You).count()
 }
 
 /// Each port with its commands, those that have the same reason in one namespace together.
@@ -169,14 +218,13 @@ fn entry(page: &mut Page, group: &[&PortReport], view: View<'_>) {
         );
     }
     if group.len() > 1 && is_approvable && first.is_terminating() {
-        page.paragraph(6, &format!("To let the deletion of all {} go on:", group.len()));
         let approve =
             format!("kubectl zenlayerport approve --all --reason {} -n {}", first.reason, first.namespace);
-        page.line(&format!("        {}", with_flags(&approve, view.flags)));
+        let purpose = format!("To let the deletion of all {} go on", group.len());
+        page.command(6, &purpose, &with_flags(&approve, view.flags));
     }
     for remedy in &first.remedies {
-        page.paragraph(6, &format!("{of_first}{}:", remedy.purpose));
-        page.line(&format!("        {}", remedy.command));
+        page.command(6, &format!("{of_first}{}", remedy.purpose), &remedy.command);
     }
 }
 
@@ -213,4 +261,95 @@ fn by_reason(page: &mut Page, ports: &[&PortReport]) {
     }
     let told: Vec<String> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
     page.paragraph(2, &format!("{} (add --all to see each)", told.join(", ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::ZenlayerPort;
+
+    fn object(name: &str, created: &str, reason: &str) -> ZenlayerPort {
+        let value = json!({
+            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
+            "metadata": {
+                "name": name, "namespace": "team-a", "uid": name, "generation": 2, "creationTimestamp": created,
+                "deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["sdn.zenlayer.com/destroy-port"],
+            },
+            "spec": { "portId": "port-1" },
+            "status": { "observedGeneration": 2, "conditions": [{
+                "type": "Ready", "status": "False", "reason": reason, "message": "It waits.",
+                "lastTransitionTime": "2026-01-02T00:00:00Z",
+            }] },
+        });
+        serde_json::from_value(value).expect("a ZenlayerPort")
+    }
+
+    fn screen(report: &StatusReport, flags: &str) -> String {
+        let now = "2026-01-02T00:05:00Z".parse().expect("a time");
+        let rendered = report.render(View { all: false, now, width: Some(100), flags });
+        anstream::adapter::strip_str(&rendered).to_string()
+    }
+
+    fn report(objects: &[ZenlayerPort]) -> StatusReport {
+        let ports = objects.iter().map(|it| PortReport::among(it, objects).for_cluster("--context prod"));
+        StatusReport::new(Operator::Missing, ports.collect())
+    }
+
+    const FIRST: &str = "2026-01-01T00:00:00Z";
+    const SECOND: &str = "2026-01-01T00:00:01Z";
+
+    #[test]
+    fn of_two_deleted_objects_of_one_port_the_younger_points_at_the_older() {
+        let objects = [object("new", SECOND, "PortClaimed"), object("old", FIRST, "NotInRecycleBin")];
+        let shown = screen(&report(&objects), "");
+        let pointer = "Both objects are being deleted. To see what the older one waits for:\n        \
+                       kubectl zenlayerport explain old -n team-a --context prod\n";
+        assert!(shown.contains(pointer), "{shown}");
+        assert_eq!(shown.matches("kubectl zenlayerport explain").count(), 1, "{shown}");
+        let mut living = objects;
+        living[1].metadata.deletion_timestamp = None;
+        assert!(
+            !screen(&report(&living), "").contains("kubectl zenlayerport explain"),
+            "the other one stays"
+        );
+    }
+
+    #[test]
+    fn what_a_filter_hides_is_counted_so_that_nothing_looks_calm_that_is_not() {
+        let hidden = [PortReport::of(&object("held", FIRST, "NotInRecycleBin"))];
+        let mut filtered = report(&[object("going", FIRST, "Destroying")]);
+        filtered.summary.hide(&hidden);
+        let shown = screen(&filtered, "");
+        assert!(
+            shown.starts_with(
+                "No port of these needs you: 1 port, 1 being deleted. Not shown: 1 port, 1 needs you."
+            ),
+            "{shown}"
+        );
+        let mut none = report(&[]);
+        none.namespace = Some("team-a".to_owned());
+        none.summary.hide(&hidden);
+        let shown = screen(&none, "");
+        assert!(
+            shown.starts_with("No ZenlayerPort in namespace team-a matches. Not shown: 1 port, 1 needs you."),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_deleted_definition_stands_at_the_top_and_an_operator_that_does_not_run_has_a_command() {
+        let mut report = report(&[object("held", FIRST, "CRDDeleted")]);
+        assert!(screen(&report, "").starts_with("1 of 1 ports needs you"), "{}", screen(&report, ""));
+        report.definition =
+            Definition::BeingDeleted { since: "2026-01-02T00:00:00Z".parse().expect("a time") };
+        let shown = screen(&report, "--context prod");
+        assert!(shown.starts_with("THE CUSTOMRESOURCEDEFINITION IS BEING DELETED  5m\n"), "{shown}");
+        let pods =
+            "\n  kubectl get pods -A -l app.kubernetes.io/name=zenlayer-port-operator --context prod\n";
+        assert!(shown.contains(pods), "{shown}");
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["definition"], json!({ "seen": "beingDeleted", "since": "2026-01-02T00:00:00Z" }));
+    }
 }

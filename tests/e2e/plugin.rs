@@ -192,6 +192,10 @@ fn explain_names_the_row_the_call_and_what_comes_next() {
                 explained.err
             );
         }
+        let object = world.objects().await?.get("edge").await?;
+        let uid = object.metadata.uid.context("a uid")?;
+        assert!(explained.out.contains(&format!("  uid          {uid} (in the log")), "{}", explained.out);
+        assert!(explained.out.lines().count() <= 40, "it fits a screen: {}", explained.out);
         let by_reference = format!("{}/edge", world.namespace);
         let elsewhere = world.kubectl_with_plugin(&["zenlayerport", "explain", &by_reference]).await?;
         assert!(elsewhere.out.starts_with(&by_reference), "{}{}", elsewhere.out, elsewhere.err);
@@ -230,12 +234,20 @@ fn approve_ends_the_pause_of_exactly_what_it_showed() {
 }
 
 #[test]
-fn who_may_not_list_ports_is_told_so_and_not_that_there_are_none() {
+fn who_may_not_list_ports_or_names_no_cluster_is_told_so_and_not_that_there_are_none() {
     run(async {
         let world = given([]).start().await?;
         let refused = world.plugin(&["status", "--as", "stranger"]).await?;
         assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
-        assert!(refused.err.contains("you may not list ZenlayerPorts"), "{}", refused.err);
+        let check = format!(
+            "\n    kubectl auth can-i list zenlayerports.sdn.zenlayer.com -n {} --as stranger\n",
+            world.namespace
+        );
+        assert!(refused.err.starts_with("error: you may not list ZenlayerPorts"), "{}", refused.err);
+        assert!(refused.err.ends_with(&check), "{}", refused.err);
+        let lost = world.plugin(&["status", "--context", "prd"]).await?;
+        assert_eq!((lost.code, lost.out.as_str()), (1, ""), "{}", lost.err);
+        assert!(lost.err.contains(" has no context \"prd\". It has: "), "{}", lost.err);
         Ok(())
     });
 }
@@ -253,6 +265,10 @@ fn kubectl_completes_commands_and_the_names_of_ports() {
         };
         let commands = completed(&["ex"]).await?;
         assert!(commands.starts_with("explain\t"), "{commands}");
+        let namespaces = completed(&["status", "-n", &world.namespace]).await?;
+        assert!(namespaces.starts_with(&format!("{}\t1 port\n", world.namespace)), "{namespaces}");
+        let reasons = completed(&["status", "--reason", "Not"]).await?;
+        assert!(reasons.starts_with("NotInRecycleBin\t"), "{reasons}");
         let names = completed(&["explain", "-n", &world.namespace, "e"]).await?;
         assert!(names.starts_with("edge\tRunning\n"), "{names}");
         let approvable = completed(&["approve", "-n", &world.namespace, ""]).await?;
