@@ -2,7 +2,7 @@
 # The operator's image; --target simulator builds that of the Zenlayer simulator, for demos and tests.
 #   docker build --tag zenlayer-port-operator:0.1.0 .
 
-# Must bring cargo, make and a C compiler (for aws-lc and jemalloc), and no newer glibc than RUNTIME has.
+# Must bring cargo and a C compiler (for aws-lc and jemalloc), make or apt, and no newer glibc than RUNTIME has.
 ARG BUILDER=docker.io/library/rust:1.95-bookworm
 # Must bring glibc, libgcc and a CA bundle in /etc/ssl/certs, by which Zenlayer's certificate is verified.
 ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
@@ -30,6 +30,8 @@ FROM source AS build-operator
 # It lists in the operator what is compiled into it. Scanners and SBOM tools read that.
 RUN --mount=type=cache,target=/cache/cargo --mount=type=cache,target=/cache/target \
     cargo install --locked --root /usr/local cargo-auditable@0.7.7
+# For jemalloc.
+RUN command -v make || { apt-get update && apt-get install --yes --no-install-recommends make; }
 ARG REVISION=unknown
 ENV ZENLAYER_PORT_OPERATOR_REVISION=${REVISION}
 ARG TARGETARCH

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::Parser;
 use zenlayer_port_operator::cli::{Cli, Command};
 
@@ -11,16 +13,23 @@ fn main() -> anyhow::Result<()> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is already installed"))?;
     let cli = Cli::parse();
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => runtime()?.block_on(cli.run.run()),
-        Command::Check => runtime()?.block_on(cli.run.check()),
+        Command::Run => on_runtime(cli.run.run()),
+        Command::Check => on_runtime(cli.run.check()),
         Command::CheckUninstall { repair_command } => {
-            runtime()?.block_on(cli.run.check_uninstall(repair_command.as_deref()))
+            on_runtime(cli.run.check_uninstall(repair_command.as_deref()))
         }
         Command::Crd => {
             print!("{}", zenlayer_port_operator::manifest::custom_resource_definition()?);
             Ok(())
         }
     }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A look-up of a name runs on a thread that nothing can stop. The process does not wait for its end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }

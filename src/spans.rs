@@ -44,6 +44,9 @@ pub enum Value {
     Number(i64),
 }
 
+/// The error of a span that ended before its work did.
+const CUT_OFF: &str = "cancelled";
+
 type Export = Box<dyn Fn(Ended) + Send + Sync>;
 
 static EXPORT: OnceLock<Export> = OnceLock::new();
@@ -94,6 +97,7 @@ impl Span {
         if let Some(span) = &mut whole.0 {
             // By another clock.
             span.start = span.start.min(since);
+            span.error = None;
         }
         whole
     }
@@ -112,7 +116,7 @@ impl Span {
     fn begin(place: Option<Place>, parent: Option<u64>, name: &'static str, kind: Kind) -> Self {
         let start = SystemTime::now();
         Self(place.map(|place| {
-            let (attributes, error) = (Vec::new(), None);
+            let (attributes, error) = (Vec::new(), Some(CUT_OFF.to_owned()));
             Box::new(Ended { place, parent, kind, name, start, end: start, attributes, error })
         }))
     }
@@ -129,7 +133,7 @@ impl Span {
         }
     }
 
-    /// Why it did not do what it was for, in one word; none: it did.
+    /// Why it did not do what it was for, in one word; none: it did. What ends before this is called was cut off.
     pub fn set_error(&mut self, error: Option<&str>) {
         if let Some(span) = &mut self.0 {
             span.error = error.map(str::to_owned);

@@ -46,6 +46,26 @@ fn a_tag_or_a_branch_is_no_pin() {
 }
 
 #[test]
+fn the_workflows_use_the_version_of_helm_that_the_tests_use() {
+    let tested = include_str!("cluster/tools/helm/go.mod");
+    let tested = tested.lines().find_map(|line| line.trim().strip_prefix("helm.sh/helm/v4 ")).expect("Helm");
+    let tested = tested.split(' ').next().unwrap_or_default();
+    let mut seen = 0;
+    for (path, text) in workflows() {
+        let workflow: Value = serde_saphyr::from_str(&text).expect("YAML");
+        for (name, job) in workflow["jobs"].as_object().expect("jobs") {
+            for step in job["steps"].as_array().into_iter().flatten() {
+                if step["uses"].as_str().is_some_and(|used| used.starts_with("azure/setup-helm@")) {
+                    seen += 1;
+                    assert_eq!(step["with"]["version"], tested, "{}: {name}", path.display());
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "no job uses Helm");
+}
+
+#[test]
 fn every_job_says_which_rights_it_needs_and_how_long_it_may_take() {
     for (path, text) in workflows() {
         let workflow: Value = serde_saphyr::from_str(&text).expect("YAML");

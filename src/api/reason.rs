@@ -349,7 +349,8 @@ fn fill<'a>(text: &mut String, template: &str, filling: &dyn Fn(&str) -> Option<
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
-        let hole = after.split_once('}').and_then(|(hole, after)| Some((filling(hole)?, after)));
+        let hole = if after.starts_with('"') { None } else { after.split_once('}') };
+        let hole = hole.and_then(|(hole, after)| Some((filling(hole)?, after)));
         rest = match hole {
             Some((Filling::Template(template), after)) => {
                 fill(text, template, filling);

@@ -67,7 +67,7 @@ impl Needs {
             (Target { name: Some(ZenlayerPort::crd_name().to_owned()), ..definition }, &["get"]),
             (anywhere("", "namespaces", "to see whether a namespace is being deleted"), &["get"]),
             (lease(None), &["create"]),
-            (lease(Some(self.lease.clone())), &["get", "update"]),
+            (lease(Some(self.lease.clone())), &["get", "update", "delete"]),
         ];
         let everywhere = [None];
         let watched: Vec<_> = self.watch_namespaces.iter().cloned().map(Some).collect();

@@ -45,17 +45,20 @@ impl Events {
     }
 
     pub(super) async fn send(&self, object: &ZenlayerPort, announcement: &Announcement) {
-        let _span = Span::part("POST events", Kind::Client);
+        let mut span = Span::part("POST events", Kind::Client);
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
         let event = event(object, announcement, &self.instance, Timestamp::now());
         let params = PostParams::default();
-        let why = match tokio::time::timeout(PATIENCE, events.create(&params, &event)).await {
+        let answer = tokio::time::timeout(PATIENCE, events.create(&params, &event)).await;
+        span.set_error(None);
+        let why = match answer {
             Ok(Ok(_)) => return,
             Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
+        span.set_error(Some("kubernetes"));
         self.metrics.events_lost.inc();
         tracing::warn!(
             namespace,

@@ -135,6 +135,8 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
                 None => SLOT_RECHECK,
             };
             gathered.context.turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
+            // What the first decision has learnt is not news to the second one.
+            gathered.context.learnt = shared.memory.learnt(&object);
             plan = Plan { deadline: Some(retry), ..gathered.decide(&object, shared) };
         }
         let deadline = plan.deadline;

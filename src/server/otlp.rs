@@ -14,7 +14,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttp
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{
-    BatchConfig, BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor,
+    BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanEvents, SpanLinks, SpanProcessor,
 };
 use reqwest::{Url, redirect, retry};
 use tokio::runtime::Handle;
@@ -29,6 +29,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a connection, and for a whole request.
 const CONNECT: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// In spans.
+const LONGEST_QUEUE: usize = 16_384;
+/// Between two looks at the queue.
+const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 
 /// How long the end of the process waits for the last spans.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -100,9 +105,26 @@ fn processor(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(parsed.as_str())
         .build()?;
-    let mut processor = BatchSpanProcessor::new(exporter, BatchConfig::default());
+    let mut processor = BatchSpanProcessor::new(exporter, batches(variable));
     processor.set_resource(&resource(pod, variable));
     Ok(Arc::new(processor))
+}
+
+/// How spans are queued. A variable with a number out of bounds counts as the nearest one: the queue is in memory from the start.
+fn batches(variable: &impl Fn(&str) -> Option<String>) -> BatchConfig {
+    let bounded = |spans| usize::try_from(spans).map_or(LONGEST_QUEUE, |spans| spans.clamp(1, LONGEST_QUEUE));
+    let number = |name| variable(name)?.trim().parse::<u64>().ok();
+    let mut batches = BatchConfigBuilder::default();
+    if let Some(spans) = number("OTEL_BSP_MAX_QUEUE_SIZE") {
+        batches = batches.with_max_queue_size(bounded(spans));
+    }
+    if let Some(spans) = number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
+        batches = batches.with_max_export_batch_size(bounded(spans));
+    }
+    if let Some(milliseconds) = number("OTEL_BSP_SCHEDULE_DELAY") {
+        batches = batches.with_scheduled_delay(Duration::from_millis(milliseconds).max(SHORTEST_DELAY));
+    }
+    batches.build()
 }
 
 /// Who sends them. What the standard variables say counts more.
@@ -264,6 +286,24 @@ mod tests {
             (collector, &[("OTEL_SDK_DISABLED", "TRUE")], None),
         ] {
             assert_eq!(url(endpoint, &set(variables)).as_deref(), expected, "{endpoint:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn the_queue_of_spans_stays_within_bounds_whatever_the_variables_say() {
+        for (variables, expected) in [
+            (&[][..], "max_queue_size: 2048, scheduled_delay: 5s, max_export_batch_size: 512"),
+            (
+                &[("OTEL_BSP_MAX_QUEUE_SIZE", "1000000"), ("OTEL_BSP_SCHEDULE_DELAY", "0")],
+                "max_queue_size: 16384, scheduled_delay: 100ms, max_export_batch_size: 512",
+            ),
+            (
+                &[("OTEL_BSP_MAX_QUEUE_SIZE", "0"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0")],
+                "max_queue_size: 1, scheduled_delay: 5s, max_export_batch_size: 1",
+            ),
+        ] {
+            let batches = format!("{:?}", batches(&set(variables)));
+            assert!(batches.contains(expected), "{variables:?} make {batches}");
         }
     }
 

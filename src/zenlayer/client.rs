@@ -200,7 +200,6 @@ impl Client {
         let mut span = Span::start(action.name(), Kind::Client);
         self.transport.describe(&mut span);
         // It counts as cancelled until there is an answer: the caller may stop waiting.
-        span.set_error(Some("cancelled"));
         let reply = self.transport.post(&self.credential, action, body).await;
         if let Ok(reply) = &reply {
             self.limiter.heed(reply.pushback());

@@ -75,11 +75,17 @@ async fn a_value_that_looks_like_a_number_is_taken_as_its_text() {
         assert_eq!(image(&[&format!("image.tag={tag}")]).await, format!("zenlayer-port-operator:{tag}"));
     }
     let file = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(&file, "image: { tag: 20261126 }\nnodeSelector: { rack: 20261126, ssd: true }\n")
-        .expect("values");
+    let values = "image: { tag: 20261126 }\nnodeSelector: { rack: 20261126, ssd: true }\n\
+                  deletion: { massDeletionThreshold: 1000000 }\n";
+    fs::write(&file, values).expect("values");
     let output = helm(&["template", "zpo", CHART, "--values", &file.path().display().to_string()]).await;
     let text = String::from_utf8_lossy(&output.stdout);
-    for line in ["image: \"zenlayer-port-operator:20261126\"", "rack: \"20261126\"", "ssd: \"true\""] {
+    for line in [
+        "image: \"zenlayer-port-operator:20261126\"",
+        "rack: \"20261126\"",
+        "ssd: \"true\"",
+        "--mass-deletion-threshold=1000000",
+    ] {
         assert!(text.contains(line), "{line} is not in: {text}{}", String::from_utf8_lossy(&output.stderr));
     }
     // YAML reads it as 1.1, another tag.

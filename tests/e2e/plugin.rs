@@ -220,8 +220,16 @@ fn approve_ends_the_pause_of_exactly_what_it_showed() {
         assert!(dry.out.starts_with("If you approve 4 deletions: 4 destroyed."), "{}{}", dry.out, dry.err);
         world.until_held("port-1", "MassDeletion").await?;
         world.assert_only_destroyed(&[]);
-        let one = world.plugin(&["approve", "port-1", "--yes"]).await?;
-        assert_eq!(one.code, 0, "{}{}", one.out, one.err);
+        world.simulator.seed(running("port-5"));
+        world.own("alive", "port-5", "Retain").await?;
+        let one = world.plugin(&["approve", "port-1", "alive", "--yes"]).await?;
+        assert_eq!(
+            one.code, 1,
+            "a script must learn that one of two is not approved: {}{}",
+            one.out, one.err
+        );
+        assert!(one.out.ends_with("Approved 1 deletion.\n"), "{}{}", one.out, one.err);
+        assert!(one.err.contains("alive does not wait for this approval"), "{}", one.err);
         world.until_gone("port-1").await?;
         world.assert_only_destroyed(&["port-1"]);
         let rest = world.plugin(&["approve", "--all", "--reason", "MassDeletion", "--yes"]).await?;

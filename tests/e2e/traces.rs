@@ -196,6 +196,33 @@ fn assert_no_secret(collector: &Collector, world: &World) -> Result<()> {
 }
 
 #[test]
+fn of_many_calls_that_wait_for_their_turn_each_is_logged_once_as_landed() {
+    run(async {
+        let ids: Vec<String> = (1..=20).map(|number| format!("port-{number}")).collect();
+        let ports = given(ids.iter().map(|id| running(id)));
+        let world = ports.value("deletion.massDeletionThreshold=0").start().await?;
+        for id in &ids {
+            world.own(id, id, "TerminateAndDestroy").await?;
+        }
+        for id in &ids {
+            world.until_alive(id, "Running").await?;
+        }
+        world.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
+        for id in &ids {
+            world.until_gone(id).await?;
+        }
+        let log = world.operator().logs();
+        for id in &ids {
+            let port = format!("\"port\":\"{id}\"");
+            let landed =
+                log.lines().filter(|line| line.contains("TerminatePort took effect") && line.contains(&port));
+            assert_eq!(landed.count(), 1, "{id}: {}", world.log());
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
     run(async {
         // Its port is free again, and nobody else takes it while it is bound without listening.

@@ -1,4 +1,4 @@
-//! Ctrl-C, and SIGTERM: the work under way is dropped, then cleaned up after.
+//! Ctrl-C, SIGTERM, and the end of the terminal: the work under way is dropped, then cleaned up after.
 
 use std::io;
 
@@ -14,21 +14,27 @@ pub struct Interrupted;
 /// Listens from its making on: from then the signals no longer end the process by themselves.
 #[derive(Debug)]
 pub struct Interrupt {
-    interrupt: Signal,
+    ctrl_c: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Interrupt {
     /// Must be called inside of a tokio runtime.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            ctrl_c: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next signal.
     pub async fn wait(&mut self) {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
+            _ = self.ctrl_c.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 

@@ -43,6 +43,11 @@ impl Trial {
         Ok(Self { stage: Stage { kubectl, namespace }, helm })
     }
 
+    /// A value of the chart: the operator leaves objects in other namespaces alone.
+    pub(crate) fn only_its_namespace(&self) -> String {
+        format!("watchNamespaces={{{}}}", self.stage.namespace)
+    }
+
     /// Removes everything again. If `tried` failed, the log of the operator is printed before that. With `check`, the Job of
     /// the chart that refuses to uninstall while objects are left must agree.
     pub(crate) async fn end(self, tried: Result<()>, check: bool, interrupt: &mut Interrupt) -> Result<()> {
@@ -78,13 +83,31 @@ impl Trial {
         let Stage { kubectl, namespace } = &self.stage;
         let crd = crd_name();
         if !kubectl.run(&["get", "crd", &crd, "--ignore-not-found", "--output=name"]).await?.is_empty() {
-            self.strip_objects().await?;
+            self.refuse_to_delete_others().await?;
+            if let Err(error) = self.strip_objects().await {
+                eprintln!("{error:#}");
+            }
         }
         let uninstall = ["uninstall", RELEASE, "--namespace", namespace, "--ignore-not-found"];
         let without_check: &[&str] = if check { &[] } else { &["--no-hooks"] };
         self.helm.run(&[&uninstall, without_check].concat()).await?;
         kubectl.run(&["delete", "namespace", namespace, "--timeout=120s"]).await?;
         kubectl.run(&["wait", "--for=delete", &format!("crd/{crd}"), "--timeout=60s"]).await?;
+        Ok(())
+    }
+
+    /// The CustomResourceDefinition goes with the chart, and with it all ZenlayerPorts of the cluster.
+    async fn refuse_to_delete_others(&self) -> Result<()> {
+        let Stage { kubectl, namespace } = &self.stage;
+        let list = ["get", "zenlayerports", "--all-namespaces", "--no-headers", "--output"];
+        let columns = "custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name";
+        let listed = kubectl.run(&[&list[..], &[columns]].concat()).await?;
+        let others = others(&listed, namespace);
+        ensure!(
+            others.is_empty(),
+            "someone made ZenlayerPorts in other namespaces: {}. The removal would delete them, so nothing is removed. When              nobody needs them, delete them, and then: helm uninstall {RELEASE} -n {namespace} && kubectl delete namespace              {namespace}",
+            others.join(", ")
+        );
         Ok(())
     }
 
@@ -114,7 +137,26 @@ impl Trial {
     }
 }
 
+/// The objects, as `namespace/name`, that are not in `namespace`.
+fn others(listed: &str, namespace: &str) -> Vec<String> {
+    let objects = listed.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let others = objects.filter(|(of, _)| *of != namespace);
+    others.map(|(namespace, name)| format!("{namespace}/{}", name.trim())).collect()
+}
+
 /// `zenlayerports.sdn.zenlayer.com`.
 fn crd_name() -> String {
     api::custom_resource_definition().metadata.name.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_of_other_namespaces_are_named() {
+        let listed = "demo-x7   edge\nteam-a    uplink-1\n";
+        assert_eq!(others(listed, "demo-x7"), ["team-a/uplink-1"]);
+        assert!(others("demo-x7   edge\n", "demo-x7").is_empty());
+    }
 }

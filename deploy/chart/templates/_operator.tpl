@@ -23,7 +23,7 @@
 - --poll-interval={{ .Values.polling.interval }}
 - --resync-interval={{ .Values.polling.resyncInterval }}
 - --deletion-grace={{ .Values.deletion.grace }}
-- --mass-deletion-threshold={{ .Values.deletion.massDeletionThreshold }}
+- --mass-deletion-threshold={{ include "zenlayer-port-operator.text" .Values.deletion.massDeletionThreshold }}
 {{- if .Values.deletion.requireApproval }}
 - --require-approval
 {{- end }}

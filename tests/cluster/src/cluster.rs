@@ -272,6 +272,8 @@ fn apiserver_args(folder: &Folder, port: u16) -> Vec<String> {
         format!("--tls-private-key-file={}", file(keys::SERVER_KEY)),
         format!("--token-auth-file={}", file(keys::TOKENS)),
         "--authorization-mode=RBAC".to_owned(),
+        // As OpenShift has it: whoever changes the owners of an object needs the permission to delete it.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--service-account-signing-key-file={}", file(keys::SERVICE_ACCOUNT_KEY)),
         format!("--service-account-key-file={}", file(keys::SERVICE_ACCOUNT_PUBLIC_KEY)),

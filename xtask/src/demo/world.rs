@@ -58,7 +58,9 @@ impl World {
         let namespace = &trial.stage.namespace;
         let mut values = values(&simulator, time_scale);
         // The Deployment stays without Pods: its container runs here.
-        values.extend(["--set", "replicas=0", "--set", REMOVE_CRD].map(str::to_owned));
+        let of_namespace = trial.only_its_namespace();
+        values
+            .extend(["--set", "replicas=0", "--set", REMOVE_CRD, "--set", &of_namespace].map(str::to_owned));
         chart::install(&trial.helm, namespace, &values).await?;
         let cluster = Box::new(ExistingCluster::of_context(context)?);
         let operator = run(cluster.run_deployment(namespace, RELEASE, &binary)).await?;
@@ -68,7 +70,7 @@ impl World {
 
     /// The simulator and the operator as Pods of a cluster that exists.
     pub(super) async fn inside(trial: &Trial, image: &Image, simulator_image: &Image) -> Result<Self> {
-        smoke::install(trial, image, simulator_image, &[]).await?;
+        smoke::install(trial, image, simulator_image, &[trial.only_its_namespace()]).await?;
         Ok(Self { stage: trial.stage.clone(), site: Site::Inside, binaries: None })
     }
 
