@@ -252,7 +252,7 @@ enum RequestError {
     #[error("it changed after this replica read it")]
     Changed,
     #[error(
-        "the operator lacks a permission: grant its ServiceAccount get, create and update of leases.coordination.k8s.io in \
+        "the operator lacks a permission: grant its ServiceAccount get, create, update and delete of leases.coordination.k8s.io in \
          its own namespace ({0})"
     )]
     Forbidden(String),

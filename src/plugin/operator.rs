@@ -36,8 +36,12 @@ pub enum Operator {
 /// The most that the clock of a node may be ahead of the clock here.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 
+/// Longer than the term of any Lease of the operator, which is 15 s.
+const LONGEST_TERM: SignedDuration = SignedDuration::from_secs(60);
+
 impl Operator {
-    /// The operator that watches this namespace. None: of all operators one that does not run, if there is one.
+    /// The operator that watches this namespace; none: of all. If there are several, it is one that does not run, or else the
+    /// one that pauses the fewest deletions: whoever may write a Lease can pretend to be an operator.
     pub fn of(leases: &[Lease], namespace: Option<&str>, now: Timestamp) -> Self {
         let is_ours = |lease: &&Lease| {
             namespace.is_none() || announced_in(lease).is_none_or(|announced| announced.watches(namespace))
@@ -45,19 +49,20 @@ impl Operator {
         let ours: Vec<&Lease> = leases.iter().filter(is_ours).collect();
         let others = ours.len() > 1;
         let seen = ours.into_iter().map(|lease| Self::by(lease, others, now));
-        let found =
-            if namespace.is_none() { seen.max_by_key(Self::concern) } else { seen.min_by_key(Self::concern) };
-        found.unwrap_or(Self::Missing)
+        seen.max_by_key(Self::concern).unwrap_or(Self::Missing)
     }
 
     /// More is worse.
-    fn concern(&self) -> u8 {
-        match self {
+    fn concern(&self) -> (u8, bool, u32) {
+        let state = match self {
             Self::Running { .. } => 0,
             Self::Unknown { .. } => 1,
             Self::Stopped { .. } => 2,
             Self::Missing => 3,
-        }
+        };
+        let gates = self.gates().unwrap_or_else(default_gates);
+        let threshold = gates.mass_deletion_threshold.map_or(u32::MAX, NonZeroU32::get);
+        (state, !gates.require_approval, threshold)
     }
 
     fn by(lease: &Lease, others: bool, now: Timestamp) -> Self {
@@ -74,7 +79,7 @@ impl Operator {
                 );
                 Self::Unknown { why }
             }
-            (Some(holder), Some(renewed)) if now.duration_since(renewed) <= term.saturating_mul(2) => {
+            (Some(holder), Some(renewed)) if now.duration_since(renewed) <= term.min(LONGEST_TERM) * 2 => {
                 let holder = sanitized(holder.split('_').next().unwrap_or_default());
                 Self::Running { namespace, holder, renewed, announced, others }
             }
@@ -216,6 +221,27 @@ mod tests {
         assert!(of(&leases, None).starts_with("The operator 2 in namespace zenlayer-system does not run"));
         assert!(of(&leases, Some("a")).starts_with("The operator 1 runs"));
         assert!(of(&leases, Some("b")).contains("does not run"));
+    }
+
+    #[test]
+    fn a_forged_lease_hides_no_outage_and_promises_no_pause() {
+        let forged = |renewed| {
+            let announced = r#"{"version":"9","massDeletionThreshold":1,"requireApproval":true}"#;
+            let mut lease = lease(renewed, announced);
+            lease.spec.as_mut().expect("a spec").lease_duration_seconds = Some(i32::MAX);
+            lease
+        };
+        let of_both = |true_one: &str| {
+            let leases = [forged(FRESH), lease(true_one, ANNOUNCED)];
+            Operator::of(&leases, Some("a"), NOW.parse().expect("a time"))
+        };
+        assert!(of_both(STALE).is_down(), "{:?}", of_both(STALE));
+        assert_eq!(
+            of_both(FRESH).gates().expect("its settings").mass_deletion_threshold,
+            NonZeroU32::new(20)
+        );
+        let old = Operator::of(&[forged("2025-12-31T23:00:00.000000Z")], None, NOW.parse().expect("a time"));
+        assert!(old.is_down(), "nobody has renewed it for an hour: {old:?}");
     }
 
     #[test]

@@ -244,7 +244,7 @@ const OWN_KIND: [&str; 4] = [
     "*: namespaces: get",
 ];
 const OWN_NAMESPACE: [&str; 2] =
-    ["system: leases: create", "system: leases zpo-zenlayer-port-operator: get,update"];
+    ["system: leases: create", "system: leases zpo-zenlayer-port-operator: get,update,delete"];
 const COPIES: &str = "system: secrets: get,list,create,update,delete";
 
 #[tokio::test]

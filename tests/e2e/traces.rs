@@ -213,7 +213,7 @@ fn of_many_calls_that_wait_for_their_turn_each_is_logged_once_as_landed() {
         }
         let log = world.operator().logs();
         for id in &ids {
-            let port = format!("\"port\":\"{id}\"");
+            let port = format!(" port={id} ");
             let landed =
                 log.lines().filter(|line| line.contains("TerminatePort took effect") && line.contains(&port));
             assert_eq!(landed.count(), 1, "{id}: {}", world.log());
