@@ -8,6 +8,7 @@
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
 //! | [`faults`] | everything that can be spoilt, and what must hold after it |
 //! | [`model`] | the decision on all inputs, and in all states of its model |
+//! | [`conformance`] | a real API server, asked what the tests ask of the one in memory |
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
@@ -21,6 +22,7 @@ pub mod alerts;
 pub mod bench;
 mod changes;
 pub mod chart;
+pub mod conformance;
 pub mod dashboard;
 pub mod demo;
 pub mod docs;
