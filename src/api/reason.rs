@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{DeletionPolicy, ZenlayerPort, ZenlayerPortStatus};
+use crate::port::PortStatus;
 
 /// The condition that sums up: is the port in service, and if not, why.
 pub const READY: &str = "Ready";
@@ -177,20 +178,20 @@ reasons! {
     GracePeriod: False, Operator, stalls after None, event None,
         "You deleted the object a moment ago. The operator makes no changes yet, so that you can still change your \
          mind. After that, its request may wait for other requests of the same account.",
-        "To keep the port: {retain}";
+        "{keep}";
     Queued: False, Operator, stalls after Some(HOUR), event None,
         "The request for this port waits for other requests of the same account.",
         "If this lasts, the account's rate limit is low for this number of deletions: raise --requests-per-second \
-         (in the Helm values: zenlayer.requestsPerSecond) if Zenlayer allows more. To keep the port: {retain}";
+         (in the Helm values: zenlayer.requestsPerSecond) if Zenlayer allows more. {keep}";
     WaitingForFinalizers: False, OtherFinalizers, stalls after Some(10 * MINUTE), event None,
         "The object has other finalizers. The operator destroys the port after they are gone.",
-        "The owners of the other finalizers act next. To keep the port: {retain}";
+        "The owners of the other finalizers act next. {keep}";
     DeletionProtected: False, Person, stalls after None, event WARNING,
         "You deleted the object, but spec.deletionProtection is true. The operator does not change the port.",
-        "To keep the port: {retain}; to let the deletion go on: {unprotect}";
+        "{keep}; to let the deletion go on: {unprotect}";
     NotInRecycleBin: False, Person, stalls after None, event WARNING,
         "The port is running. The policy Destroy only destroys a port that is in the recycle bin.",
-        "To keep the port: {retain}; to destroy it, move it to the recycle bin in the Zenlayer console, or let the operator \
+        "{keep}; to destroy it, move it to the recycle bin in the Zenlayer console, or let the operator \
          do that, which stops its traffic: {set TerminateAndDestroy}";
     PrepaidPort: False, Person, stalls after None, event WARNING,
         "The port is prepaid. Zenlayer's API cannot terminate it.",
@@ -202,21 +203,21 @@ reasons! {
     MassDeletion: False, Person, stalls after None, event WARNING,
         "Many objects of one account are being deleted at the same time. The operator pauses each of them until you \
          approve it.",
-        "To keep the port: {retain}; to let this deletion go on: {approve}";
+        "{keep}; to let this deletion go on: {approve}";
     CRDDeleted: False, Person, stalls after None, event WARNING,
         "The CustomResourceDefinition was deleted, and this object with it. That alone destroys no port.",
-        "To keep the port: {retain}; to let the deletion go on: {approve}";
+        "{keep}; to let the deletion go on: {approve}";
     ApprovalRequired: False, Person, stalls after None, event WARNING,
         "The operator runs with --require-approval (in the Helm values: deletion.requireApproval): it changes no port \
          without your approval.",
-        "To keep the port: {retain}; to let the deletion go on: {approve}";
+        "{keep}; to let the deletion go on: {approve}";
     ClusterStateUnknown: Unknown, Operator, stalls after Some(10 * MINUTE), event None,
         "The Kubernetes API server does not answer a question that the decision needs: about the Secret, its namespace, \
          whether the CustomResourceDefinition is being deleted, or which other ZenlayerPorts there are.",
         "If this lasts, look at the operator's log and at the API server. {give up}";
     InUse: False, Person, stalls after None, event WARNING,
         "Zenlayer refuses the request, and the port is in use.",
-        "Delete what uses the port at Zenlayer. The operator tries again by itself. To keep the port: {retain}";
+        "Delete what uses the port at Zenlayer. The operator tries again by itself. {keep}";
     Terminating: False, Zenlayer, stalls after Some(10 * MINUTE), event NORMAL,
         "The operator called TerminatePort. Zenlayer moves the port to the recycle bin.",
         "If this lasts, ask Zenlayer's support about the port.";
@@ -228,7 +229,7 @@ reasons! {
          carried out the request.", "";
     Refused: False, Operator, stalls after Some(10 * MINUTE), event WARNING,
         "Zenlayer refused the request. The operator tries again after a pause.",
-        "If the port is still in use, delete its private connects and cloud router points first. To keep the port: {retain}";
+        "If the port is still in use, delete its private connects and cloud router points first. {keep}";
     ConfirmingAbsence: False, Operator, stalls after Some(30 * MINUTE), event None,
         "Zenlayer no longer lists the port. The operator checks again to make sure that the port is gone.", "";
     AbsenceUnproven: False, Person, stalls after None, event WARNING,
@@ -270,6 +271,8 @@ impl Reason {
     /// Appends the advice for one object to `text`, which it leaves without a space at its end.
     pub(crate) fn advise(self, text: &mut String, object: &ZenlayerPort, status: &ZenlayerPortStatus) {
         let metadata = &object.metadata;
+        let port = status.port.as_ref();
+        let is_recycled = port.is_some_and(|port| port.port_status() == PortStatus::Recycled);
         fill(text, self.advice(), &|hole| {
             let template = match hole {
                 // Before a deletion, the policy alone removes nothing, and nobody asks to remove the object.
@@ -280,6 +283,11 @@ impl Reason {
                 // The message of an object that is being deleted says what the other object means for it.
                 "decide" if object.is_terminating() => "",
                 "decide" => DECIDE,
+                // What lies in the bin is destroyed there, whatever becomes of the object.
+                "keep" if is_recycled => {
+                    "To keep the port, first restore it in the Zenlayer console, and then: {retain}"
+                }
+                "keep" => "To keep the port: {retain}",
                 "retain" if object.is_terminating() => "{set Retain}",
                 "retain" => "{set Retain} && {delete}",
                 "destroy" => match object.spec.deletion_policy {
@@ -315,6 +323,9 @@ impl Reason {
             Some(Filling::Template(match hole {
                 "give up" => "During a deletion, to remove the object and leave the port as it is: {retain}",
                 "decide" => DECIDE,
+                "keep" => {
+                    "To keep the port (if it is in the recycle bin, first restore it in the Zenlayer console): {retain}"
+                }
                 "retain" => "{set Retain}",
                 "destroy" => {
                     "To destroy it now, with the policy Destroy or TerminateAndDestroy: {delete}; to destroy it now with \

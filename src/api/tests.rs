@@ -420,6 +420,23 @@ fn every_pause_of_a_deletion_prints_the_command_that_keeps_the_port() {
 }
 
 #[test]
+fn to_keep_a_port_that_lies_in_the_recycle_bin_it_must_be_restored_before_its_object_goes() {
+    let (live, mut in_bin) = (occurrences(2), occurrences(2));
+    in_bin.port.as_mut().expect("a port").status = "RECYCLED".to_owned();
+    let restores = format!("To keep the port, first restore it in the Zenlayer console, and then: {RETAINS}");
+    let mut seen = 0;
+    for reason in Reason::ALL {
+        let object = deleting(Destroy);
+        if reason.advice_for(&object, &live).contains("To keep the port: ") {
+            let advice = reason.advice_for(&object, &in_bin);
+            assert!(advice.contains(&restores), "{reason:?}: {advice}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen} reasons say how to keep the port");
+}
+
+#[test]
 fn credentials_that_fail_are_no_cause_to_remove_an_object_that_is_not_deleted() {
     for reason in
         [Reason::CredentialsUnavailable, Reason::Unauthorized, Reason::PermissionDenied, Reason::ClockSkew]

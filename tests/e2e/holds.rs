@@ -277,7 +277,7 @@ fn each_of_more_deletions_than_the_threshold_is_held_until_a_command_that_it_pri
             world.until_reason(id, "MassDeletion").await?;
         }
         world.assert_only_destroyed(&[ids[0].as_str()]);
-        world.type_command_after("To keep the port: ", &messages[4]).await?;
+        world.type_command_after("restore it in the Zenlayer console, and then: ", &messages[4]).await?;
         world.until_gone(&ids[4]).await?;
         for (id, message) in ids.iter().zip(&messages).take(4).skip(1) {
             world.type_command_of(message).await?;
