@@ -75,6 +75,35 @@ fn a_replica_takes_over_from_one_that_is_killed_and_repeats_no_call() {
     });
 }
 
+/// A replica with a Pod object, to which the Lease belongs while that replica holds it.
+async fn replica_of_pod(world: &World, name: &str) -> Result<RunningPod> {
+    let pods = Api::<Pod>::namespaced(world.cluster.client().await?, world.release());
+    let pod = serde_json::from_value(json!({
+        "metadata": { "name": name },
+        "spec": { "containers": [{ "name": "operator", "image": "none" }] },
+    }))?;
+    let uid = pods.create(&PostParams::default(), &pod).await?.metadata.uid.context("a uid")?;
+    world.start_replica(&[("POD_NAME", name.to_owned()), ("POD_UID", uid)]).await
+}
+
+#[test]
+fn a_replica_takes_the_lease_over_from_a_pod_that_is_still_there() {
+    run(async {
+        let world = given([recycled("port-1")]).start().await?;
+        world.operator().terminate(PATIENCE).await?;
+        let first = replica_of_pod(&world, "first").await?;
+        until_leading(&first).await?;
+        let second = replica_of_pod(&world, "second").await?;
+        // The node of the first is gone, and its Pod object stays.
+        first.kill()?;
+        until_leading(&second).await?;
+        world.own("edge", "port-1", "Destroy").await?;
+        world.until_alive("edge", "PortRecycled").await?;
+        world.delete("edge").await?;
+        goes_by_one_destroy(&world, &second).await
+    });
+}
+
 #[test]
 fn a_leader_that_was_paused_for_longer_than_its_lease_ends_itself_and_calls_nothing() {
     run(async {
