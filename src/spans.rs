@@ -133,7 +133,7 @@ impl Span {
         }
     }
 
-    /// Why it did not do what it was for, in one word; none: it did. What ends before this is called was cut off.
+    /// Why it did not do what it was for, in one word; none: it did. A span that ends without this call was cut off.
     pub fn set_error(&mut self, error: Option<&str>) {
         if let Some(span) = &mut self.0 {
             span.error = error.map(str::to_owned);

@@ -154,7 +154,7 @@ struct Line<K> {
     waiting: BTreeMap<u64, K>,
     tickets: HashMap<K, u64>,
     next_ticket: u64,
-    /// Drawn anew with each slot that is given or given back.
+    /// Drawn again with each slot that is given or given back.
     turn: u64,
 }
 

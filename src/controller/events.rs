@@ -51,14 +51,14 @@ impl Events {
         let event = event(object, announcement, &self.instance, Timestamp::now());
         let params = PostParams::default();
         let answer = tokio::time::timeout(PATIENCE, events.create(&params, &event)).await;
-        span.set_error(None);
         let why = match answer {
-            Ok(Ok(_)) => return,
-            Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Ok(_)) => None,
+            Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("no answer in time".to_owned()),
         };
-        span.set_error(Some("kubernetes"));
+        span.set_error(why.as_ref().map(|_| "kubernetes"));
+        let Some(why) = why else { return };
         self.metrics.events_lost.inc();
         tracing::warn!(
             namespace,

@@ -19,7 +19,7 @@ use crate::zenlayer::ChangeAnswer;
 /// connection may take another 5 s, so that it leaves within 10 s.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often the outcome of a call is written anew after a conflict; the record stays `Pending` if all fail.
+/// How often the outcome of a call is written again after a conflict; the record stays `Pending` if all fail.
 const MOST_OUTCOME_WRITES: u32 = 3;
 
 /// How carrying out a plan ended.

@@ -124,7 +124,7 @@ async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, Pas
                 && pause.is_none()
                 && let Ok(granted) = tokio::time::timeout(PERMIT_PATIENCE, account.change_permit()).await
             {
-                // Waiting has taken time, and a decision must not be older than the call it justifies: decide anew.
+                // Waiting has taken time, and a decision must not be older than the call it justifies: decide again.
                 permit = Some((Arc::clone(account), granted));
                 continue;
             }

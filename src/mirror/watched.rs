@@ -147,7 +147,7 @@ impl<K: Clone + Eq + Hash> Watched<K> {
             };
     }
 
-    /// The reading is over: the interval, and after a failure the rest, begin anew.
+    /// The reading is over: the interval, and after a failure the rest, start again.
     pub(super) fn arrive(&mut self, settings: &MirrorSettings, grid: Grid, now: Monotonic) {
         // Else the port was forgotten and asked for again meanwhile, and is planned already.
         if self.next == Next::InFlight {

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::cli::{Connection, Selection};
 use super::definition::Definition;
-use super::kubeconfig::{self, Target};
+use super::kubeconfig;
 use super::operator::Operator;
+use super::target::Target;
 use super::trouble::{EVENTS, LEASES, PORTS, Request, Trouble};
 use crate::api::{APPROVE_ANNOTATION, ZenlayerPort, custom_resource_definition};
 use crate::kubernetes::says_not_found;

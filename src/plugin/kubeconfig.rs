@@ -9,33 +9,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::cli::{Connection, quoted};
 use super::report::with_flags;
+use super::target::Target;
 use super::trouble::Trouble;
 use crate::text::sanitized;
-
-/// The cluster that is asked, for messages.
-#[derive(Clone, Debug, Default)]
-pub struct Target {
-    pub server: String,
-    /// The context and the file; none in a Pod.
-    pub origin: Option<String>,
-    /// The flags that choose the cluster and the user, as one types them again.
-    pub flags: String,
-    /// The flag that chooses the file, likewise.
-    pub file_flag: String,
-}
-
-impl Target {
-    pub fn contexts_command(&self) -> String {
-        with_flags("kubectl config get-contexts", &self.file_flag)
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the API server {}", self.server)?;
-        self.origin.iter().try_for_each(|origin| write!(f, " ({origin})"))
-    }
-}
 
 /// What is to be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -255,7 +231,7 @@ mod tests {
 
     #[test]
     fn files_are_looked_for_as_kubectl_does() {
-        let home = || Some(PathBuf::from("/home/ann"));
+        let home = || Some(PathBuf::from("home"));
         let flag = Files::of(Some(Path::new("f")), Some(OsStr::new("a:b")), home());
         assert_eq!(flag, Files::Flag("f".into()));
         let variable = Files::of(None, Some(OsStr::new("/no/a::/no/b")), home());
@@ -266,11 +242,7 @@ mod tests {
             variable.missing()
         );
         let usual = Files::of(None, Some(OsStr::new("")), home());
-        assert!(
-            usual.missing().what.contains("/home/ann/.kube/config does not exist"),
-            "{}",
-            usual.missing()
-        );
+        assert!(usual.missing().what.contains("home/.kube/config does not exist"), "{}", usual.missing());
         let (file, _) = written(TWO);
         let read = Files::Variable(vec!["/no/a".into(), file.path().into()]).read().expect("readable");
         assert_eq!(

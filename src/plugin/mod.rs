@@ -16,6 +16,7 @@ mod plan;
 mod report;
 mod screen;
 mod status;
+mod target;
 mod trouble;
 
 use std::process::ExitCode;

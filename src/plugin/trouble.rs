@@ -6,8 +6,8 @@ use std::fmt;
 use kube::ResourceExt;
 use kube::core::Status;
 
-use super::kubeconfig::Target;
 use super::report::with_flags;
+use super::target::Target;
 use crate::api::{Remedy, custom_resource_definition};
 use crate::kubernetes::says_not_found;
 use crate::text::{root_cause, sanitized_up_to};

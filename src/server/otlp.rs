@@ -110,7 +110,7 @@ fn processor(
     Ok(Arc::new(processor))
 }
 
-/// How spans are queued. A variable with a number out of bounds counts as the nearest one: the queue is in memory from the start.
+/// How spans are queued. A number outside the limits counts as the nearest limit: the queue takes all its memory at the start.
 fn batches(variable: &impl Fn(&str) -> Option<String>) -> BatchConfig {
     let bounded = |spans| usize::try_from(spans).map_or(LONGEST_QUEUE, |spans| spans.clamp(1, LONGEST_QUEUE));
     let number = |name| variable(name)?.trim().parse::<u64>().ok();

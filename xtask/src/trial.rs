@@ -105,7 +105,9 @@ impl Trial {
         let others = others(&listed, namespace);
         ensure!(
             others.is_empty(),
-            "someone made ZenlayerPorts in other namespaces: {}. The removal would delete them, so nothing is removed. When              nobody needs them, delete them, and then: helm uninstall {RELEASE} -n {namespace} && kubectl delete namespace              {namespace}",
+            "someone made ZenlayerPorts in other namespaces: {}. The removal would delete them, so nothing is removed. When \
+             nobody needs them, delete them, and then: helm uninstall {RELEASE} -n {namespace} && kubectl delete namespace \
+             {namespace}",
             others.join(", ")
         );
         Ok(())

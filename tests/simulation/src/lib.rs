@@ -3,7 +3,7 @@
 //!
 //! It answers as kube-apiserver 1.36 does, as far as the operator and its people ask: `tests/conformance` plays a script
 //! to it, and compares the answers with those of a real one, which `golden.json` holds. `cargo xtask conformance --record`
-//! records them anew.
+//! records them again.
 //!
 //! # What it does otherwise, knowingly
 //!

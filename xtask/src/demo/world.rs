@@ -141,7 +141,8 @@ impl World {
             let url = simulator.url();
             lines.push(format!("  curl {url}/control/ports    # what is left at the simulated Zenlayer"));
             lines.push(format!(
-                "  curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for your own object"
+                "  curl --data '{{\"portId\":\"port-1\"}}' {url}/control/ports    # one more port, for your own \
+                 object in namespace {namespace}"
             ));
         }
         lines.push("\nCtrl-C here stops and removes everything.".to_owned());

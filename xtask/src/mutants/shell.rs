@@ -160,7 +160,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an Event that is there already counts as lost",
         file: EVENTS,
-        search: "            Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => return,\n",
+        search: "            Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => None,\n",
         replacement: "",
     },
     Mutant {
