@@ -357,6 +357,7 @@ fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<O
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }

@@ -4,6 +4,7 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// A point on this process's monotonic clock, which also counts time spent suspended. It has no meaning in
 /// another process.
@@ -48,31 +49,39 @@ pub struct Now {
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
     /// Linux's `CLOCK_BOOTTIME`: monotonic, and it counts suspended time, so that a request is never sent long
-    /// after the look that justified it.
-    Boottime,
-    /// tokio's clock, which tests pause.
-    Tokio(tokio::time::Instant),
+    /// after the look that justified it. And the wall clock of the machine.
+    System,
+    /// tokio's clock, which tests pause, and a wall clock that showed `wall` at `start` and runs with it.
+    Tokio { start: Instant, wall: Timestamp },
 }
 
 impl Clock {
-    /// tokio's clock, from this moment on.
-    pub fn tokio() -> Self {
-        Self::Tokio(tokio::time::Instant::now())
+    /// tokio's clock, from this moment on, with the wall clock at that time.
+    pub fn tokio(wall: Timestamp) -> Self {
+        Self::Tokio { start: Instant::now(), wall }
     }
 
     pub fn monotonic(&self) -> Monotonic {
         match self {
-            Self::Boottime => {
+            Self::System => {
                 let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
                 let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
                 let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
                 Monotonic(Duration::new(seconds, nanoseconds))
             }
-            Self::Tokio(start) => Monotonic(start.elapsed()),
+            Self::Tokio { start, .. } => Monotonic(start.elapsed()),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's wall clock")]
+    pub fn wall(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Tokio { start, wall } => *wall + start.elapsed(),
         }
     }
 
     pub fn now(&self) -> Now {
-        Now { wall: Timestamp::now(), monotonic: self.monotonic() }
+        Now { wall: self.wall(), monotonic: self.monotonic() }
     }
 }

@@ -29,6 +29,8 @@
 //!
 //! Imports run one way, from the bottom of the table to its top (`tests/architecture.rs`).
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod answer;
 pub mod api;
 pub mod check;

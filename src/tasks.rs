@@ -5,18 +5,23 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Starts tasks that are watched.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     failed: mpsc::Sender<TaskFailure>,
     shutdown: CancellationToken,
+    /// Nobody watches any more.
+    unwatched: CancellationToken,
 }
 
-/// Where the first task that fails is told of.
+/// Where the first task that fails is told of. All tasks end when it is dropped.
 #[derive(Debug)]
-pub struct TaskFailures(mpsc::Receiver<TaskFailure>);
+pub struct TaskFailures {
+    failures: mpsc::Receiver<TaskFailure>,
+    _unwatched: DropGuard,
+}
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TaskFailure {
@@ -30,7 +35,9 @@ pub enum TaskFailure {
 pub fn watched(shutdown: &CancellationToken) -> (Tasks, TaskFailures) {
     // The first failure ends the process; nobody asks for a second.
     let (failed, failures) = mpsc::channel(1);
-    (Tasks { failed, shutdown: shutdown.clone() }, TaskFailures(failures))
+    let unwatched = CancellationToken::new();
+    let tasks = Tasks { failed, shutdown: shutdown.clone(), unwatched: unwatched.clone() };
+    (tasks, TaskFailures { failures, _unwatched: unwatched.drop_guard() })
 }
 
 impl Tasks {
@@ -49,18 +56,20 @@ impl Tasks {
         self.watch(task, work, || false);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts tasks")]
     fn watch(
         &self,
         task: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
         must_go_on: impl FnOnce() -> bool + Send + 'static,
     ) {
-        let failed = self.failed.clone();
+        let Self { failed, unwatched, .. } = self.clone();
         tokio::spawn(async move {
-            let failure = match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(()) if must_go_on() => TaskFailure::Ended(task),
-                Ok(()) => return,
-                Err(panic) => TaskFailure::Panicked { task, message: panic_message(panic.as_ref()) },
+            let work = AssertUnwindSafe(work).catch_unwind();
+            let failure = match unwatched.run_until_cancelled_owned(work).await {
+                Some(Ok(())) if must_go_on() => TaskFailure::Ended(task),
+                Some(Ok(())) | None => return,
+                Some(Err(panic)) => TaskFailure::Panicked { task, message: panic_message(panic.as_ref()) },
             };
             // Full: another has failed already.
             let _ = failed.try_send(failure);
@@ -71,7 +80,7 @@ impl Tasks {
 impl TaskFailures {
     /// Waits for the first failure.
     pub async fn first(&mut self) -> TaskFailure {
-        match self.0.recv().await {
+        match self.failures.recv().await {
             Some(failure) => failure,
             // Nothing can start a task any more, and all have ended well.
             None => std::future::pending().await,
@@ -111,6 +120,18 @@ mod tests {
         tasks.spawn_endless("wakes objects", async {});
         drop(tasks);
         // Both have ended once nobody can tell of a failure any more.
-        assert_eq!(failures.0.recv().await, None);
+        assert_eq!(failures.failures.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn all_tasks_end_when_nobody_watches_them_any_more() {
+        let (tasks, failures) = watched(&CancellationToken::new());
+        let (alive, mut ended) = mpsc::channel::<()>(1);
+        tasks.spawn_endless("wakes objects", async move {
+            std::future::pending::<()>().await;
+            drop(alive);
+        });
+        drop(failures);
+        assert_eq!(ended.recv().await, None, "the task is dropped with all that it holds");
     }
 }

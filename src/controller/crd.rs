@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_right_that_was_there_and_is_taken_away_leaves_the_question_open() {
         let stage = Stage::new();
-        let crd = Crd::new(stage.api.client(), Clock::Boottime, Duration::ZERO);
+        let crd = Crd::new(stage.api.client(), Clock::System, Duration::ZERO);
         let refuse = || stage.api.fail(Method::GET, NAME, Failure::new(403, "Forbidden", "not any more"));
         refuse();
         assert_eq!(crd.state(Monotonic::default()).await, CrdState::NotGranted, "it was never there");
@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test]
     async fn only_an_api_server_that_says_so_tells_that_the_kind_is_gone() {
         let stage = Stage::new();
-        let crd = Crd::new(stage.api.client(), Clock::Boottime, Duration::ZERO);
+        let crd = Crd::new(stage.api.client(), Clock::System, Duration::ZERO);
         stage.api.fail(Method::GET, NAME, Failure::new(404, "", "404 page not found"));
         let unknown = crd.state(Monotonic::default()).await;
         assert!(

@@ -14,6 +14,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Resource};
 
 use crate::api::{EventType, ZenlayerPort};
+use crate::clock::Clock;
 use crate::decision::Announcement;
 use crate::server::Metrics;
 use crate::spans::{Kind, Span};
@@ -37,18 +38,24 @@ pub(super) struct Events {
     /// The Pod's name.
     instance: String,
     metrics: Metrics,
+    clock: Clock,
 }
 
 impl Events {
-    pub(super) fn new(client: kube::Client, instance: Option<String>, metrics: Metrics) -> Self {
-        Self { client, instance: instance.unwrap_or_else(|| CONTROLLER.to_owned()), metrics }
+    pub(super) fn new(
+        client: kube::Client,
+        instance: Option<String>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        Self { client, instance: instance.unwrap_or_else(|| CONTROLLER.to_owned()), metrics, clock }
     }
 
     pub(super) async fn send(&self, object: &ZenlayerPort, announcement: &Announcement) {
         let mut span = Span::part("POST events", Kind::Client);
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
-        let event = event(object, announcement, &self.instance, Timestamp::now());
+        let event = event(object, announcement, &self.instance, self.clock.wall());
         let params = PostParams::default();
         let answer = tokio::time::timeout(PATIENCE, events.create(&params, &event)).await;
         let why = match answer {

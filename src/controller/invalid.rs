@@ -79,6 +79,7 @@ pub(super) async fn tell(shared: Arc<Shared>, mut wakes: Wakes<Reference>, shutd
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let reference = tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             _ = retry.tick() => {
                 shared.invalids.wake_all();
@@ -138,7 +139,7 @@ mod tests {
         let received: Received = serde_json::from_value(received).expect("an object");
         let invalid = received.0.expect_err("it cannot be parsed");
         let mut object = ZenlayerPort::clone(&invalid.salvaged);
-        let clock = Clock::Boottime;
+        let clock = Clock::System;
         let (status, event) = decision::held_as_invalid(&object, &invalid.complaint, clock.now());
         assert_eq!(event.map(|event| event.reason), Some(Reason::InvalidSpec));
         object.status = Some(status.clone());

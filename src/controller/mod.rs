@@ -36,4 +36,4 @@ mod writes;
 
 pub use crash::CRASH_AT;
 pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError, delete_leftover_copies};
-pub use run::{Clients, Settings, run};
+pub use run::{Clients, Settings, Surroundings, replica, run};

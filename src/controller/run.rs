@@ -1,5 +1,6 @@
 //! Starts the operator's parts and ends them in order.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use kube::runtime::reflector::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::accounts::Accounts;
 use super::call_queue::{CallQueue, MOST_CALLS};
@@ -83,6 +85,11 @@ impl Clients {
     pub fn new(config: kube::Config) -> kube::Result<Self> {
         Ok(Self { watch: client(config.clone(), WATCH_SILENCE)?, request: client(config, REQUEST_SILENCE)? })
     }
+
+    /// One client for both, for an API server that is not reached over a network.
+    pub fn one(client: kube::Client) -> Self {
+        Self { watch: client.clone(), request: client }
+    }
 }
 
 /// A client that gives up a connection on which nothing came for so long: it may be half-open.
@@ -95,7 +102,20 @@ pub(super) fn client(mut config: kube::Config, silence: Duration) -> kube::Resul
     config.try_into()
 }
 
-/// Runs one replica until `shutdown` is cancelled and its work has ended, or a part of it fails, or it leads no longer.
+/// What a replica is given from outside: all that it reads of clocks, chance and networks comes through these.
+pub struct Surroundings {
+    pub clock: Clock,
+    /// The holder's name in the Lease. No other process may have it.
+    pub identity: String,
+    pub clients: Clients,
+    pub transport: Transport,
+    pub metrics: Metrics,
+    pub readiness: Readiness,
+}
+
+/// Runs one replica with its endpoint for health and metrics, until `shutdown` is cancelled and its work has ended, or a part
+/// of it fails, or it leads no longer.
+#[expect(clippy::disallowed_methods, reason = "the endpoint outlives the replica, and its end is waited for")]
 pub async fn run(
     settings: Settings,
     clients: Clients,
@@ -104,33 +124,71 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let metrics = Metrics::new(transport.metrics());
-    let watches = settings.watches().len();
-    let readiness = Readiness::after(watches);
+    let readiness = Readiness::after(settings.watches().len());
     let stop_serving = CancellationToken::new();
     let http =
         tokio::spawn(server::serve(listener, metrics.clone(), readiness.clone(), stop_serving.clone()));
+    let identity = identity(settings.instance.as_deref().unwrap_or("zenlayer-port-operator"))?;
+    let clock = Clock::System;
+    let surroundings = Surroundings { clock, identity, clients, transport, metrics, readiness };
+    let mut replica = pin!(replica(settings, surroundings, &shutdown));
+    let ended = tokio::select! {
+        biased;
+        ended = &mut replica => ended,
+        served = http => {
+            // What is under way ends in order.
+            shutdown.cancel();
+            replica.await?;
+            served
+                .context("the health endpoint failed")
+                .flatten()
+                .and_then(|()| Err(anyhow::anyhow!("the health endpoint stopped by itself")))
+        }
+    };
+    stop_serving.cancel();
+    ended
+}
 
-    let instance = settings.instance.as_deref().unwrap_or("zenlayer-port-operator");
-    let (candidate, leadership) =
-        Candidate::new(clients.request.clone(), settings.lease.clone(), instance, Clock::Boottime)?;
+/// `instance`, and a random part, so that no process takes another's Lease for its own.
+fn identity(instance: &str) -> anyhow::Result<String> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random).context("cannot get random numbers from the system")?;
+    Ok(format!("{instance}_{:016x}", u64::from_ne_bytes(random)))
+}
+
+/// One replica. To drop the future is to kill it: nothing of it goes on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the election goes on beside the work, and its end is waited for"
+)]
+pub async fn replica(
+    settings: Settings,
+    surroundings: Surroundings,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let watches = settings.watches().len();
+    let (candidate, leadership) = Candidate::new(
+        surroundings.clients.request.clone(),
+        settings.lease.clone(),
+        surroundings.identity.clone(),
+        surroundings.clock,
+    );
     let standing = leadership.clone();
-    metrics.observe_leadership(move || standing.is_current());
+    surroundings.metrics.observe_leadership(move || standing.is_current());
     let resign = CancellationToken::new();
-    let mut election = tokio::spawn(candidate.run(resign.clone()));
+    let mut election = AbortOnDropHandle::new(tokio::spawn(candidate.run(resign.clone())));
 
     let work = async {
-        match shutdown.run_until_cancelled(stand_by(leadership.clone(), &readiness, watches)).await {
-            Some(()) => lead(settings, clients, transport, leadership, &metrics, &readiness, &shutdown).await,
+        let stand_by = stand_by(leadership.clone(), &surroundings.readiness, watches);
+        match shutdown.run_until_cancelled(stand_by).await {
+            Some(()) => lead(settings, surroundings, leadership, shutdown).await,
             None => Ok(()),
         }
     };
     let ended = tokio::select! {
-        worked = work => worked,
+        biased;
         lost = &mut election => Err(leads_no_longer(lost)),
-        served = http => served
-            .context("the health endpoint failed")
-            .flatten()
-            .and_then(|()| Err(anyhow::anyhow!("the health endpoint stopped by itself"))),
+        worked = work => worked,
     };
     // Only now: whoever takes over finds no work of this process under way.
     resign.cancel();
@@ -138,7 +196,6 @@ pub async fn run(
         // What hinders a release is logged, and the Lease runs out by itself.
         let _ = election.await;
     }
-    stop_serving.cancel();
     ended
 }
 
@@ -165,17 +222,14 @@ fn leads_no_longer(ended: Result<Result<(), Loss>, JoinError>) -> anyhow::Error 
 /// The work itself, until `shutdown` is cancelled and what was begun has ended.
 async fn lead(
     settings: Settings,
-    clients: Clients,
-    transport: Transport,
+    surroundings: Surroundings,
     leadership: Leadership,
-    metrics: &Metrics,
-    readiness: &Readiness,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let Surroundings { clock, identity: _, clients, transport, metrics, readiness } = surroundings;
     let (tasks, mut failures) = tasks::watched(shutdown);
     let namespaces = settings.watches();
-    let (shared, woken) =
-        share(settings, clients.request, transport, leadership, Clock::Boottime, metrics, &tasks);
+    let (shared, woken) = share(settings, clients.request, transport, leadership, clock, &metrics, &tasks);
     let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
     let watched: Vec<Watched> = watched.collect();
     let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
@@ -188,7 +242,7 @@ async fn lead(
     tasks.spawn_endless("reads credentials", refresh_credentials(Arc::clone(&shared), shutdown.clone()));
     let told = invalid::tell(Arc::clone(&shared), woken.invalid, shutdown.clone());
     tasks.spawn_endless("writes to objects that cannot be parsed", told);
-    let controllers = watched.into_iter().map(|one| one.control(&shared, readiness, shutdown));
+    let controllers = watched.into_iter().map(|one| one.control(&shared, &readiness, shutdown));
     let controllers = future::join_all(controllers);
 
     let deadline = async {
@@ -196,6 +250,7 @@ async fn lead(
         tokio::time::sleep(SHUTDOWN_DEADLINE).await;
     };
     tokio::select! {
+        biased;
         failure = failures.first() => {
             tracing::error!(%failure, "this process stops; Kubernetes starts a new one");
             Err(failure.into())
@@ -256,7 +311,7 @@ pub(super) fn share(
             clock,
             timing.credentials_recheck,
         ),
-        events: Events::new(kubernetes.clone(), settings.instance, metrics.clone()),
+        events: Events::new(kubernetes.clone(), settings.instance, metrics.clone(), clock),
         mirror: mirror(),
         probes: mirror(),
         memory: super::memory::Memory::default(),

@@ -38,12 +38,13 @@ pub(super) fn objects(
         readiness: Some(readiness),
     };
     let relist = intake.shared.timing.relist;
-    let heard = intake.shared.metrics.watch();
+    let clock = intake.shared.clock;
+    let heard = intake.shared.metrics.watch(clock.wall());
     let from_the_list = move || {
         // A list may take longer than the pause before the next one.
         let listed = Arc::new(Notify::new());
         let is_listed = Arc::clone(&listed);
-        watch::events(client.clone(), namespace.as_deref(), heard.clone())
+        watch::events(client.clone(), namespace.as_deref(), heard.clone(), clock)
             .default_backoff()
             .inspect(move |event| {
                 if matches!(event, Ok(Event::InitDone)) {

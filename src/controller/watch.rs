@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::objects::{Objects, Page, Rest};
 use super::received::Received;
+use crate::clock::Clock;
 use crate::server::LastHeard;
 
 /// The server ends a watch after this many seconds. A connection that is dead is noticed soon after, by the client's own
@@ -74,13 +75,14 @@ pub(super) fn events(
     client: Client,
     namespace: Option<&str>,
     heard: LastHeard,
+    clock: Clock,
 ) -> impl Stream<Item = Result<Event<Received>, Error>> + Send + use<> {
     let objects = Objects::within(client.clone(), namespace);
     let api = match namespace {
         None => Api::<Received>::all(client),
         Some(namespace) => Api::namespaced(client, namespace),
     };
-    stream::unfold((State::Start, objects, api, heard), |(mut state, objects, api, heard)| async move {
+    stream::unfold((State::Start, objects, api, heard), move |(mut state, objects, api, heard)| async move {
         loop {
             let is_asked = !matches!(state, State::Start);
             let (event, next) = match state {
@@ -91,7 +93,7 @@ pub(super) fn events(
             };
             state = next;
             if is_asked && !matches!(event, Some(Err(_))) {
-                heard.now();
+                heard.at(clock.wall());
             }
             if let Some(event) = event {
                 return Some((event, (state, objects, api, heard)));

@@ -9,7 +9,6 @@ mod tests;
 
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::future;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -112,25 +111,22 @@ impl Leadership {
 }
 
 impl Candidate {
-    /// `instance` begins the holder's name, and a random part ends it, so that no process takes another's Lease for its own.
+    /// `identity` is the holder's name. No other process may have it: it would take this one's Lease for its own.
     pub fn new(
         client: kube::Client,
         settings: LeaseSettings,
-        instance: &str,
+        identity: String,
         clock: Clock,
-    ) -> anyhow::Result<(Self, Leadership)> {
+    ) -> (Self, Leadership) {
         let LeaseSettings { namespace, name, timing, pod, announced } = settings;
-        let mut random = [0; 8];
-        aws_lc_rs::rand::fill(&mut random).context("cannot get random numbers from the system")?;
-        let me = format!("{instance}_{:016x}", u64::from_ne_bytes(random));
         let api = match namespace {
             Some(namespace) => Api::namespaced(client, &namespace),
             None => Api::default_namespaced(client),
         };
         let (standing, observed) = watch::channel(Standing::Unknown);
-        let election = Election::new(me, timing, clock.monotonic());
+        let election = Election::new(identity, timing, clock.monotonic());
         let candidate = Self { api, name, timing, pod, announced, election, seen: None, clock, standing };
-        Ok((candidate, Leadership { standing: observed, clock }))
+        (candidate, Leadership { standing: observed, clock })
     }
 
     /// Takes the Lease when it is free, and keeps it. Returns once `resign` is cancelled and the Lease is free again, or with
@@ -174,7 +170,8 @@ impl Candidate {
 
     /// Whether it succeeded.
     async fn write(&mut self, write: Write) -> bool {
-        let mut lease = lease(&self.name, &write, self.seen.as_ref(), self.timing, self.pod.as_ref());
+        let mut lease =
+            lease(&self.name, &write, self.seen.as_ref(), self.timing, self.pod.as_ref(), self.clock.wall());
         self.announced.put_into(&mut lease);
         let options = PostParams::default();
         let sent = self.clock.monotonic();
@@ -290,11 +287,12 @@ fn lease(
     before: Option<&Lease>,
     timing: LeaseTiming,
     pod: Option<&PodIdentity>,
+    now: Timestamp,
 ) -> Lease {
     let spec = before.and_then(|before| before.spec.clone()).unwrap_or_default();
     let is_renewal = spec.holder_identity == write.holder;
     let changes_hands = before.is_some() && write.holder.is_some() && !is_renewal;
-    let now = MicroTime(Timestamp::now());
+    let now = MicroTime(now);
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let metadata =
         before.filter(|_| write.version.is_some()).map_or(metadata, |before| before.metadata.clone());

@@ -92,10 +92,11 @@ impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
             }
             let all_busy = reads.len() == self.settings.concurrent_reads.get();
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 Some(done) = reads.next() => self.record(done),
-                () = self.until_due(), if !all_busy => {}
                 () = self.changed.notified() => {}
+                () = self.until_due(), if !all_busy => {}
             }
         }
     }

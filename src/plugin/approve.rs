@@ -4,7 +4,6 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 
 use super::cli::{ApproveOptions, Connection};
 use super::cluster::Cluster;
@@ -13,6 +12,7 @@ use super::plan::{self, PlanReport};
 use super::report::{PortReport, with_flags};
 use super::screen::count;
 use crate::api::{APPROVE_ANNOTATION, Reason, ZenlayerPort};
+use crate::clock::Clock;
 
 /// One object that waits for approval, and the annotation that gives it.
 pub struct Pending {
@@ -54,7 +54,7 @@ pub async fn run(connection: &Connection, options: &ApproveOptions) -> Result<Ex
         return Ok(code);
     }
     let approved: Vec<ZenlayerPort> = pending.iter().map(Pending::approved).collect();
-    let report = PlanReport::of(&cluster, &approved, &options.selection, Timestamp::now()).await?;
+    let report = PlanReport::of(&cluster, &approved, &options.selection, Clock::System.wall()).await?;
     let intro = format!("If you approve {}", count(pending.len(), "deletion"));
     let plan = report.render(&intro, true, output::width());
     if options.dry_run {

@@ -19,6 +19,7 @@ use super::report::{Actor, PortReport, with_flags};
 use super::screen::{BOLD, Page, age};
 use super::trouble::Trouble;
 use crate::api::{Call, CallOutcome, Reason, ZenlayerPort};
+use crate::clock::Clock;
 use crate::decision::{self, DELETION, Row, UPKEEP};
 use crate::text::sanitized;
 
@@ -85,7 +86,7 @@ pub struct EventLine {
 
 pub async fn run(connection: &Connection, options: &ExplainOptions) -> Result<ExitCode> {
     let mut cluster = Cluster::connect(connection).await?;
-    let now = Timestamp::now();
+    let now = Clock::System.wall();
     let object = cluster.port(&options.name).await?;
     // What else there is, is asked about the object's namespace.
     cluster.namespace = object.namespace().unwrap_or_default();

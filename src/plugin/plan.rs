@@ -18,6 +18,7 @@ use super::trouble::Trouble;
 use crate::api::{
     APPROVE_ANNOTATION, Advice, CallAction, DeletionPolicy, FINALIZER, Reason, Remedy, ZenlayerPort,
 };
+use crate::clock::Clock;
 use crate::decision::{self, Ending, Forecast, Judgement, Surroundings};
 
 /// What comes of the deletion of all ports that were asked for, if they are deleted together.
@@ -79,7 +80,7 @@ pub enum End {
 
 pub async fn run(connection: &Connection, options: &PlanOptions) -> Result<ExitCode> {
     let cluster = Cluster::connect(connection).await?;
-    let now = Timestamp::now();
+    let now = Clock::System.wall();
     let planned = chosen(&cluster, &options.names, &options.selection).await?;
     let report = PlanReport::of(&cluster, &planned, &options.selection, now).await?;
     let intro = format!("If you delete {}", count(planned.len(), "object"));

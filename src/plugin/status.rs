@@ -15,6 +15,7 @@ use super::output;
 use super::report::{Actor, PortReport, with_flags};
 use super::screen::{GREEN, Page, RED, YELLOW, age, count, first_of};
 use crate::api::Reason;
+use crate::clock::Clock;
 
 /// All ports that were asked for, those that need a person first.
 #[derive(Clone, Debug, Serialize)]
@@ -58,7 +59,7 @@ pub struct View<'a> {
 
 pub async fn run(connection: &Connection, options: &StatusOptions) -> Result<ExitCode> {
     let cluster = Cluster::connect(connection).await?;
-    let now = Timestamp::now();
+    let now = Clock::System.wall();
     let (objects, operator, definition) = tokio::join!(
         cluster.ports(&options.selection),
         cluster.operator(&options.selection, now),

@@ -69,6 +69,7 @@ impl Traces {
     }
 
     /// Sends what has not been sent yet, within a time.
+    #[expect(clippy::disallowed_methods, reason = "the process is ending")]
     pub async fn flush(self) {
         let Some(processor) = self.0 else { return };
         // An error has been logged already.

@@ -7,24 +7,17 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::http_client::Reply;
 use super::wire::{Envelope, Object};
 use crate::answer::{NotSentCause, Refusal, RefusalKind, Unreadable};
 use crate::text::sanitized;
 
 /// A server that asks for more is asked again after this time.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-
-/// An answer, received to its end.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The client of one credential.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::action::Action;
-use super::answer::{ChangeAnswer, Reply, classify_change, classify_read};
+use super::answer::{ChangeAnswer, classify_change, classify_read};
 use super::credential::Credential;
+use super::http_client::{Failure, Reply};
 use super::limiter::{Limiter, Pause, Permit, Priority};
 use super::metrics::RequestResult;
-use super::transport::{Failure, Transport};
+use super::transport::Transport;
 use super::wire::{Object, Page};
 use crate::answer::{NotSentCause, Unreadable};
 use crate::port::{PortId, PortInfo};
@@ -52,8 +53,11 @@ impl<'a> Chunk<'a> {
 
 impl Client {
     pub fn new(transport: &Transport, credential: Credential) -> Self {
-        let limiter =
-            Arc::new(Limiter::new(transport.settings().requests_per_second, transport.metrics().waits()));
+        let limiter = Arc::new(Limiter::new(
+            transport.settings().requests_per_second,
+            transport.metrics().waits(),
+            transport.clock(),
+        ));
         Self { transport: transport.clone(), credential, limiter }
     }
 
@@ -68,7 +72,7 @@ impl Client {
         let filter = json!({ "portIds": chunk.0 });
         let ports: Vec<PortInfo> =
             self.list(permit, Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
-        let mut missing: HashSet<&PortId> = chunk.0.iter().collect();
+        let mut missing: BTreeSet<&PortId> = chunk.0.iter().collect();
         match ports.iter().find(|port| !missing.remove(&port.port_id)) {
             None => Ok(ports),
             Some(_) => Err(bad_reading("a port that the operator did not ask for, or the same port twice")),

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::Pushback;
 use super::settings::Rate;
+use crate::clock::Clock;
 
 /// Who goes first. A lower one is passed over four times at most, for a change is worth nothing without the
 /// reading that justifies it.
@@ -49,6 +50,7 @@ impl fmt::Display for Pause {
 /// The limiter of one credential. Its queues are as long as there are callers waiting.
 #[derive(Debug)]
 pub(super) struct Limiter {
+    clock: Clock,
     state: Mutex<State>,
     /// The first of each priority holds its lock and looks at the state; the others queue for the lock.
     first: [tokio::sync::Mutex<()>; 3],
@@ -74,8 +76,9 @@ enum Turn {
 }
 
 impl Limiter {
-    pub(super) fn new(rate: Rate, waits: Histogram) -> Self {
+    pub(super) fn new(rate: Rate, waits: Histogram, clock: Clock) -> Self {
         Self {
+            clock,
             state: Mutex::new(State { bucket: Bucket::new(rate, Instant::now()), queue: Queue::default() }),
             first: Default::default(),
             moved: Notify::new(),
@@ -96,6 +99,7 @@ impl Limiter {
                 Turn::Granted => return Permit(()),
                 Turn::Behind => moved.await,
                 Turn::In(wait) => tokio::select! {
+                    biased;
                     () = sleep(wait) => {}
                     () = moved => {}
                 },
@@ -105,11 +109,11 @@ impl Limiter {
 
     /// Does as an answer asks.
     pub(super) fn heed(&self, pushback: Pushback) {
-        let now = Instant::now();
+        let (now, wall) = (Instant::now(), self.clock.wall());
         match pushback {
             Pushback::None => {}
-            Pushback::Pause(pause) => self.state().bucket.pause(now, pause),
-            Pushback::Throttled(pause) => self.state().bucket.slow_down(now, pause),
+            Pushback::Pause(pause) => self.state().bucket.pause(now, wall, pause),
+            Pushback::Throttled(pause) => self.state().bucket.slow_down(now, wall, pause),
         }
     }
 
@@ -265,22 +269,22 @@ impl Bucket {
         self.counted = self.counted.max(now);
     }
 
-    fn slow_down(&mut self, now: Instant, pause: Option<Duration>) {
+    fn slow_down(&mut self, now: Instant, wall: Timestamp, pause: Option<Duration>) {
         self.count(now);
         if self.lowered.is_none_or(|at| now.saturating_duration_since(at) >= Self::LOWERED_ONCE_IN) {
             self.rate = (self.rate / 2.0).max(self.full * Self::FLOOR);
             self.lowered = Some(now);
         }
-        self.pause(now, pause.unwrap_or_default());
+        self.pause(now, wall, pause.unwrap_or_default());
     }
 
-    fn pause(&mut self, now: Instant, pause: Duration) {
+    fn pause(&mut self, now: Instant, wall: Timestamp, pause: Duration) {
         self.count(now);
         self.tokens = 0.0;
         let end = now + pause;
         if end > self.counted {
             self.counted = end;
-            self.resumes = Timestamp::now() + pause;
+            self.resumes = wall + pause;
         }
     }
 

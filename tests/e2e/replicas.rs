@@ -234,7 +234,7 @@ fn the_lease_goes_with_the_pod_of_its_holder_where_it_could_not_be_released() {
             announced: Announced::default(),
         };
         let (candidate, mut leadership) =
-            Candidate::new(client.clone(), settings, "holder", Clock::Boottime)?;
+            Candidate::new(client.clone(), settings, "holder".to_owned(), Clock::System);
         let election = tokio::spawn(candidate.run(CancellationToken::new()));
         leadership.won().await;
         // It may write no more, as after `helm uninstall`.

@@ -71,6 +71,10 @@ impl Parts {
     }
 
     /// Those of a directory with a file for each; files that are missing are left out.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a file system may hang; no decision waits for this thread alone"
+    )]
     pub(super) async fn of_directory(directory: &Path) -> io::Result<Self> {
         let directory = directory.to_owned();
         let read = move || {

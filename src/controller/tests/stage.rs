@@ -28,7 +28,7 @@ use crate::decision::{Action, GateSettings, Plan, Timing};
 use crate::lease::{Announced, Leadership, LeaseSettings, LeaseTiming};
 use crate::port::PortId;
 use crate::server::Metrics;
-use crate::tasks;
+use crate::tasks::{self, TaskFailures};
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
 
 /// Where the objects and their Secret are.
@@ -88,6 +88,7 @@ pub(in crate::controller) struct Stage {
     /// What the watch fills.
     writer: Writer<ZenlayerPort>,
     _shutdown: DropGuard,
+    _failures: TaskFailures,
 }
 
 impl Stage {
@@ -110,10 +111,10 @@ impl Stage {
             ..Config::default()
         });
         let cloud = cloud.expect("a free port of loopback");
-        let clock = Clock::tokio();
+        let clock = Clock::tokio(jiff::Timestamp::now());
         let leadership = Leadership::until(Monotonic::default() + setting.leads_for, clock);
         let shutdown = CancellationToken::new();
-        let (tasks, _) = tasks::watched(&shutdown);
+        let (tasks, failures) = tasks::watched(&shutdown);
         let transport = transport(&cloud, setting.requests_per_second);
         let (kubernetes, metrics) = (api.client(), Metrics::new(transport.metrics()));
         let (shared, woken) =
@@ -124,7 +125,15 @@ impl Stage {
         }
         shared.lists.ends(None);
         assert!(shared.stores.set([(None, store)].into()).is_ok(), "the stores are set once");
-        Self { api, cloud, shared, _woken: woken, writer, _shutdown: shutdown.drop_guard() }
+        Self {
+            api,
+            cloud,
+            shared,
+            _woken: woken,
+            writer,
+            _shutdown: shutdown.drop_guard(),
+            _failures: failures,
+        }
     }
 
     /// A port in this state, owned by an object of this name: [`port_of`] is its id.

@@ -63,7 +63,7 @@ impl Server {
 
     /// What happens, seen by a client that gives up a connection which is silent for so long.
     fn events(&self, silence: Duration) -> impl Stream<Item = Result<Event<Received>, Error>> + use<> {
-        self.events_heard(silence, LastHeard::default())
+        self.events_heard(silence, LastHeard::never())
     }
 
     fn events_heard(
@@ -72,7 +72,7 @@ impl Server {
         heard: LastHeard,
     ) -> impl Stream<Item = Result<Event<Received>, Error>> + use<> {
         let client = run::client(Config::new(self.url.clone()), silence).expect("a client");
-        events(client, None, heard)
+        events(client, None, heard, Clock::System)
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {

@@ -1,5 +1,6 @@
 //! The Lease as it is written, for people and for what else reads Leases.
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 
 use crate::lease::election::{LeaseTiming, Write};
@@ -8,7 +9,8 @@ use crate::lease::{PodIdentity, lease, record};
 fn by(holder: Option<&str>, before: Option<&Lease>) -> Lease {
     let version = before.and_then(|before| before.metadata.resource_version.clone());
     let write = Write { version, holder: holder.map(str::to_owned) };
-    let mut written = lease("operator", &write, before, LeaseTiming::default().scaled(0.5), None);
+    let mut written =
+        lease("operator", &write, before, LeaseTiming::default().scaled(0.5), None, Timestamp::now());
     written.metadata.resource_version = Some("next".to_owned());
     written
 }
@@ -46,7 +48,8 @@ fn an_update_is_of_the_version_seen_and_leaves_labels_alone() {
     let mut seen = by(Some("one"), None);
     seen.metadata.labels = Some([("team".to_owned(), "network".to_owned())].into());
     let write = Write { version: Some("7".to_owned()), holder: Some("two".to_owned()) };
-    let update = lease("operator", &write, Some(&seen), LeaseTiming::default(), None).metadata;
+    let update =
+        lease("operator", &write, Some(&seen), LeaseTiming::default(), None, Timestamp::now()).metadata;
     assert_eq!((update.resource_version.as_deref(), &update.labels), (Some("7"), &seen.metadata.labels));
 }
 
@@ -55,7 +58,7 @@ fn the_lease_goes_with_the_pod_of_its_holder() {
     let pod = |name: &str| PodIdentity { name: name.to_owned(), uid: format!("{name}-uid") };
     let by = |pod: &PodIdentity, before: Option<&Lease>| {
         let write = Write { version: before.map(|_| "1".to_owned()), holder: Some(pod.name.clone()) };
-        lease("operator", &write, before, LeaseTiming::default(), Some(pod))
+        lease("operator", &write, before, LeaseTiming::default(), Some(pod), Timestamp::now())
     };
     let first = by(&pod("one"), None);
     let taken = by(&pod("two"), Some(&first));

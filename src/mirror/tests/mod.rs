@@ -20,7 +20,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::decision::sighting::{Cadence, Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
-use crate::tasks;
+use crate::tasks::{self, TaskFailures};
 use crate::wakes::{self, Wakes};
 
 const TICK: Duration = Duration::from_secs(10);
@@ -165,6 +165,7 @@ struct Bench {
     mirror: Mirror<usize, Cloud>,
     wakes: Wakes<usize>,
     shutdown: CancellationToken,
+    _failures: TaskFailures,
 }
 
 impl Bench {
@@ -173,12 +174,12 @@ impl Bench {
     }
 
     fn with(settings: MirrorSettings) -> Self {
-        let clock = Clock::tokio();
+        let clock = Clock::tokio(jiff::Timestamp::now());
         let shutdown = CancellationToken::new();
         let (wake, wakes) = wakes::channel();
-        let (tasks, _) = tasks::watched(&shutdown);
+        let (tasks, failures) = tasks::watched(&shutdown);
         let mirror = Mirror::new(settings, clock, Arc::new(wake), &tasks);
-        Self { clock, mirror, wakes, shutdown }
+        Self { clock, mirror, wakes, shutdown, _failures: failures }
     }
 
     fn account(&self, number: u8) -> Account<Cloud> {

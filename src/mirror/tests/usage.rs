@@ -32,16 +32,17 @@ struct Scene {
     usage: Usage<usize, Lists>,
     wakes: Wakes<usize>,
     account: Account<Lists>,
+    _failures: TaskFailures,
 }
 
 impl Scene {
     fn new(answer: Option<&[(usize, &str)]>) -> Self {
         let (wake, wakes) = wakes::channel();
-        let (tasks, _) = tasks::watched(&CancellationToken::new());
-        let usage = Usage::new(SETTINGS, Clock::tokio(), Arc::new(wake), &tasks);
+        let (tasks, failures) = tasks::watched(&CancellationToken::new());
+        let usage = Usage::new(SETTINGS, Clock::tokio(jiff::Timestamp::now()), Arc::new(wake), &tasks);
         let key = AccountKey::new([1; 32]);
         let account = Account::new(key, Fingerprint::new("account-1"), Arc::new(Lists::default()));
-        let scene = Self { usage, wakes, account };
+        let scene = Self { usage, wakes, account, _failures: failures };
         scene.answers(answer);
         scene
     }

@@ -117,9 +117,13 @@ struct PolicyLabel {
 pub struct LastHeard(Arc<AtomicI64>);
 
 impl LastHeard {
-    /// The API server has answered or sent something at this moment.
-    pub fn now(&self) {
-        self.0.store(Timestamp::now().as_second(), Ordering::Relaxed);
+    fn since(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(start.as_second())))
+    }
+
+    /// The API server has answered or sent something at this time.
+    pub fn at(&self, time: Timestamp) {
+        self.0.store(time.as_second(), Ordering::Relaxed);
     }
 
     /// In seconds since 1970.
@@ -135,12 +139,6 @@ impl LastHeard {
     #[cfg(test)]
     pub(crate) fn forget(&self) {
         self.0.store(0, Ordering::Relaxed);
-    }
-}
-
-impl Default for LastHeard {
-    fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(Timestamp::now().as_second())))
     }
 }
 
@@ -232,8 +230,8 @@ impl Metrics {
     }
 
     /// A new watch, which is to say when it hears of the API server.
-    pub fn watch(&self) -> LastHeard {
-        let heard = LastHeard::default();
+    pub fn watch(&self, start: Timestamp) -> LastHeard {
+        let heard = LastHeard::since(start);
         self.sources.watches.lock().unwrap_or_else(PoisonError::into_inner).push(heard.clone());
         heard
     }

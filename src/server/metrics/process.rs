@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
+use crate::clock::Clock;
+
 #[derive(Debug)]
 pub(super) struct Process {
     started: Timestamp,
@@ -25,7 +27,7 @@ struct Stat {
 
 impl Process {
     pub(super) fn started() -> Self {
-        Self { started: Timestamp::now() }
+        Self { started: Clock::System.wall() }
     }
 }
 

@@ -85,8 +85,8 @@ fn no_label_holds_what_users_choose() {
 #[test]
 fn of_several_watches_the_one_that_is_silent_counts() {
     let metrics = leader();
-    let _lively = metrics.watch();
-    metrics.watch().forget();
+    let _lively = metrics.watch(Timestamp::now());
+    metrics.watch(Timestamp::now()).forget();
     let text = metrics.classic();
     assert!(text.contains("_last_watch_event_timestamp_seconds 0\n"), "{text}");
 }
@@ -97,7 +97,7 @@ fn a_watch_that_never_lists_its_objects_is_told_and_no_object_is_counted() {
     metrics.observe_leadership(|| true);
     metrics.observe_state(|| None);
     assert!(!metrics.classic().contains("_last_watch_event_timestamp_seconds"), "there is no watch yet");
-    metrics.watch().forget();
+    metrics.watch(Timestamp::now()).forget();
     let text = metrics.classic();
     assert!(text.contains("_last_watch_event_timestamp_seconds 0\n"), "{text}");
     assert!(!text.contains("_terminating_ports"), "{text}");

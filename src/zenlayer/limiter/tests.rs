@@ -6,9 +6,10 @@ use tokio::sync::mpsc;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const WALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn limiter(rate: Rate) -> Limiter {
-    Limiter::new(rate, Histogram::new([1.0]))
+    Limiter::new(rate, Histogram::new([1.0]), Clock::System)
 }
 
 fn rate(per_second: f64) -> Rate {
@@ -49,10 +50,10 @@ fn a_bucket_of_less_than_one_a_second_still_holds_one() {
 fn a_429_halves_the_rate_once_for_all_requests_under_way() {
     let start = Instant::now();
     let mut bucket = Bucket::new(rate(8.0), start);
-    bucket.slow_down(start, None);
-    bucket.slow_down(start + SECOND / 2, None);
+    bucket.slow_down(start, WALL, None);
+    bucket.slow_down(start + SECOND / 2, WALL, None);
     assert!((4.0..4.2).contains(&bucket.rate), "halved once: {}", bucket.rate);
-    bucket.slow_down(start + SECOND, None);
+    bucket.slow_down(start + SECOND, WALL, None);
     assert!((2.0..2.2).contains(&bucket.rate), "halved again a second later: {}", bucket.rate);
 }
 
@@ -63,7 +64,7 @@ fn the_rate_has_a_floor_and_recovers_within_a_minute() {
     let mut now = start;
     for _ in 0..100 {
         now += SECOND;
-        bucket.slow_down(now, None);
+        bucket.slow_down(now, WALL, None);
     }
     assert!((0.5..0.6).contains(&bucket.rate), "the floor: {}", bucket.rate);
     bucket.count(now + 60 * SECOND);
@@ -74,7 +75,7 @@ fn the_rate_has_a_floor_and_recovers_within_a_minute() {
 fn nothing_is_given_before_retry_after_has_passed() {
     let start = Instant::now();
     let mut bucket = Bucket::new(rate(10.0), start);
-    bucket.slow_down(start, Some(30 * SECOND));
+    bucket.slow_down(start, WALL, Some(30 * SECOND));
     assert_eq!(bucket.paused(start).map(|pause| pause.left), Some(30 * SECOND));
     assert_eq!(drain(&mut bucket, start, start + 30 * SECOND), 0);
     assert_eq!(bucket.paused(start + 30 * SECOND), None);
@@ -165,7 +166,7 @@ proptest! {
         for (millis, step) in steps {
             now += Duration::from_millis(millis);
             match step {
-                0 => bucket.slow_down(now, Some(Duration::from_millis(millis))),
+                0 => bucket.slow_down(now, WALL, Some(Duration::from_millis(millis))),
                 _ => match bucket.take(now) {
                     Ok(()) => tokens += 1.0,
                     Err(wait) => prop_assert!(!wait.is_zero() && wait < Duration::from_hours(1), "{wait:?}"),

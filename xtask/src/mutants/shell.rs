@@ -240,7 +240,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an account that is throttled is asked as often as before",
         file: "src/zenlayer/limiter.rs",
-        search: "Pushback::Throttled(pause) => self.state().bucket.slow_down(now, pause),",
+        search: "Pushback::Throttled(pause) => self.state().bucket.slow_down(now, wall, pause),",
         replacement: "Pushback::Throttled(pause) => self.state().bucket.pause(now, pause.unwrap_or_default()),",
     },
     Mutant {
