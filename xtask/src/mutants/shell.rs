@@ -241,7 +241,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "an account that is throttled is asked as often as before",
         file: "src/zenlayer/limiter.rs",
         search: "Pushback::Throttled(pause) => self.state().bucket.slow_down(now, wall, pause),",
-        replacement: "Pushback::Throttled(pause) => self.state().bucket.pause(now, pause.unwrap_or_default()),",
+        replacement: "Pushback::Throttled(pause) => self.state().bucket.pause(now, wall, pause.unwrap_or_default()),",
     },
     Mutant {
         name: "the Lease is written whatever version it is of by now",
