@@ -15,7 +15,8 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
-use crate::controller::{Clients, CredentialCopies, OwnCredentials, Settings, run};
+use crate::controller::{Clients, Settings, run};
+use crate::credentials::{CredentialCopies, OwnCredentials};
 use crate::decision::{GateSettings, Timing};
 use crate::lease::{Announced, LeaseSettings, LeaseTiming, PodIdentity};
 use crate::server::{self, LogFormat, Traces};

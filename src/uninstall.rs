@@ -11,7 +11,7 @@ use kube::{Api, Client, CustomResourceExt};
 use serde_json::Value;
 
 use crate::api::{FINALIZER, READY, ZenlayerPort};
-use crate::controller::delete_leftover_copies;
+use crate::credentials::delete_leftover_copies;
 use crate::kubernetes::says_not_found;
 
 const UNREAD: &str = "cannot check whether any ZenlayerPort still has the finalizer";

@@ -1,7 +1,6 @@
 //! Whom to look at again: a set, so that it loses nobody, yet never holds more than there are.
 
-use std::collections::{HashSet, hash_set};
-use std::hash::Hash;
+use std::collections::{BTreeSet, btree_set};
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,7 @@ use futures::Stream;
 /// its [`WakeSender`].
 #[derive(Debug)]
 pub struct Wakes<K> {
-    batch: hash_set::IntoIter<K>,
+    batch: btree_set::IntoIter<K>,
     pending: Arc<Mutex<Pending<K>>>,
 }
 
@@ -23,19 +22,19 @@ pub struct WakeSender<K>(Arc<Mutex<Pending<K>>>);
 
 #[derive(Debug)]
 struct Pending<K> {
-    waiters: HashSet<K>,
+    waiters: BTreeSet<K>,
     consumer: Option<Waker>,
     closed: bool,
 }
 
 /// An empty set of those to wake.
 pub fn channel<K>() -> (WakeSender<K>, Wakes<K>) {
-    let pending = Pending { waiters: HashSet::new(), consumer: None, closed: false };
+    let pending = Pending { waiters: BTreeSet::new(), consumer: None, closed: false };
     let pending = Arc::new(Mutex::new(pending));
-    (WakeSender(Arc::clone(&pending)), Wakes { batch: HashSet::new().into_iter(), pending })
+    (WakeSender(Arc::clone(&pending)), Wakes { batch: BTreeSet::new().into_iter(), pending })
 }
 
-impl<K: Eq + Hash> WakeSender<K> {
+impl<K: Ord> WakeSender<K> {
     pub fn wake(&self, waiters: impl IntoIterator<Item = K>) {
         let mut pending = lock(&self.0);
         if pending.closed {
@@ -60,7 +59,7 @@ impl<K> Drop for WakeSender<K> {
     }
 }
 
-impl<K: Eq + Hash + Unpin> Stream for Wakes<K> {
+impl<K: Ord + Unpin> Stream for Wakes<K> {
     type Item = K;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<K>> {
@@ -83,7 +82,7 @@ impl<K> Drop for Wakes<K> {
     fn drop(&mut self) {
         let mut pending = lock(&self.pending);
         pending.closed = true;
-        pending.waiters = HashSet::new();
+        pending.waiters = BTreeSet::new();
     }
 }
 

@@ -20,7 +20,7 @@ use kube::{Api, Client};
 pub use self::permissions::{Needs, Permission};
 use crate::answer::{RefusalKind, Unreadable};
 use crate::api::ZenlayerPort;
-use crate::controller::OwnCredentials;
+use crate::credentials::OwnCredentials;
 use crate::kubernetes::says_not_found;
 use crate::port::PortId;
 use crate::text::sanitized;

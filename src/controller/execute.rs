@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use super::crash::CrashPoint;
 use super::objects::Objects;
-use super::pass::{Gathered, Granted, PassError};
+use super::pass::{Gathered, PassError};
 use super::shared::Shared;
 use super::transitions::{self, Line};
 use super::writes::{self, Refusal, Written};
 use crate::answer::NotSentCause;
 use crate::api::{CallAction, CallOutcome, EventType, FINALIZER, Reason, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
-use crate::decision::{self, Action, Announcement, Facts, Intent, Plan, Warrant, with_outcome};
+use crate::decision::{self, Action, Announcement, Facts, Intent, Plan, Turn, Warrant, with_outcome};
+use crate::dispatch::Ticket;
+use crate::mirror::Account;
 use crate::spans::{Kind, Span};
-use crate::zenlayer::ChangeAnswer;
+use crate::zenlayer::{ChangeAnswer, Client, Permit};
 
 /// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
 /// connection may take another 5 s, so that it leaves within 10 s.
@@ -37,7 +39,7 @@ pub(super) async fn execute(
     api: &Objects,
     object: &ZenlayerPort,
     plan: Plan,
-    granted: Option<Granted>,
+    ticket: Option<Ticket>,
     shared: &Shared,
 ) -> Result<Done, PassError> {
     let status = plan.status(object);
@@ -61,8 +63,8 @@ pub(super) async fn execute(
         }
         Action::LetGo(reason) => let_go(api, object, row, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
-            // Without a permit there is nothing to send: the next round gets one.
-            let Some(granted) = granted else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
+            // Without a ticket there is nothing to send: the next round gets one.
+            let Some(ticket) = ticket else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
             // Saves a record that another replica would have to wait for; safety does not rest on it.
             if !shared.leadership.is_current() {
                 return Err(PassError::NotLeading);
@@ -73,13 +75,14 @@ pub(super) async fn execute(
                 Ok(written) => written,
                 Err(ended) => return Ok(ended),
             };
-            shared.memory.note(&written, shared.clock.monotonic());
+            shared.index.note(&written, shared.clock.monotonic());
             CrashPoint::AfterRecord.reached();
             let recorded = match Recorded::new(written, row, warrant) {
                 Ok(recorded) => recorded,
                 Err(written) => return Ok(Done::Overtaken(written)),
             };
-            let answer = recorded.begin(granted, started, shared).await;
+            let (account, permit, _slot) = ticket.split();
+            let answer = recorded.begin(&account, permit, started, shared).await;
             let line = Line { request_id: answer.request_id(), ..recorded.line() };
             line.log(
                 &recorded.object,
@@ -127,15 +130,21 @@ impl Recorded {
     }
 
     /// The call, within the time that its record is good for.
-    async fn begin(&self, granted: Granted, started: Monotonic, shared: &Shared) -> ChangeAnswer {
+    async fn begin(
+        &self,
+        account: &Account<Client>,
+        permit: Permit,
+        started: Monotonic,
+        shared: &Shared,
+    ) -> ChangeAnswer {
         if shared.clock.monotonic().since(started) > BEGIN_WITHIN {
             let why = "it took too long to write the record of the call".to_owned();
             return ChangeAnswer::NotSent { cause: NotSentCause::RecordTooSlow, why };
         }
-        self.call(granted).await
+        self.call(account, permit).await
     }
 
-    async fn call(&self, (account, permit): Granted) -> ChangeAnswer {
+    async fn call(&self, account: &Account<Client>, permit: Permit) -> ChangeAnswer {
         let port = self.warrant.port_id();
         if account.fingerprint != *self.warrant.credential() {
             return ChangeAnswer::NotSent {
@@ -168,14 +177,14 @@ impl Recorded {
         // Before anything else: this process must know the outcome even if it cannot be written.
         let answered =
             ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
-        shared.memory.learn(&object, Some(&Facts::stored_in(&answered)));
+        shared.index.learn(&object, Some(&Facts::stored_in(&answered)));
         for _ in 0..MOST_OUTCOME_WRITES {
             let told =
                 ZenlayerPort { status: Some(with_outcome(&object, outcome.clone())), ..*object.clone() };
             let gathered = Gathered::of(&told, shared).await;
-            let plan = gathered.decide(&told, shared);
+            let plan = gathered.decide(&told, Turn::Free, shared);
             // What it tells is not written yet.
-            shared.memory.learn(&object, Some(&plan.known(&told)));
+            shared.index.learn(&object, Some(&plan.known(&told)));
             CrashPoint::BeforeOutcome.reached();
             // The Event of a next act is sent with that act.
             let event = plan.event.clone().filter(|_| matches!(plan.action, Action::None));
@@ -234,7 +243,6 @@ async fn put_status(
     transitions::end_write(span, &answer);
     let answer = answer.map_err(|error| kubernetes("update", "the object's status", error))?;
     if let Ok(Written::Done(written)) = &answer {
-        shared.memory.written(written);
         shared.wrote(written);
         transitions::log_status(object, written, row);
     }

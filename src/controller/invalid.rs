@@ -1,100 +1,30 @@
-//! Objects that this version cannot parse, such as those with a policy that only a later one knows. They are held:
-//! nothing is decided about them, their finalizer stays, and their status says so until they can be parsed again. What
-//! can be understood of them counts for others: their claim on a port, and the credentials that they use.
+//! Objects that this version cannot parse, such as those with a policy that only a later one knows. Nothing is decided about
+//! them, their finalizer stays, and their status says so until they can be parsed again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 use super::objects::Objects;
-use super::received::Invalid;
-use super::reference::Reference;
 use super::shared::Shared;
 use super::transitions;
 use crate::api::ZenlayerPort;
 use crate::decision;
-use crate::wakes::{WakeSender, Wakes};
+use crate::index::Invalid;
 
 /// When a status that could not be written is tried again.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// All objects that cannot be parsed.
-#[derive(Debug)]
-pub(super) struct Invalids {
-    held: Mutex<HashMap<Reference, Arc<Invalid>>>,
-    wake: WakeSender<Reference>,
-}
-
-impl Invalids {
-    /// Wakes [`tell`] by `wake`.
-    pub(super) fn new(wake: WakeSender<Reference>) -> Self {
-        Self { held: Mutex::default(), wake }
-    }
-
-    pub(super) fn hold(&self, reference: Reference, invalid: Invalid) {
-        self.lock().insert(reference.clone(), Arc::new(invalid));
-        self.wake.wake([reference]);
-    }
-
-    /// The object can be parsed now, or is gone.
-    pub(super) fn release(&self, reference: &Reference) {
-        self.lock().remove(reference);
-    }
-
-    /// What could be understood of one.
-    pub(super) fn salvaged(&self, reference: &Reference) -> Option<Arc<ZenlayerPort>> {
-        self.lock().get(reference).map(|invalid| Arc::clone(&invalid.salvaged))
-    }
-
-    /// What could be understood of all.
-    pub(super) fn all_salvaged(&self) -> Vec<Arc<ZenlayerPort>> {
-        self.lock().values().map(|invalid| Arc::clone(&invalid.salvaged)).collect()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn get(&self, reference: &Reference) -> Option<Arc<Invalid>> {
-        self.lock().get(reference).cloned()
-    }
-
-    fn wake_all(&self) {
-        self.wake.wake(self.lock().keys().cloned());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Reference, Arc<Invalid>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Keeps the status of those that are woken true, one after the other, until `shutdown`.
-pub(super) async fn tell(shared: Arc<Shared>, mut wakes: Wakes<Reference>, shutdown: CancellationToken) {
-    let mut retry = interval(RETRY);
-    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let reference = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            _ = retry.tick() => {
-                shared.invalids.wake_all();
-                continue;
-            }
-            Some(reference) = wakes.next() => reference,
-        };
-        let Some(invalid) = shared.invalids.get(&reference) else { continue };
-        if let Err(error) = write_status(&invalid, &shared).await {
-            tracing::warn!(
-                %reference, uid = invalid.salvaged.metadata.uid, %error, complaint = invalid.complaint,
-                "cannot write the status of an object that this version cannot parse; the operator tries again",
-            );
-        }
-    }
+/// Keeps the status of such an object true. Returns when it is to be called again.
+pub(super) async fn reconcile(invalid: &Invalid, shared: &Shared) -> Option<Duration> {
+    let Err(error) = write_status(invalid, shared).await else { return None };
+    let metadata = &invalid.salvaged.metadata;
+    tracing::warn!(
+        namespace = metadata.namespace, name = metadata.name, uid = metadata.uid, %error,
+        complaint = invalid.complaint,
+        "cannot write the status of an object that this version cannot parse; the operator tries again",
+    );
+    Some(RETRY)
 }
 
 /// Writes it if anything but a time would change, onto the very object that could not be parsed.
@@ -127,10 +57,10 @@ async fn write_status(invalid: &Invalid, shared: &Shared) -> kube::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::received::Received;
     use super::*;
     use crate::api::Reason;
     use crate::clock::Clock;
+    use crate::index::Received;
 
     #[test]
     fn a_status_that_says_so_already_is_not_written_and_announced_again() {

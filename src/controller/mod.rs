@@ -6,24 +6,14 @@
 //!    └─ roster           └── wakes ────────┴── mirror, credentials, other claims
 //! ```
 
-mod accounts;
-mod call_queue;
 mod crash;
 mod crd;
-mod credentials;
-mod deletions;
 mod events;
 mod execute;
 mod invalid;
-mod lists;
-mod memory;
 mod objects;
 mod observe;
-mod own_writes;
 mod pass;
-mod received;
-mod reference;
-mod roster;
 mod run;
 mod shared;
 mod state;
@@ -35,5 +25,4 @@ mod watch;
 mod writes;
 
 pub use crash::CRASH_AT;
-pub use credentials::{CredentialCopies, OwnCredentials, OwnCredentialsError, delete_leftover_copies};
 pub use run::{Clients, Settings, Surroundings, replica, run};

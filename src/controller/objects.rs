@@ -12,8 +12,8 @@ use kube::{Client, Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::received::Received;
 use crate::api::ZenlayerPort;
+use crate::index::Received;
 
 /// The longest answer about one object. The API server takes objects of up to 3 MiB.
 const LONGEST_OBJECT: u64 = 8 << 20;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::credentials::{Assigned, Served, Source};
-use super::reference::reference;
 use super::shared::Shared;
 use crate::answer::RefusalKind;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
+use crate::credentials::{Assigned, Served, Source};
 use crate::decision::sighting::{Cadence, Evidence, Presence, Unreadable, Want};
 use crate::decision::{CredentialState, Lack};
+use crate::index::Reference;
 use crate::mirror::Account;
 use crate::zenlayer::Client;
 
@@ -28,7 +28,7 @@ impl Observed {
         deletion_known_since: Option<Monotonic>,
         shared: &Shared,
     ) -> Self {
-        let source = match shared.credentials.source(object) {
+        let source = match shared.credentials.source_of(object) {
             Ok(source) => source,
             Err(why) => return Self::nothing(object, Lack::Known(why), shared),
         };
@@ -73,7 +73,7 @@ impl Observed {
         object: &ZenlayerPort,
         shared: &Shared,
     ) -> Self {
-        shared.probes.forget(&reference(object));
+        shared.probes.forget(&Reference::of(object));
         Self::read(account, holds, object, shared)
     }
 
@@ -88,12 +88,12 @@ impl Observed {
             None => CredentialState::Usable(fingerprint),
             Some(why) => CredentialState::ReadOnly { fingerprint, why },
         };
-        let evidence = shared.mirror.observe(reference(object), &account, &object.spec.port_id);
+        let evidence = shared.mirror.observe(Reference::of(object), &account, &object.spec.port_id);
         Self { account: Some(account), credential, not_copied: None, evidence: Some(evidence) }
     }
 
     fn nothing(object: &ZenlayerPort, why: Lack, shared: &Shared) -> Self {
-        shared.probes.forget(&reference(object));
+        shared.probes.forget(&Reference::of(object));
         Self {
             account: None,
             credential: CredentialState::Unavailable(why),
@@ -118,7 +118,7 @@ enum Probe {
 }
 
 fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe {
-    let reference = reference(object);
+    let reference = Reference::of(object);
     let id = &object.spec.port_id;
     let Evidence { good, failure, waiting_since, .. } = shared.probes.observe(reference.clone(), new, id);
     // Nobody is in a hurry for the second answer: the first says which account it is.

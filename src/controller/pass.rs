@@ -6,23 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::runtime::controller::Action as Requeue;
 
 use super::execute::{self, Done};
-use super::memory::KnownSince;
+use super::invalid;
 use super::objects::Objects;
 use super::observe::Observed;
-use super::reference::reference;
 use super::shared::Shared;
 use super::transitions;
 use super::writes::Refusal;
 use crate::api::ZenlayerPort;
 use crate::decision::sighting::Evidence;
 use crate::decision::{self, Action, Attachments, Context, CrdState, Input, Plan, Turn};
+use crate::index::{Known, KnownSince, Reference};
 use crate::mirror::Account;
 use crate::server::ReconcileResult;
 use crate::tasks::panic_message;
-use crate::zenlayer::{Client, Permit};
+use crate::zenlayer::Client;
 
 /// Reads and writes of the object in one pass before it gives way to others.
 const MOST_ROUNDS: u32 = 8;
@@ -33,14 +32,8 @@ const DEADLINE: Duration = Duration::from_secs(90);
 /// Trust in events has a limit: every object is looked at this often, come what may.
 const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
 
-/// How long a pass that has its slot waits until the account's rate allows the call; then others may use the slot.
-const PERMIT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// When a pass whose permit did not come in that time asks for a slot again.
-const PERMIT_RETRY: Duration = Duration::from_secs(1);
-
-/// When an object that waits for a slot is looked at again, even if nothing wakes it.
-const SLOT_RECHECK: Duration = Duration::from_mins(1);
+/// When an object that waits for its turn is looked at again: it shows by then that Zenlayer asked for a pause.
+const QUEUED_RECHECK: Duration = Duration::from_mins(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
@@ -71,17 +64,31 @@ impl PassError {
     }
 }
 
+/// Reconciles the object as it is known. Returns when it is to be reconciled again even if nothing wakes it.
+pub(super) async fn reconcile(reference: Reference, shared: Arc<Shared>) -> Option<Duration> {
+    match shared.index.newest(&reference)? {
+        Known::Parsed(object) => match guarded(Arc::clone(&object), &shared).await {
+            Ok(again) => again,
+            Err(error) => Some(pause_after(&object, &error, &shared)),
+        },
+        Known::Invalid(invalid) => invalid::reconcile(&invalid, &shared).await,
+    }
+}
+
 /// A pass that can neither hang nor take the controller down with it.
-pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> Result<Requeue, PassError> {
+pub(super) async fn guarded(
+    object: Arc<ZenlayerPort>,
+    shared: &Shared,
+) -> Result<Option<Duration>, PassError> {
     let began = shared.clock.monotonic();
-    let pass = AssertUnwindSafe(pass(Arc::clone(&object), &shared)).catch_unwind();
+    let pass = AssertUnwindSafe(pass(Arc::clone(&object), shared)).catch_unwind();
     let result = match tokio::time::timeout(DEADLINE, pass).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(PassError::Panicked(panic_message(panic.as_ref()))),
         Err(_) => Err(PassError::Deadline),
     };
     if result.is_ok() {
-        shared.memory.succeeded(&object);
+        shared.index.succeeded(&object);
     }
     let class = result.as_ref().err().map_or(ReconcileResult::Ok, PassError::class);
     shared.metrics.count_reconcile(class, shared.clock.monotonic().since(began));
@@ -90,9 +97,8 @@ pub(super) async fn guarded(object: Arc<ZenlayerPort>, shared: Arc<Shared>) -> R
 }
 
 /// The pause after a failed pass, longer with each that fails in a row.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared: Arc<Shared>) -> Requeue {
-    let failures = if shared.is_known(&object) { shared.memory.failed(&object) } else { 1 };
+pub(super) fn pause_after(object: &ZenlayerPort, error: &PassError, shared: &Shared) -> Duration {
+    let failures = shared.index.failed(object);
     let mut hasher = DefaultHasher::new();
     object.metadata.uid.hash(&mut hasher);
     let pause = decision::error_backoff(failures, hasher.finish());
@@ -101,64 +107,47 @@ pub(super) fn error_policy(object: Arc<ZenlayerPort>, error: &PassError, shared:
         port = %object.spec.port_id, %error, failures,
         retry_in_seconds = pause.as_secs(), "the reconcile failed; the operator tries again",
     );
-    Requeue::requeue(pause)
+    pause
 }
 
-async fn pass(cached: Arc<ZenlayerPort>, shared: &Shared) -> Result<Requeue, PassError> {
-    let mut object = shared.own_writes.newest(cached);
+async fn pass(mut object: Arc<ZenlayerPort>, shared: &Shared) -> Result<Option<Duration>, PassError> {
     let api = api_of(&object, shared);
-    let reference = reference(object.as_ref());
-    let mut slot = shared.calls.take(&reference);
-    let mut permit = None;
+    let reference = Reference::of(object.as_ref());
+    // Of a turn that came, if it did: what is decided now is not older than the call that it justifies.
+    let mut ticket = shared.turns.take(&reference);
     for _ in 0..MOST_ROUNDS {
-        let mut gathered = Gathered::of(&object, shared).await;
-        let mut plan = gathered.decide(&object, shared);
-        if !matches!(plan.action, Action::Call(_)) {
-            shared.calls.leave(&reference);
-        } else if let (None, Some(account)) = (&permit, &gathered.account) {
-            slot = slot
-                .filter(|slot| slot.is_of(account.key))
-                .or_else(|| shared.calls.ask(&reference, account.key));
-            let pause = account.paused().filter(|pause| pause.left > PERMIT_PATIENCE);
-            if slot.is_some()
-                && pause.is_none()
-                && let Ok(granted) = tokio::time::timeout(PERMIT_PATIENCE, account.change_permit()).await
-            {
-                // Waiting has taken time, and a decision must not be older than the call it justifies: decide again.
-                permit = Some((Arc::clone(account), granted));
-                continue;
+        let gathered = Gathered::of(&object, shared).await;
+        let mut plan = gathered.decide(&object, Turn::Free, shared);
+        if let (Action::Call(_), Some(account)) = (&plan.action, &gathered.account) {
+            ticket = ticket
+                .filter(|ticket| ticket.is_of(account.key))
+                .or_else(|| shared.turns.ask(&reference, account));
+            if ticket.is_none() {
+                let pause = account.paused();
+                let turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
+                let queued = gathered.decide(&object, turn, shared);
+                plan = Plan { deadline: Some(QUEUED_RECHECK), ..queued };
             }
-            let had_slot = slot.take().is_some();
-            let retry = match &pause {
-                Some(pause) => pause.left + PERMIT_RETRY,
-                None if had_slot => PERMIT_RETRY,
-                None => SLOT_RECHECK,
-            };
-            gathered.context.turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
-            // What the first decision has learnt is not news to the second one.
-            gathered.context.learnt = shared.memory.learnt(&object);
-            plan = Plan { deadline: Some(retry), ..gathered.decide(&object, shared) };
+        } else {
+            ticket = None;
+            shared.turns.leave(&reference);
         }
         let deadline = plan.deadline;
         let mut span = transitions::reconcile(&object, &plan);
-        let execute = Box::pin(execute::execute(&api, &object, plan, permit.take(), shared));
+        let execute = Box::pin(execute::execute(&api, &object, plan, ticket.take(), shared));
         let done = span.around(execute).await;
         span.set_error(done.as_ref().err().map(|error| error.class().as_str()));
         drop(span);
         match done? {
-            Done::Settled => return Ok(requeue(deadline)),
+            Done::Settled => return Ok(Some(deadline.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))),
             Done::Gone => {
                 shared.stop_reading(&reference);
-                return Ok(Requeue::await_change());
+                return Ok(None);
             }
             Done::Overtaken(now) | Done::Called(now) => object = Arc::new(*now),
         }
     }
     Err(PassError::Contended)
-}
-
-fn requeue(deadline: Option<Duration>) -> Requeue {
-    Requeue::requeue(deadline.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))
 }
 
 pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Objects {
@@ -174,39 +163,46 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) async fn of(object: &ZenlayerPort, shared: &Shared) -> Self {
-        let known = shared.memory.note(object, shared.clock.monotonic());
+        let known = shared.index.note(object, shared.clock.monotonic());
         let Observed { account, credential, not_copied, evidence } =
             Observed::of(object, known.deletion, shared).await;
+        let key = account.as_ref().map(|account| account.key);
+        shared.wakes.wake(shared.index.looked(object, key, evidence.as_ref()));
+        let now = shared.clock.monotonic();
         let context = Context {
             credential,
             not_copied,
-            claims: shared.claims(object, account.as_ref().map(|account| account.key), evidence.as_ref()),
-            same_account: shared.same_account(object, account.as_ref().map(|account| &account.fingerprint)),
-            deletions_at_once: shared.deletions_at_once(object, evidence.as_ref()),
-            listing: shared.listing(object, known.deletion),
+            claims: shared.index.claims(object, key, now),
+            same_account: shared
+                .index
+                .same_account(object, account.as_ref().map(|account| &account.fingerprint)),
+            deletions_at_once: shared.index.deletions_at_once(object, evidence.as_ref(), now),
+            listing: shared.index.listing(object, known.deletion),
             crd: crd_state(object, known, shared).await,
             attachments: attachments(object, account.as_deref(), shared),
             gates: shared.gates,
             deletion_known_since: known.deletion,
             call_known_since: known.call,
-            learnt: shared.memory.learnt(object),
+            learnt: shared.index.learnt(object),
             turn: Turn::Free,
         };
         Self { account, evidence, context }
     }
 
     /// Decides, and keeps what the decision has learnt and wants to be read, whatever becomes of the plan.
-    pub(super) fn decide(&self, object: &ZenlayerPort, shared: &Shared) -> Plan {
+    pub(super) fn decide(&self, object: &ZenlayerPort, turn: Turn, shared: &Shared) -> Plan {
+        // What one decision has learnt is not news to the next.
+        let context = Context { turn, learnt: shared.index.learnt(object), ..self.context.clone() };
         let plan = decision::decide(&Input {
             object,
             evidence: self.evidence.as_ref(),
-            context: &self.context,
+            context: &context,
             timing: &shared.timing,
             now: shared.clock.now(),
         });
         tell_mirror(object, &plan, shared);
-        transitions::log_landed(object, self.context.learnt.as_deref(), &plan);
-        shared.memory.learn(object, plan.facts.as_ref());
+        transitions::log_landed(object, context.learnt.as_deref(), &plan);
+        shared.index.learn(object, plan.facts.as_ref());
         plan
     }
 }
@@ -225,7 +221,7 @@ async fn crd_state(object: &ZenlayerPort, known: KnownSince, shared: &Shared) ->
 
 /// Watched only for a port whose call was refused; nobody waits here for what is not known yet.
 fn attachments(object: &ZenlayerPort, account: Option<&Account<Client>>, shared: &Shared) -> Attachments {
-    let reference = reference(object);
+    let reference = Reference::of(object);
     let call = object.release().and_then(|release| release.call.as_ref());
     if let (Some(account), Some(_)) = (account, call.filter(|call| decision::was_refused_as_is(call))) {
         let users = shared.usage.observe(reference, account, &object.spec.port_id);
@@ -237,7 +233,7 @@ fn attachments(object: &ZenlayerPort, account: Option<&Account<Client>>, shared:
 }
 
 fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
-    let reference = reference(object);
+    let reference = Reference::of(object);
     match (plan.want, &plan.action) {
         (Some(want), _) => shared.mirror.want(&reference, want),
         // What was read proves that the finalizer may go, and is needed until it is off.
@@ -245,6 +241,3 @@ fn tell_mirror(object: &ZenlayerPort, plan: &Plan, shared: &Shared) {
         (None, _) => shared.stop_reading(&reference),
     }
 }
-
-/// The permit to call, and the account that it is of.
-pub(super) type Granted = (Arc<Account<Client>>, Permit);

@@ -1,45 +1,31 @@
 //! Starts the operator's parts and ends them in order.
 
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::{StreamExt, future};
-use kube::runtime::Controller;
-use kube::runtime::controller;
-use kube::runtime::controller::Config;
-use kube::runtime::reflector::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::accounts::Accounts;
-use super::call_queue::{CallQueue, MOST_CALLS};
 use super::crd::Crd;
-use super::credentials::{CredentialCopies, Credentials, OwnCredentials};
-use super::deletions::Deletions;
 use super::events::Events;
-use super::invalid::{self, Invalids};
-use super::lists::Lists;
-use super::pass::{PassError, error_policy, guarded};
-use super::reference::Reference;
-use super::shared::{Shared, Stores};
+use super::pass;
+use super::shared::Shared;
 use super::streams;
-use crate::api::ZenlayerPort;
 use crate::clock::Clock;
+use crate::credentials::{Accounts, CredentialCopies, Credentials, OwnCredentials, Sources};
 use crate::decision::{GateSettings, Timing};
+use crate::dispatch::{self, Turns};
+use crate::index::{Index, IndexSettings, Reference};
 use crate::lease::{Candidate, Leadership, LeaseSettings, Loss};
 use crate::mirror::{Mirror, MirrorSettings, Usage, UsageSettings};
 use crate::server::{self, Metrics, Readiness};
 use crate::tasks::{self, Tasks};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
-
-/// Passes under way at a time, of each watch: all calls there may be, and some that are free for what was read. Each has its
-/// connection to the API server, and that its buffers.
-const CONCURRENCY: u16 = MOST_CALLS + 8;
 
 /// How long a shutdown waits for passes under way: long enough for a call that was sent to return, and shorter than the
 /// chart's `terminationGracePeriodSeconds`.
@@ -229,21 +215,15 @@ async fn lead(
     let Surroundings { clock, identity: _, clients, transport, metrics, readiness } = surroundings;
     let (tasks, mut failures) = tasks::watched(shutdown);
     let namespaces = settings.watches();
-    let (shared, woken) = share(settings, clients.request, transport, leadership, clock, &metrics, &tasks);
-    let watched = namespaces.into_iter().map(|namespace| Watched::new(&clients.watch, namespace));
-    let watched: Vec<Watched> = watched.collect();
-    let stores: Stores = watched.iter().map(|one| (one.namespace.clone(), one.store.clone())).collect();
-    anyhow::ensure!(shared.stores.set(stores).is_ok(), "the stores are set once");
-
-    tasks.spawn_endless(
-        "wakes objects",
-        deliver(woken.objects, watched.iter().map(Watched::address).collect()),
-    );
+    let (shared, wakes) = share(settings, clients.request, transport, leadership, clock, &metrics, &tasks);
     tasks.spawn_endless("reads credentials", refresh_credentials(Arc::clone(&shared), shutdown.clone()));
-    let told = invalid::tell(Arc::clone(&shared), woken.invalid, shutdown.clone());
-    tasks.spawn_endless("writes to objects that cannot be parsed", told);
-    let controllers = watched.into_iter().map(|one| one.control(&shared, &readiness, shutdown));
-    let controllers = future::join_all(controllers);
+    for namespace in namespaces {
+        let follow =
+            streams::follow(clients.watch.clone(), namespace, Arc::clone(&shared), readiness.clone());
+        tasks.spawn_endless("watches ZenlayerPorts", follow);
+    }
+    let reconcile = |reference| pass::reconcile(reference, Arc::clone(&shared));
+    let reconciles = dispatch::run(wakes, reconcile, clock, shutdown);
 
     let deadline = async {
         shutdown.cancelled().await;
@@ -255,7 +235,7 @@ async fn lead(
             tracing::error!(%failure, "this process stops; Kubernetes starts a new one");
             Err(failure.into())
         }
-        _ = controllers => if shutdown.is_cancelled() { Ok(()) } else { Err(anyhow::anyhow!("a controller stopped by itself")) },
+        () = reconciles => Ok(()),
         () = deadline => {
             tracing::warn!(
                 "some reconciles did not finish before the shutdown; the next process continues from the status of \
@@ -266,13 +246,6 @@ async fn lead(
     }
 }
 
-/// Who is to be looked at again.
-pub(super) struct Woken {
-    pub(super) objects: Wakes<Reference>,
-    /// Objects that cannot be parsed.
-    pub(super) invalid: Wakes<Reference>,
-}
-
 pub(super) fn share(
     settings: Settings,
     kubernetes: kube::Client,
@@ -281,11 +254,10 @@ pub(super) fn share(
     clock: Clock,
     metrics: &Metrics,
     tasks: &Tasks,
-) -> (Arc<Shared>, Woken) {
+) -> (Arc<Shared>, Wakes<Reference>) {
     let watches = settings.watches();
     let timing = settings.timing;
-    let (wake, objects) = wakes::channel();
-    let (wake_invalid, invalid) = wakes::channel();
+    let (wake, wakes) = wakes::channel();
     let wake = Arc::new(wake);
     let pace = MirrorSettings {
         release: timing.release_interval,
@@ -300,104 +272,45 @@ pub(super) fn share(
         timeout: pace.read_timeout,
     };
     let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), tasks);
-    let accounts = Accounts::new(transport);
+    let home = settings.lease.namespace.unwrap_or_else(|| kubernetes.default_namespace().to_owned());
+    let sources = Arc::new(Sources::new(settings.own_credentials, home));
+    let index = IndexSettings {
+        patience: timing.grace + timing.claim_wait,
+        window: timing.mass_deletion_window,
+        most_deletions: beyond_threshold(settings.gates),
+    };
     let shared = Arc::new(Shared {
         credentials: Credentials::new(
             kubernetes.clone(),
-            settings.own_credentials,
+            Arc::clone(&sources),
             settings.credential_copies,
-            settings.lease.namespace.as_deref(),
-            accounts,
+            Accounts::new(transport),
             clock,
             timing.credentials_recheck,
         ),
         events: Events::new(kubernetes.clone(), settings.instance, metrics.clone(), clock),
         mirror: mirror(),
         probes: mirror(),
-        memory: super::memory::Memory::default(),
-        own_writes: super::own_writes::OwnWrites::default(),
-        roster: super::roster::Roster::new(timing.grace + timing.claim_wait),
-        invalids: Invalids::new(wake_invalid),
-        wakes: Arc::clone(&wake),
-        calls: CallQueue::new(Arc::clone(&wake)),
-        deletions: Deletions::new(timing.mass_deletion_window, beyond_threshold(settings.gates)),
-        lists: Lists::of(watches, clock.monotonic()),
-        crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
         usage: Usage::new(usage, clock, Arc::clone(&wake), tasks),
+        index: Index::new(sources, index, watches, clock.monotonic()),
+        turns: Turns::new(Arc::clone(&wake), tasks),
+        wakes: wake,
+        crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
         gates: settings.gates,
         kubernetes,
         clock,
         timing,
         metrics: metrics.clone(),
         leadership,
-        stores: OnceLock::new(),
     });
     let observed = Arc::downgrade(&shared);
     metrics.observe_state(move || observed.upgrade().and_then(|shared| shared.state()));
-    (shared, Woken { objects, invalid })
+    (shared, wakes)
 }
 
 /// The first number of deletions at once that the gate holds; it is asked about no other.
 fn beyond_threshold(gates: GateSettings) -> usize {
     gates.mass_deletion_threshold.map_or(0, |threshold| threshold.get() as usize + 1)
-}
-
-/// One watch with its controller.
-struct Watched {
-    namespace: Option<String>,
-    client: kube::Client,
-    store: Store<ZenlayerPort>,
-    writer: kube::runtime::reflector::store::Writer<ZenlayerPort>,
-    wake: Arc<wakes::WakeSender<Reference>>,
-    wakes: Wakes<Reference>,
-}
-
-impl Watched {
-    fn new(client: &kube::Client, namespace: Option<String>) -> Self {
-        let (store, writer) = kube::runtime::reflector::store();
-        let (wake, wakes) = wakes::channel();
-        Self { namespace, client: client.clone(), store, writer, wake: Arc::new(wake), wakes }
-    }
-
-    fn address(&self) -> (Option<String>, Arc<wakes::WakeSender<Reference>>) {
-        (self.namespace.clone(), Arc::clone(&self.wake))
-    }
-
-    async fn control(self, shared: &Arc<Shared>, readiness: &Readiness, shutdown: &CancellationToken) {
-        let Self { namespace, client, store, writer, wake: _wake, wakes } = self;
-        let objects = streams::objects(client, namespace, writer, Arc::clone(shared), readiness.clone());
-        Controller::for_stream(objects, store)
-            .with_config(Config::default().concurrency(CONCURRENCY))
-            .reconcile_on(wakes.map(|reference| reference.as_ref().clone()))
-            .graceful_shutdown_on(shutdown.clone().cancelled_owned())
-            .run(guarded, error_policy, Arc::clone(shared))
-            .for_each(|result| {
-                report(result);
-                future::ready(())
-            })
-            .await;
-    }
-}
-
-fn report<T>(result: Result<T, controller::Error<PassError, kube::runtime::watcher::Error>>) {
-    match result {
-        // Failed passes are told of by the error policy; an object that is gone when its turn comes is no failure.
-        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
-        Err(error) => tracing::warn!(%error, "the controller's queue reported an error"),
-    }
-}
-
-/// Brings each wake to the controller of its namespace.
-pub(super) async fn deliver(
-    mut wakes: Wakes<Reference>,
-    controllers: Vec<(Option<String>, Arc<wakes::WakeSender<Reference>>)>,
-) {
-    while let Some(reference) = wakes.next().await {
-        let its = |namespace: &Option<String>| namespace.is_none() || *namespace == reference.namespace;
-        if let Some((_, controller)) = controllers.iter().find(|(namespace, _)| its(namespace)) {
-            controller.wake([reference]);
-        }
-    }
 }
 
 /// Reads the credentials in use again, wakes those whose credentials are new, and deletes copies that nobody uses.
@@ -407,14 +320,17 @@ async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         shared.sweep();
-        let users = shared.users_of_credentials();
+        let users = shared.index.users();
         let snapshot = shared.credentials.snapshot(&users).await;
         let changed = shared.credentials.refresh(&users, snapshot.as_ref()).await;
         if !changed.is_empty() {
             shared.wake_users_of(&changed);
         }
         if let Some(snapshot) = snapshot {
-            shared.credentials.drop_copies(&snapshot, &users, |source| shared.may_be_used(source)).await;
+            shared
+                .credentials
+                .drop_copies(&snapshot, &users, |source| shared.index.may_be_used(source))
+                .await;
         }
     }
 }

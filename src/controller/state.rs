@@ -1,37 +1,30 @@
 //! What the objects are like, for the metrics: read out of the caches when somebody asks, so that it is never old.
 
-use futures::FutureExt;
-use kube::runtime::reflector::Store;
-
 use super::shared::Shared;
 use crate::api::{Reason, STALLED, ZenlayerPort, ZenlayerPortStatus};
+use crate::index::Known;
 use crate::server::State;
 
 impl Shared {
     /// None until every watch has listed its objects: nothing yet is not the same as no objects.
     pub(super) fn state(&self) -> Option<State> {
-        let has_listed = self.stores.get().is_some_and(|stores| stores.values().all(is_listed));
-        has_listed.then(|| self.state_of_objects())
+        self.index.is_listed().then(|| self.state_of_objects())
     }
 
     fn state_of_objects(&self) -> State {
         let (mirror, now) = (self.mirror.stats(), self.clock.now());
         let mut state = State {
-            invalid: self.invalids.len() as u64,
-            call_queue: self.calls.len() as u64,
+            call_queue: self.turns.len() as u64,
             oldest_reading: mirror.oldest_answer.map(|answered| now.wall - now.monotonic.since(answered)),
             mirror,
             ..State::default()
         };
-        for object in self.objects() {
-            add(&mut state, &object);
+        for known in self.index.objects() {
+            state.invalid += u64::from(matches!(known, Known::Invalid(_)));
+            add(&mut state, known.object());
         }
         state
     }
-}
-
-fn is_listed(store: &Store<ZenlayerPort>) -> bool {
-    store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
 }
 
 fn add(state: &mut State, object: &ZenlayerPort) {
@@ -48,23 +41,5 @@ fn add(state: &mut State, object: &ZenlayerPort) {
         state.terminating += 1;
         let oldest = state.oldest_deletion.map_or(deleted.0, |oldest| oldest.min(deleted.0));
         state.oldest_deletion = Some(oldest);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::runtime::reflector;
-    use kube::runtime::watcher::Event;
-
-    use super::*;
-
-    #[test]
-    fn a_store_is_listed_only_after_the_end_of_its_first_list() {
-        let (store, mut writer) = reflector::store::<ZenlayerPort>();
-        assert!(!is_listed(&store), "nothing is known yet");
-        writer.apply_watcher_event(&Event::Init);
-        assert!(!is_listed(&store), "the list is under way");
-        writer.apply_watcher_event(&Event::InitDone);
-        assert!(is_listed(&store));
     }
 }

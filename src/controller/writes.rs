@@ -6,9 +6,9 @@ use kube::{Error, ResourceExt};
 use serde_json::json;
 
 use super::objects::Objects;
-use super::received::{LONGEST_COMPLAINT, Received};
 use crate::api::ZenlayerPort;
 use crate::decision::Facts;
+use crate::index::{LONGEST_COMPLAINT, Received};
 use crate::text::sanitized_up_to;
 
 /// What became of a write.

@@ -1,7 +1,6 @@
 //! The ports that are waited for under one credential: what is known of them, what is due, whom a reading wakes.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::BTreeMap;
 use std::iter;
 use std::mem;
 use std::time::Duration;
@@ -34,7 +33,7 @@ pub(super) struct Cohort<K> {
     grid: Grid,
     by: Fingerprint,
     /// Boxed, as a table has up to twice the room that it needs.
-    ports: HashMap<PortId, Box<Watched<K>>>,
+    ports: BTreeMap<PortId, Box<Watched<K>>>,
     agenda: Agenda,
     /// Parts of chunks that were refused, to be read again.
     parts: Vec<Chunk>,
@@ -54,13 +53,13 @@ struct Backoff {
     failure: Failure,
 }
 
-impl<K: Clone + Eq + Hash> Cohort<K> {
+impl<K: Clone + Ord> Cohort<K> {
     pub(super) fn new(settings: MirrorSettings, by: Fingerprint, now: Monotonic) -> Self {
         Self {
             settings,
             grid: Grid::new(settings.release, settings.coalesce),
             by,
-            ports: HashMap::new(),
+            ports: BTreeMap::new(),
             agenda: Agenda::default(),
             parts: Vec::new(),
             backoff: None,
@@ -202,7 +201,7 @@ impl<K: Clone + Eq + Hash> Cohort<K> {
     ) -> Vec<K> {
         let alone = chunk.ids.len() == 1;
         let mut answer = answer.map(|infos| {
-            infos.into_iter().map(|info| (info.port_id.clone(), info)).collect::<HashMap<_, _>>()
+            infos.into_iter().map(|info| (info.port_id.clone(), info)).collect::<BTreeMap<_, _>>()
         });
         let mut woken = Vec::new();
         for id in &chunk.ids {

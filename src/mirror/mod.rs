@@ -31,10 +31,9 @@ mod usage;
 mod watched;
 mod zenlayer;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -81,7 +80,7 @@ pub trait PortReader: Send + Sync + 'static {
 
 /// Tells credentials apart: a hash of key id *and* secret, or of the token, so that naming another tenant's key id
 /// does not lead to that tenant's poller.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey([u8; 32]);
 
 impl AccountKey {
@@ -140,8 +139,8 @@ pub struct Mirror<K, R> {
 
 #[derive(Debug)]
 struct State<K, R> {
-    places: HashMap<K, Place>,
-    pollers: HashMap<AccountKey, Arc<Poller<K, R>>>,
+    places: BTreeMap<K, Place>,
+    pollers: BTreeMap<AccountKey, Arc<Poller<K, R>>>,
 }
 
 /// Where a waiter waits.
@@ -153,7 +152,7 @@ struct Place {
 
 impl<K, R> Mirror<K, R>
 where
-    K: Clone + Eq + Hash + Send + 'static,
+    K: Clone + Ord + Send + 'static,
     R: PortReader,
 {
     /// A mirror that waits for nothing yet. It tells `wakes` whom to look at again.
@@ -163,7 +162,7 @@ where
             clock,
             wakes,
             totals: Arc::default(),
-            state: Mutex::new(State { places: HashMap::new(), pollers: HashMap::new() }),
+            state: Mutex::new(State { places: BTreeMap::new(), pollers: BTreeMap::new() }),
             tasks: tasks.clone(),
             stop: tasks.shutdown().child_token(),
         }
@@ -245,7 +244,7 @@ impl<K, R> Drop for Mirror<K, R> {
 
 impl<K, R> State<K, R>
 where
-    K: Clone + Eq + Hash + Send + 'static,
+    K: Clone + Ord + Send + 'static,
     R: PortReader,
 {
     fn leave(&mut self, waiter: &K, now: Monotonic) {

@@ -1,6 +1,5 @@
 //! The task of one account: sleeps until something is due, reads, records, wakes.
 
-use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -54,7 +53,7 @@ struct Done {
     answer: Result<Vec<PortInfo>, Unreadable>,
 }
 
-impl<K: Clone + Eq + Hash, R: PortReader> Poller<K, R> {
+impl<K: Clone + Ord, R: PortReader> Poller<K, R> {
     pub(super) fn new(
         settings: MirrorSettings,
         clock: Clock,

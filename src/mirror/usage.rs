@@ -3,9 +3,8 @@
 //! There is no way to ask about one port, so per credential one task reads both lists, as long as somebody waits for them.
 //! It wakes those for whom the answer changed. Nobody waits for an answer: [`Usage::observe`] tells what is known.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -58,8 +57,8 @@ pub struct Usage<K, R> {
 
 #[derive(Debug)]
 struct State<K, R> {
-    places: HashMap<K, AccountKey>,
-    lists: HashMap<AccountKey, Arc<List<K, R>>>,
+    places: BTreeMap<K, AccountKey>,
+    lists: BTreeMap<AccountKey, Arc<List<K, R>>>,
 }
 
 /// The lists of one credential.
@@ -74,23 +73,23 @@ struct List<K, R> {
 
 #[derive(Debug)]
 struct Known<K> {
-    waiters: HashMap<K, PortId>,
+    waiters: BTreeMap<K, PortId>,
     answer: Option<Answer>,
 }
 
 #[derive(Debug)]
 struct Answer {
     at: Monotonic,
-    users: HashMap<PortId, Vec<String>>,
+    users: BTreeMap<PortId, Vec<String>>,
 }
 
 impl<K, R> Usage<K, R>
 where
-    K: Clone + Eq + Hash + Send + 'static,
+    K: Clone + Ord + Send + 'static,
     R: UsageReader,
 {
     pub fn new(settings: UsageSettings, clock: Clock, wakes: Arc<WakeSender<K>>, tasks: &Tasks) -> Self {
-        let state = Mutex::new(State { places: HashMap::new(), lists: HashMap::new() });
+        let state = Mutex::new(State { places: BTreeMap::new(), lists: BTreeMap::new() });
         Self { settings, clock, wakes, state, tasks: tasks.clone(), stop: tasks.shutdown().child_token() }
     }
 
@@ -113,12 +112,17 @@ where
         lock(&self.state).leave(waiter);
     }
 
+    /// All who wait.
+    pub fn waiters(&self) -> Vec<K> {
+        lock(&self.state).places.keys().cloned().collect()
+    }
+
     fn start(&self, account: &Account<R>) -> Arc<List<K, R>> {
         let list = Arc::new(List {
             settings: self.settings,
             clock: self.clock,
             reader: Arc::clone(&account.reader),
-            known: Mutex::new(Known { waiters: HashMap::new(), answer: None }),
+            known: Mutex::new(Known { waiters: BTreeMap::new(), answer: None }),
             stop: self.stop.child_token(),
         });
         self.tasks.spawn("checks what uses the ports", Arc::clone(&list).run(Arc::clone(&self.wakes)));
@@ -132,7 +136,7 @@ impl<K, R> Drop for Usage<K, R> {
     }
 }
 
-impl<K: Eq + Hash, R> State<K, R> {
+impl<K: Ord, R> State<K, R> {
     fn leave(&mut self, waiter: &K) {
         let Some(key) = self.places.remove(waiter) else { return };
         let Entry::Occupied(list) = self.lists.entry(key) else { return };
@@ -147,7 +151,7 @@ impl<K: Eq + Hash, R> State<K, R> {
     }
 }
 
-impl<K: Clone + Eq + Hash, R: UsageReader> List<K, R> {
+impl<K: Clone + Ord, R: UsageReader> List<K, R> {
     async fn run(self: Arc<Self>, wakes: Arc<WakeSender<K>>) {
         let mut pause = self.settings.interval;
         loop {
@@ -181,7 +185,7 @@ impl<K: Clone + Eq + Hash, R: UsageReader> List<K, R> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Known<K> {
+impl<K: Clone + Ord> Known<K> {
     fn users(&self, port: &PortId, now: Monotonic, valid_for: Duration) -> Option<Vec<String>> {
         let answer = self.answer.as_ref().filter(|answer| now.since(answer.at) <= valid_for)?;
         Some(answer.users.get(port).cloned().unwrap_or_default())
@@ -189,12 +193,12 @@ impl<K: Clone + Eq + Hash> Known<K> {
 
     /// Replaces what is known, and names those for whom it changed.
     fn take_in(&mut self, used: Vec<(PortId, String)>, now: Monotonic, valid_for: Duration) -> Vec<K> {
-        let before: HashMap<K, _> = self
+        let before: BTreeMap<K, _> = self
             .waiters
             .iter()
             .map(|(waiter, port)| (waiter.clone(), self.users(port, now, valid_for)))
             .collect();
-        let mut users: HashMap<PortId, Vec<String>> = HashMap::new();
+        let mut users: BTreeMap<PortId, Vec<String>> = BTreeMap::new();
         for (port, user) in used {
             users.entry(port).or_default().push(user);
         }

@@ -1,6 +1,5 @@
 //! One port and those who wait for it.
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use super::agenda::{Rank, Slot};
@@ -60,7 +59,7 @@ impl Ask {
     }
 }
 
-impl<K: Clone + Eq + Hash> Watched<K> {
+impl<K: Clone + Ord> Watched<K> {
     pub(super) fn new(failure: Option<Failure>) -> Self {
         Self {
             waiters: Vec::new(),

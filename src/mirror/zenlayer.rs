@@ -68,6 +68,10 @@ impl Account<Client> {
         self.reader.change_permit().await
     }
 
+    pub fn try_change_permit(&self) -> Option<Permit> {
+        self.reader.try_change_permit()
+    }
+
     /// Whether Zenlayer asked for a pause that still lasts.
     pub fn paused(&self) -> Option<Pause> {
         self.reader.paused()

@@ -103,6 +103,11 @@ impl Client {
         self.limiter.acquire(Priority::Change).await
     }
 
+    /// The right to send one change, if it is to be had at once.
+    pub fn try_change_permit(&self) -> Option<Permit> {
+        self.limiter.try_acquire(Priority::Change)
+    }
+
     /// Asks Zenlayer to move a port to the recycle bin, which stops its traffic. If the future is dropped,
     /// the outcome is as unclear as after a timeout.
     pub async fn terminate_port(&self, permit: Permit, id: &PortId) -> ChangeAnswer {

@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 /// Tells credentials apart by all they hold: who knows only another's key id cannot come by its key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialKey([u8; 32]);
 
 /// Why a text cannot be a part of a credential; `part` is named as in the Secret.

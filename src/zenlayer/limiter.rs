@@ -107,6 +107,21 @@ impl Limiter {
         }
     }
 
+    /// A permit, if one is to be had at once and nobody of this priority waits for one.
+    pub(super) fn try_acquire(&self, priority: Priority) -> Option<Permit> {
+        let mut state = self.state();
+        if state.queue.is_waiting(priority) {
+            return None;
+        }
+        state.queue.enter(priority);
+        let turn = state.turn(priority, Instant::now());
+        state.queue.leave(priority);
+        matches!(turn, Turn::Granted).then(|| {
+            self.waits.observe(0.0);
+            Permit(())
+        })
+    }
+
     /// Does as an answer asks.
     pub(super) fn heed(&self, pushback: Pushback) {
         let (now, wall) = (Instant::now(), self.clock.wall());
@@ -177,6 +192,10 @@ struct Class {
 impl Queue {
     const PRIORITIES: [Priority; 3] = [Priority::Change, Priority::Release, Priority::Upkeep];
     const PATIENCE: u32 = 4;
+
+    fn is_waiting(&self, priority: Priority) -> bool {
+        self.0[priority as usize].waiting > 0
+    }
 
     fn enter(&mut self, priority: Priority) {
         self.0[priority as usize].waiting += 1;

@@ -85,6 +85,9 @@ const SUITES: [Suite; 4] = [
         target: "zenlayer_port_operator",
         tests: &[
             "controller::",
+            "credentials::",
+            "dispatch::",
+            "index::",
             "lease::",
             "mirror::",
             "server::",

@@ -17,6 +17,7 @@ use crate::answer::NotSentCause;
 use crate::api::{CallOutcome, CredentialsRef, DeletionPolicy, ZenlayerPort};
 use crate::controller::execute::execute;
 use crate::controller::pass::{Gathered, PassError, api_of};
+use crate::index::Reference;
 use crate::mirror::Account;
 use crate::port::PortId;
 use crate::zenlayer::{Chunk, Client, Priority};
@@ -75,7 +76,9 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
     tokio::time::pause();
     let began = Instant::now();
     stage.pass("edge").await.expect("the pass ends well");
+    stage.until_turn("edge").await;
     assert!(began.elapsed() >= Duration::from_secs(7), "it had to wait: {:?}", began.elapsed());
+    stage.pass("edge").await.expect("the pass ends well");
     assert_nothing_on_record(&stage, "the reading is older than 5 s by now");
 }
 
@@ -105,8 +108,9 @@ async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     let other = stage.get("other").expect("it was created just now");
     let second = Gathered::of(&other, &stage.shared).await.account.expect("it has credentials");
     let (object, _, plan) = stage.decide_to_call("edge").await;
-    let turn = (Arc::clone(&second), second.change_permit().await);
-    let done = execute(&api_of(&object, &stage.shared), &object, plan, Some(turn), &stage.shared).await;
+    let ticket = stage.shared.turns.ask(&Reference::of(object.as_ref()), &second);
+    assert!(ticket.is_some(), "nobody else calls");
+    let done = execute(&api_of(&object, &stage.shared), &object, plan, ticket, &stage.shared).await;
     done.expect("the call is not sent, and that is on record");
     let object = stage.get("edge").expect("it stays");
     let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };
@@ -123,13 +127,15 @@ async fn a_call_takes_one_permit_of_the_rate_limit() {
         setting.timing.slow_interval = Duration::from_hours(1);
     });
     let account = about_to_be_released(&mut stage).await;
-    let refused = Failure::new(500, "InternalError", "no record today");
-    stage.api.fail(Method::PUT, "/edge/status", refused);
     tokio::time::pause();
     while account.change_permit().now_or_never().is_some() {}
     // One that has to be waited for leaves nothing over.
     drop(account.change_permit().await);
     let began = Instant::now();
+    stage.pass("edge").await.expect("it waits for its turn");
+    stage.until_turn("edge").await;
+    let refused = Failure::new(500, "InternalError", "no record today");
+    stage.api.fail(Method::PUT, "/edge/status", refused);
     stage.pass("edge").await.expect_err("the record is not written");
     let waited = began.elapsed().as_millis();
     assert!((40..=60).contains(&waited), "a permit comes every 50 ms, and it waited {waited} ms");

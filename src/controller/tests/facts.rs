@@ -9,9 +9,9 @@ use zenlayer_simulator::{PortStatus, Rule};
 use super::api_server::Failure;
 use super::stage::{NAMESPACE, Stage, object, outcome, port_of, time_passes};
 use crate::api::{CallOutcome, DeletionPolicy, ZenlayerPort};
-use crate::controller::call_queue::MOST_CALLS;
 use crate::controller::pass::PassError;
-use crate::controller::reference::reference;
+use crate::dispatch::MOST_CALLS;
+use crate::index::Reference;
 
 /// The deleted object of a port in the recycle bin, whose DestroyPort is due.
 async fn due() -> Stage {
@@ -46,17 +46,18 @@ fn assert_not_terminated(stage: &Stage) {
 #[tokio::test]
 async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated() {
     let mut stage = due().await;
-    let account = stage.decide_to_call("edge").await.1.account.expect("it has credentials").key;
+    let account = stage.decide_to_call("edge").await.1.account.expect("it has credentials");
     let shared = Arc::clone(&stage.shared);
-    let others: Vec<_> = (0..MOST_CALLS).map(|other| reference(&object(&format!("other-{other}")))).collect();
-    let places: Vec<_> = others.iter().filter_map(|other| shared.calls.ask(other, account)).collect();
+    let others: Vec<_> =
+        (0..MOST_CALLS).map(|other| Reference::of(&object(&format!("other-{other}")))).collect();
+    let tickets: Vec<_> = others.iter().filter_map(|other| shared.turns.ask(other, &account)).collect();
     stage.pass_until_shown("edge", "Queued").await;
     assert!(knows_of_the_bin(stage.get("edge").as_ref()), "{:#?}", stage.get("edge"));
 
     restore(&stage);
-    drop(places);
+    drop(tickets);
     for other in &others {
-        shared.calls.leave(other);
+        shared.turns.leave(other);
     }
     stage.pass_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);

@@ -1,12 +1,11 @@
 //! What a pass does when something gets in between, and what follows a pass that fails.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use axum::http::Method;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use zenlayer_simulator::{Account, PortStatus};
 
 use super::api_server::Failure;
@@ -14,11 +13,7 @@ use super::stage::{
     HOME, NAMESPACE, OTHER_KEY, OTHER_PASSWORD, SECRET, Stage, object, outcome, port_of, secret,
 };
 use crate::api::{CallOutcome, ZenlayerPort};
-use crate::controller::pass::{PassError, error_policy};
-use crate::controller::reference::reference;
-use crate::controller::run::deliver;
-use crate::wakes;
-use futures::{FutureExt, StreamExt};
+use crate::controller::pass::{PassError, pause_after};
 
 #[tokio::test]
 async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
@@ -102,33 +97,13 @@ async fn a_key_that_zenlayer_rejects_is_looked_for_again_at_once() {
 async fn the_pause_grows_with_each_pass_that_fails_and_begins_anew_after_one_that_does_not() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    let edge = Arc::new(stage.get("edge").expect("it is there"));
-    let failed = || error_policy(Arc::clone(&edge), &PassError::Contended, Arc::clone(&stage.shared));
+    let edge = stage.get("edge").expect("it is there");
+    let failed = || pause_after(&edge, &PassError::Contended, &stage.shared);
     let (first, second) = (failed(), failed());
     assert_ne!(first, second, "the second pause is longer");
     stage.pass("edge").await.expect("the pass ends well");
-    let again = error_policy(Arc::clone(&edge), &PassError::Contended, Arc::clone(&stage.shared));
+    let again = pause_after(&edge, &PassError::Contended, &stage.shared);
     assert_eq!(again, first);
-}
-
-#[tokio::test]
-async fn a_wake_goes_to_the_watch_of_its_namespace() {
-    let (wake, wakes) = wakes::channel();
-    let (to_first, mut first) = wakes::channel();
-    let (to_second, mut second) = wakes::channel();
-    let watches = [("ports", to_first), ("others", to_second)];
-    let watches = watches.map(|(namespace, wake)| (Some(namespace.to_owned()), Arc::new(wake)));
-    let mut other = object("edge");
-    other.metadata.namespace = Some("others".to_owned());
-    wake.wake([reference(&other)]);
-    drop(wake);
-    deliver(wakes, watches.to_vec()).await;
-    let woken = second.next().now_or_never().flatten().expect("it is woken");
-    assert_eq!(
-        (woken.name.as_str(), woken.namespace.as_deref()),
-        (other.name_any().as_str(), Some("others"))
-    );
-    assert!(first.next().now_or_never().flatten().is_none(), "nobody else is");
 }
 
 #[tokio::test]
@@ -139,10 +114,10 @@ async fn a_copy_stays_if_an_object_has_come_to_use_it_since_the_users_were_count
     stage.own_by(&unowned, PortStatus::Recycled);
     stage.pass_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer)).await;
     let credentials = &stage.shared.credentials;
-    let nobody = HashMap::new();
+    let nobody = BTreeMap::new();
     let snapshot = credentials.snapshot(&nobody).await.expect("the copies are listed");
     let deleted = |stage: &Stage| stage.api.requests_for(&Method::DELETE, "/secrets").len();
-    credentials.drop_copies(&snapshot, &nobody, |source| stage.shared.may_be_used(source)).await;
+    credentials.drop_copies(&snapshot, &nobody, |source| stage.shared.index.may_be_used(source)).await;
     assert_eq!(deleted(&stage), 0, "edge uses it: {:#?}", stage.api);
     credentials.drop_copies(&snapshot, &nobody, |_| false).await;
     assert_eq!(deleted(&stage), 1, "nobody uses it any more: {:#?}", stage.api);

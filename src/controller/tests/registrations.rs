@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
 use proptest::prelude::*;
-use serde_json::json;
 use zenlayer_simulator::PortStatus;
 
 use super::stage::{NAMESPACE, Stage, object};
 use crate::api::ZenlayerPort;
-use crate::controller::pass::{error_policy, guarded};
-use crate::controller::received::Received;
-use crate::controller::reference::reference;
+use crate::controller::pass::{guarded, pause_after};
+use crate::index::Reference;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -52,8 +49,8 @@ async fn play(steps: Vec<Step>) -> Stage {
             }
             Step::LatePass(which) => {
                 let Some(object) = before[which].clone() else { continue };
-                if let Err(error) = guarded(Arc::clone(&object), Arc::clone(&stage.shared)).await {
-                    error_policy(object, &error, Arc::clone(&stage.shared));
+                if let Err(error) = guarded(Arc::clone(&object), &stage.shared).await {
+                    pause_after(&object, &error, &stage.shared);
                 }
             }
             Step::Create(_) | Step::Remove(_) | Step::Pass(_) => {}
@@ -80,47 +77,23 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let registered = runtime.block_on(async {
             let stage = play(steps).await;
-            stage.shared.registered()
+            stage.shared.waiters().len()
         });
         prop_assert_eq!(registered, 0);
     }
 }
 
 #[tokio::test]
-async fn what_was_learnt_of_an_object_that_can_no_longer_be_parsed_is_kept() {
-    let stage = Stage::new();
-    stage.api.create(&object("edge"));
-    let edge = stage.get("edge").expect("it is there");
-    stage.shared.memory.failed(&edge);
-    let unparsed = json!({ "metadata": edge.metadata, "spec": { "portId": "port-edge", "deletionPolicy": "Obliterate" } });
-    let unparsed: Received = serde_json::from_value(unparsed).expect("an object");
-    let unparsed = unparsed.0.expect_err("it cannot be parsed");
-    stage.shared.invalids.hold(reference(&edge), unparsed);
-    // A pass that began before that ends.
-    stage.shared.after_pass(&edge);
-    assert_eq!(stage.shared.memory.len(), 1);
-    stage.shared.invalids.release(&reference(&edge));
-    stage.shared.after_pass(&edge);
-    assert_eq!(stage.shared.memory.len(), 0, "it is gone");
-}
-
-#[tokio::test]
 async fn what_stays_registered_all_the_same_is_swept() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
-    stage.shared.wrote(&stage.get("edge").expect("it is there"));
-    assert_eq!(stage.shared.own_writes.len(), 0, "the watch has shown it already");
-    let gone = object("gone");
-    let ghost = ZenlayerPort {
-        metadata: kube::api::ObjectMeta { uid: Some("ghost".to_owned()), ..gone.metadata },
-        ..gone
-    };
-    stage.shared.wrote(&ghost);
-    stage.shared.memory.failed(&ghost);
-    let before = stage.shared.registered();
+    stage.own("ghost", PortStatus::Recycled);
+    for name in ["edge", "ghost"] {
+        stage.pass_until_shown(name, "PortRecycled").await;
+    }
+    let now = stage.shared.clock.monotonic();
+    stage.shared.index.remove(&Reference::of(&object("ghost")), now);
     stage.shared.sweep();
-    assert!(stage.shared.registered() < before, "the ghost is swept");
-    let known = stage.get("edge").expect("it is there");
-    assert_eq!(stage.shared.mirror.stats().ports, 1, "{} is still read", known.name_any());
+    assert_eq!(stage.shared.waiters(), [Reference::of(&object("edge"))], "the ghost is swept");
+    assert_eq!(stage.shared.mirror.stats().ports, 1, "the port of edge is still read");
 }

@@ -4,12 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ObjectMeta;
-use kube::runtime::controller::Action as Requeue;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::Event;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use zenlayer_simulator::{Account, Config, Port, PortStatus, Simulator, Times};
 
@@ -19,16 +17,17 @@ use crate::api::{
     custom_resource_definition,
 };
 use crate::clock::{Clock, Monotonic};
-use crate::controller::credentials::CredentialCopies;
 use crate::controller::pass::{self, Gathered, PassError};
-use crate::controller::reference::reference;
-use crate::controller::run::{Settings, Woken, share};
+use crate::controller::run::{Settings, share};
 use crate::controller::shared::Shared;
-use crate::decision::{Action, GateSettings, Plan, Timing};
+use crate::credentials::CredentialCopies;
+use crate::decision::{Action, GateSettings, Plan, Timing, Turn};
+use crate::index::{Received, Reference, ShownBy};
 use crate::lease::{Announced, Leadership, LeaseSettings, LeaseTiming};
 use crate::port::PortId;
 use crate::server::Metrics;
 use crate::tasks::{self, TaskFailures};
+use crate::wakes::Wakes;
 use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
 
 /// Where the objects and their Secret are.
@@ -84,9 +83,7 @@ pub(in crate::controller) struct Stage {
     pub(in crate::controller) api: ApiServer,
     pub(in crate::controller) cloud: Simulator,
     pub(in crate::controller) shared: Arc<Shared>,
-    _woken: Woken,
-    /// What the watch fills.
-    writer: Writer<ZenlayerPort>,
+    woken: Wakes<Reference>,
     _shutdown: DropGuard,
     _failures: TaskFailures,
 }
@@ -119,21 +116,8 @@ impl Stage {
         let (kubernetes, metrics) = (api.client(), Metrics::new(transport.metrics()));
         let (shared, woken) =
             share(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
-        let (store, mut writer) = kube::runtime::reflector::store();
-        for listed in [Event::Init, Event::InitDone] {
-            writer.apply_watcher_event(&listed);
-        }
-        shared.lists.ends(None);
-        assert!(shared.stores.set([(None, store)].into()).is_ok(), "the stores are set once");
-        Self {
-            api,
-            cloud,
-            shared,
-            _woken: woken,
-            writer,
-            _shutdown: shutdown.drop_guard(),
-            _failures: failures,
-        }
+        shared.index.list_ends(None);
+        Self { api, cloud, shared, woken, _shutdown: shutdown.drop_guard(), _failures: failures }
     }
 
     /// A port in this state, owned by an object of this name: [`port_of`] is its id.
@@ -161,23 +145,33 @@ impl Stage {
 
     /// The watch shows the object as it is now, or that it is gone.
     pub(in crate::controller) fn notice(&mut self, name: &str) {
-        if let Some(object) = self.get(name) {
-            self.shared.count_deletion(&object);
-            self.shared.roster.put(&object, None, self.shared.clock.monotonic());
-            self.writer.apply_watcher_event(&Event::Apply(object));
-            return;
-        }
-        self.writer.apply_watcher_event(&Event::Delete(object(name)));
-        if let Some((reference, entry)) = self.shared.roster.remove(&reference(&object(name))).gone {
-            self.shared.forget(&reference, &entry.uid);
-        }
+        let now = self.shared.clock.monotonic();
+        let change = match self.get(name) {
+            Some(object) => self.shared.index.put(Received(Ok(object)), ShownBy::Watch, now),
+            None => self.shared.index.remove(&Reference::of(&object(name)), now),
+        };
+        self.shared.follow(change);
     }
 
     /// One pass over the object as the watch shows it.
-    pub(in crate::controller) async fn pass(&mut self, name: &str) -> Result<Requeue, PassError> {
+    pub(in crate::controller) async fn pass(&mut self, name: &str) -> Result<Option<Duration>, PassError> {
         self.notice(name);
         let object = self.get(name).expect("the object is there");
-        Box::pin(pass::guarded(Arc::new(object), Arc::clone(&self.shared))).await
+        Box::pin(pass::guarded(Arc::new(object), &self.shared)).await
+    }
+
+    /// Passes over the object as this process knows it, while the watch shows nothing new, until it shows this reason.
+    pub(in crate::controller) async fn pass_unwatched_until_shown(&mut self, name: &str, reason: &str) {
+        let began = Instant::now();
+        while self.get(name).is_none_or(|object| shown(&object).0 != reason) {
+            assert!(began.elapsed() < PATIENCE, "in vain until {reason}: {:#?}", self.api);
+            self.pass_unwatched(name).await;
+            self.breathe().await;
+        }
+    }
+
+    pub(in crate::controller) async fn pass_unwatched(&self, name: &str) {
+        Box::pin(pass::reconcile(Reference::of(&object(name)), Arc::clone(&self.shared))).await;
     }
 
     /// Passes, one after the other, until the object is as it is to become: none is gone.
@@ -228,12 +222,25 @@ impl Stage {
         loop {
             let object = Arc::new(self.get(name).expect("the object is there"));
             let gathered = Gathered::of(&object, &self.shared).await;
-            let plan = gathered.decide(&object, &self.shared);
+            let plan = gathered.decide(&object, Turn::Free, &self.shared);
             if reached(&plan, &object) {
                 return (object, gathered, plan);
             }
             assert!(began.elapsed() < PATIENCE, "in vain until {what} is decided upon: {plan:#?}");
             self.breathe().await;
+        }
+    }
+
+    /// The next that is woken.
+    pub(in crate::controller) async fn woken(&mut self) -> Reference {
+        self.woken.next().await.expect("the wakes go on")
+    }
+
+    /// Waits until it is the turn of the object to call.
+    pub(in crate::controller) async fn until_turn(&mut self, name: &str) {
+        let who = Reference::of(&object(name));
+        while !self.shared.turns.has_ticket(&who) {
+            self.woken().await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! What holds for every order of events: the cohort is driven by random steps, beside the simplest model of it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ struct Run {
     cohort: Cohort<usize>,
     waiting: BTreeSet<usize>,
     /// What each waiter asked for last and has not got yet.
-    asks: HashMap<usize, Monotonic>,
+    asks: BTreeMap<usize, Monotonic>,
     calls: Vec<(Chunk, Monotonic)>,
 }
 
@@ -84,7 +84,7 @@ impl Run {
             now: at(1000.0),
             cohort: Cohort::new(settings, Fingerprint::new("account"), Monotonic::default()),
             waiting: BTreeSet::new(),
-            asks: HashMap::new(),
+            asks: BTreeMap::new(),
             calls: Vec::new(),
         }
     }

@@ -3,24 +3,24 @@
 use super::Mutant;
 
 const CLIENT: &str = "src/zenlayer/client.rs";
-const CREDENTIALS: &str = "src/controller/credentials/mod.rs";
-const DELETIONS: &str = "src/controller/deletions.rs";
+const CREDENTIALS: &str = "src/credentials/mod.rs";
+const DELETIONS: &str = "src/index/deletions.rs";
 const EVENTS: &str = "src/controller/events.rs";
 const EXECUTE: &str = "src/controller/execute.rs";
 const PASS: &str = "src/controller/pass.rs";
-const ROSTER: &str = "src/controller/roster.rs";
+const CLAIMS: &str = "src/index/claims.rs";
+const INDEX: &str = "src/index/mod.rs";
 const STREAMS: &str = "src/controller/streams.rs";
 const WRITES: &str = "src/controller/writes.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
-        name: "what was decided before the wait for a permit is carried out after it",
+        name: "what was decided before an object waited for its turn is carried out after it",
         file: PASS,
-        search: "                permit = Some((Arc::clone(account), granted));\n                continue;",
-        replacement: "                permit = Some((Arc::clone(account), granted));\n                \
-                      match execute::execute(&api, &object, plan, permit.take(), shared).await? {\n                    \
-                      Done::Called(now) | Done::Overtaken(now) => object = Arc::new(*now),\n                    \
-                      Done::Settled | Done::Gone => {}\n                }\n                continue;",
+        search: "            if ticket.is_none() {\n",
+        replacement: "            while ticket.is_none() {\n                \
+                      tokio::time::sleep(std::time::Duration::from_millis(1)).await;\n                \
+                      ticket = shared.turns.take(&reference);\n            }\n            if ticket.is_none() {\n",
     },
     Mutant {
         name: "another object of the same name is taken for the one that changed",
@@ -85,9 +85,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a cache that lags behind counts as the newest",
-        file: PASS,
-        search: "let mut object = shared.own_writes.newest(cached);",
-        replacement: "let mut object = cached;",
+        file: INDEX,
+        search: "        Some(match &entry.written {",
+        replacement: "        Some(match &entry.written.as_ref().filter(|_| false) {",
     },
     Mutant {
         name: "what a late pass registers stays",
@@ -123,32 +123,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a newer call counts as known since the first",
-        file: "src/controller/memory.rs",
-        search: "remembered.call.is_none_or(|(attempt, _)| attempt != call.attempt)",
-        replacement: "remembered.call.is_none_or(|(attempt, _)| attempt > call.attempt)",
+        file: "src/index/memory.rs",
+        search: "self.call.is_none_or(|(attempt, _)| attempt != call.attempt)",
+        replacement: "self.call.is_none_or(|(attempt, _)| attempt > call.attempt)",
     },
     Mutant {
         name: "what is known of an object that is gone is kept",
-        file: "src/controller/shared.rs",
-        search: "        self.memory.forget(uid);",
-        replacement: "        let _ = uid;",
+        file: INDEX,
+        search: "former.filter(|_| !is_other).unwrap_or_else(|| Entry::new(known.clone()))",
+        replacement: "former.unwrap_or_else(|| Entry::new(known.clone()))",
     },
     Mutant {
         name: "the port of an object that is gone is read on",
         file: "src/controller/shared.rs",
-        search: "        self.stop_reading(reference);\n        self.memory.forget(uid);",
-        replacement: "        let _ = reference;\n        self.memory.forget(uid);",
+        search: "        if let Some(ended) = &change.ended {",
+        replacement: "        if let Some(ended) = change.ended.as_ref().filter(|_| false) {",
     },
     Mutant {
         name: "a list does not show what is gone",
         file: STREAMS,
-        search: "        for reference in std::mem::take(&mut self.unlisted) {\n            self.remove(&reference);",
-        replacement: "        for reference in std::mem::take(&mut self.unlisted) {\n            let _ = reference;",
+        search: "            self.shared.follow(index.remove(&reference, now));",
+        replacement: "            let _ = reference;",
     },
     Mutant {
         name: "a watch that fails is not counted",
         file: STREAMS,
-        search: "                intake.shared.metrics.watch_errors.inc();\n",
+        search: "                shared.metrics.watch_errors.inc();\n",
         replacement: "",
     },
     Mutant {
@@ -171,13 +171,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a copy is deleted though an object has come to use it meanwhile",
-        file: "src/controller/credentials/keeping.rs",
+        file: "src/credentials/keeping.rs",
         search: "            if may_be_used(source) {",
         replacement: "            if may_be_used(source) && false {",
     },
     Mutant {
         name: "the first characters of a password are logged",
-        file: "src/controller/credentials/parts.rs",
+        file: "src/credentials/parts.rs",
         search: "            (Some(id), Some(password), None) => Ok(Credential::access_key(id, password)?),",
         replacement: "            (Some(id), Some(password), None) => {\n                \
                       tracing::debug!(begins = password.get(..5), \"a credential was read\");\n                \
@@ -204,7 +204,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failed reconciles are counted on after one that succeeded",
         file: PASS,
-        search: "        shared.memory.succeeded(&object);\n",
+        search: "        shared.index.succeeded(&object);\n",
         replacement: "",
     },
     Mutant {
@@ -214,14 +214,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "decision::error_backoff(failures.min(1), hasher.finish())",
     },
     Mutant {
-        name: "all wakes go to the first watch",
-        file: "src/controller/run.rs",
-        search: "namespace.is_none() || *namespace == reference.namespace;",
-        replacement: "namespace.is_none() || *namespace == reference.namespace || true;",
+        name: "who is woken during its reconcile is not looked at again",
+        file: "src/dispatch/schedule.rs",
+        search: "        if was == Some(State::RunningAgain) {",
+        replacement: "        if was == Some(State::RunningAgain) && false {",
     },
     Mutant {
         name: "an annotation that changes wakes nobody, so no approval is heard",
-        file: STREAMS,
+        file: INDEX,
         search: "        || before.annotations != now.annotations",
         replacement: "        || (before.annotations != now.annotations && false)",
     },
@@ -257,27 +257,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a claim is compared by the name of its Secret alone",
-        file: ROSTER,
+        file: CLAIMS,
         search: "if same_account() || same_source() =>",
         replacement: "if (same_account() && false) || same_source() =>",
     },
     Mutant {
         name: "an object that has not looked yet claims nothing",
-        file: ROSTER,
+        file: CLAIMS,
         search: "ClaimBasis::NotKnown { until: *since + self.patience }",
         replacement: "ClaimBasis::NotKnown { until: *since }",
     },
     Mutant {
         name: "whoever makes objects again and again keeps another waiting",
-        file: ROSTER,
+        file: CLAIMS,
         search: "*until = (*until).min(since + self.patience);",
         replacement: "*until = (*until).max(since + self.patience);",
     },
     Mutant {
         name: "every change of an object wakes the others of its port",
-        file: ROSTER,
-        search: "Some(before) if claims_the_same(before, object) => Vec::new(),",
-        replacement: "Some(before) if claims_the_same(before, object) && false => Vec::new(),",
+        file: INDEX,
+        search: "Some(former) if claims_the_same(former.known.object(), &object) => Vec::new(),",
+        replacement: "Some(former) if claims_the_same(former.known.object(), &object) && false => Vec::new(),",
     },
     Mutant {
         name: "a deletion that has waited for long no longer counts",
@@ -315,8 +315,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a call waits for the end of a pause without saying so",
         file: PASS,
-        search: "account.paused().filter(|pause| pause.left > PERMIT_PATIENCE)",
-        replacement: "account.paused().filter(|pause| pause.left.is_zero())",
+        search: "pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()))",
+        replacement: "pause.map_or(Turn::BehindOthers, |_| Turn::BehindOthers)",
     },
     Mutant {
         name: "what an outcome is worth telling is told to nobody",

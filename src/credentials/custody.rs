@@ -24,7 +24,7 @@
 //! port that the proved credential saw was shown to the new one, that is the proved one. Until then the copy holds both, and
 //! serves each object by the one that served it last.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,15 +74,15 @@ pub(super) struct Kept<R> {
 
 /// An object, as far as it matters here.
 #[derive(Clone, Debug, Default)]
-pub(in crate::controller) struct User {
+pub struct User {
     /// `metadata.uid`.
-    pub(in crate::controller) uid: String,
+    pub uid: String,
     /// `status.identity.seenBy`.
-    pub(in crate::controller) seen_by: Vec<Fingerprint>,
+    pub seen_by: Vec<Fingerprint>,
     /// Since when this process has known that the object is being deleted.
-    pub(in crate::controller) deletion_known_since: Option<Monotonic>,
+    pub deletion_known_since: Option<Monotonic>,
     /// `status.release.credentialsSeen`.
-    pub(in crate::controller) credentials_seen: bool,
+    pub credentials_seen: bool,
 }
 
 /// What a source has for one object.
@@ -118,7 +118,7 @@ pub(super) struct Custody<R> {
     /// When the source was last seen to hold a credential.
     held_at: Option<Monotonic>,
     /// The uids of objects whose ports the source's new credential was shown.
-    shown: HashSet<String>,
+    shown: BTreeSet<String>,
     /// Not reported yet: the source holds something else than before.
     news: bool,
 }
@@ -127,7 +127,7 @@ impl<R> Custody<R> {
     /// Takes over a copy that was kept, if there is one.
     pub(super) fn new(kept: Option<Kept<R>>) -> Self {
         let found = Found::Unknown("The operator has not read the credentials yet.".to_owned());
-        Self { found, kept, held_at: None, shown: HashSet::new(), news: false }
+        Self { found, kept, held_at: None, shown: BTreeSet::new(), news: false }
     }
 
     /// Takes in what was read at that time. What could not be read is what it was.

@@ -1,7 +1,7 @@
 //! Copies of credentials in the operator's own namespace, so that a Secret which is deleted together with its namespace, even
 //! while no operator runs, can still release the namespace's ports.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::SHA256;
 use k8s_openapi::api::core::v1::Secret;
@@ -79,10 +79,10 @@ impl Copies {
     }
 
     /// All copies, by the Secrets that they are of.
-    pub(super) async fn list(&self) -> Result<HashMap<Source, Copy>, Failure> {
+    pub(super) async fn list(&self) -> Result<BTreeMap<Source, Copy>, Failure> {
         let selector = [MANAGED_BY, COMPONENT].map(|(key, value)| format!("{key}={value}")).join(",");
         let mut page = ListParams::default().labels(&selector).limit(PAGE);
-        let mut copies = HashMap::new();
+        let mut copies = BTreeMap::new();
         loop {
             let listed = self.secrets.list(&page).await.map_err(|error| {
                 let what = format!(

@@ -95,9 +95,9 @@ impl Credentials {
                 let secrets: Api<Secret> = Api::namespaced(self.kubernetes.clone(), namespace);
                 let place = format!("Secret {namespace}/{name}");
                 match secrets.get(name).await {
-                    Ok(secret) if *namespace == self.home && is_copy(&secret) => Found::Unusable(format!(
-                        "{place} is the operator's copy of another Secret, which no object may use."
-                    )),
+                    Ok(secret) if namespace == self.sources.home() && is_copy(&secret) => Found::Unusable(
+                        format!("{place} is the operator's copy of another Secret, which no object may use."),
+                    ),
                     Ok(secret) => self.parse(&place, Parts::of_secret(&secret.data.unwrap_or_default())),
                     Err(error) if says_not_found(&error) => Found::Gone(format!("{place} does not exist.")),
                     Err(kube::Error::Api(answer)) if answer.is_forbidden() => Found::Forbidden(format!(
@@ -109,10 +109,10 @@ impl Credentials {
                 }
             }
             Source::Own => {
-                let Some(own) = &self.own else {
+                let Some(own) = self.sources.own() else {
                     return Found::Unusable("The operator has no credentials of its own.".to_owned());
                 };
-                match Parts::of_directory(&own.directory).await {
+                match own.parts().await {
                     Ok(parts) => self.parse("The operator's credentials directory", parts),
                     Err(error) => {
                         Found::Unknown(format!("The operator could not read its own credentials: {error}."))

@@ -10,6 +10,7 @@
 //! In the namespaces of users, Secrets are read by `get` alone. What was read is used for a minute; then, and after a 401, it
 //! is read again.
 
+mod accounts;
 mod copies;
 mod custody;
 mod keeping;
@@ -18,71 +19,33 @@ mod namespaces;
 mod parts;
 mod reading;
 mod setbacks;
+mod source;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, future, stream};
 use tokio::sync::Mutex;
 
-use self::copies::{Copies, Copy, PREFIX};
+use self::copies::{Copies, Copy};
 use self::custody::{Custody, Service};
-use self::keeping::Snapshot;
 use self::namespaces::{NamespaceState, Namespaces};
-use self::parts::Parts;
 use self::setbacks::{Failure, Setbacks};
-use super::accounts::Accounts;
 use crate::api::ZenlayerPort;
 use crate::clock::{Clock, Monotonic};
 use crate::decision::Lack;
 use crate::mirror::Account;
-use crate::zenlayer::{Client, Credential};
+use crate::zenlayer::Client;
 
-pub(super) use self::custody::User;
+pub use self::accounts::Accounts;
+pub use self::custody::User;
+pub use self::keeping::Snapshot;
 pub use self::leftovers::delete_leftover_copies;
+pub use self::source::{OwnCredentials, OwnCredentialsError, Source, Sources};
 
 /// Sources that are read again at a time: one that hangs holds up few others.
 const REFRESHED_AT_ONCE: usize = 8;
-
-/// The operator's own credentials: files named as the keys of a Secret, and the namespaces that they serve.
-#[derive(Clone, Debug)]
-pub struct OwnCredentials {
-    directory: PathBuf,
-    namespaces: BTreeSet<String>,
-    /// The Secret in the operator's namespace that the files come from, if that is known.
-    secret: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("--credentials-namespaces lists no namespace, so no object could use the operator's own credentials")]
-pub struct OwnCredentialsError;
-
-impl OwnCredentials {
-    pub fn new(
-        directory: PathBuf,
-        namespaces: impl IntoIterator<Item = String>,
-        secret: Option<String>,
-    ) -> Result<Self, OwnCredentialsError> {
-        let namespaces: BTreeSet<String> = namespaces.into_iter().collect();
-        if namespaces.is_empty() {
-            Err(OwnCredentialsError)
-        } else {
-            Ok(Self { directory, namespaces, secret })
-        }
-    }
-
-    /// The key that the files hold now; else why there is none, as a sentence.
-    pub async fn read(&self) -> Result<Credential, String> {
-        match Parts::of_directory(&self.directory).await {
-            Ok(parts) => {
-                parts.credential().map_err(|error| format!("The operator's own key cannot be used: {error}."))
-            }
-            Err(error) => Err(format!("The operator could not read its own key: {error}.")),
-        }
-    }
-}
 
 /// Whether credentials are kept as copies in the operator's own namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +54,8 @@ pub enum CredentialCopies {
     None,
 }
 
-/// Where one credential is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    Secret { namespace: String, name: String },
-    Own,
-}
-
 /// What serves one object now.
-pub(super) enum Assigned<R = Client> {
+pub enum Assigned<R = Client> {
     /// It reads and signs.
     Full(Arc<Account<R>>),
     /// It reads; why nobody signs.
@@ -111,10 +67,10 @@ pub(super) enum Assigned<R = Client> {
 }
 
 /// What a source has for one object.
-pub(super) struct Served {
-    pub(super) assigned: Assigned,
+pub struct Served {
+    pub assigned: Assigned,
     /// Why its credentials are not kept as a copy; none: they are, or none is needed.
-    pub(super) not_copied: Option<Lack>,
+    pub not_copied: Option<Lack>,
 }
 
 /// A source's credentials.
@@ -134,74 +90,41 @@ struct Cached {
     looking: Setbacks,
 }
 
-pub(super) struct Credentials {
+pub struct Credentials {
     kubernetes: kube::Client,
-    own: Option<OwnCredentials>,
-    /// The operator's own namespace.
-    home: String,
+    sources: Arc<Sources>,
     accounts: Accounts,
     copies: Option<Copies>,
     namespaces: Namespaces,
     clock: Clock,
     valid_for: Duration,
-    slots: Mutex<HashMap<Source, Slot>>,
+    slots: Mutex<BTreeMap<Source, Slot>>,
 }
 
 impl Credentials {
-    pub(super) fn new(
+    pub fn new(
         kubernetes: kube::Client,
-        own: Option<OwnCredentials>,
+        sources: Arc<Sources>,
         copies: CredentialCopies,
-        own_namespace: Option<&str>,
         accounts: Accounts,
         clock: Clock,
         valid_for: Duration,
     ) -> Self {
-        let home = own_namespace.unwrap_or(kubernetes.default_namespace()).to_owned();
         let copies = match copies {
-            CredentialCopies::Keep => Some(Copies::new(kubernetes.clone(), &home)),
+            CredentialCopies::Keep => Some(Copies::new(kubernetes.clone(), sources.home())),
             CredentialCopies::None => None,
         };
         let namespaces = Namespaces::new(kubernetes.clone());
-        Self {
-            kubernetes,
-            own,
-            home,
-            accounts,
-            copies,
-            namespaces,
-            clock,
-            valid_for,
-            slots: Mutex::default(),
-        }
+        Self { kubernetes, sources, accounts, copies, namespaces, clock, valid_for, slots: Mutex::default() }
     }
 
     /// The source of an object's credentials, or why it has none.
-    pub(super) fn source(&self, object: &ZenlayerPort) -> Result<Source, String> {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        match (&object.spec.credentials_ref, &self.own) {
-            (Some(secret), _) if !secret.is_well_formed() => Err(format!(
-                "spec.credentialsRef.name is {:?}, which cannot be the name of a Secret.",
-                secret.name
-            )),
-            (Some(secret), own) => match reserved(&namespace, &secret.name, &self.home, own.as_ref()) {
-                Some(why) => Err(why),
-                None => Ok(Source::Secret { namespace, name: secret.name.clone() }),
-            },
-            (None, Some(own)) if own.namespaces.contains(&namespace) => Ok(Source::Own),
-            (None, Some(_)) => Err(format!(
-                "spec.credentialsRef names no Secret, and objects in namespace {namespace} may not use the \
-                 operator's own credentials (--credentials-namespaces)."
-            )),
-            (None, None) => {
-                Err("spec.credentialsRef names no Secret, and the operator has no credentials of its own."
-                    .to_owned())
-            }
-        }
+    pub fn source_of(&self, object: &ZenlayerPort) -> Result<Source, String> {
+        self.sources.of(object)
     }
 
     /// What the source has for this object now.
-    pub(super) async fn serve(
+    pub async fn serve(
         &self,
         source: &Source,
         object: &ZenlayerPort,
@@ -265,7 +188,7 @@ impl Credentials {
     }
 
     /// Zenlayer has answered 401 to `account`: perhaps the source holds a better one by now.
-    pub(super) async fn rejected(&self, source: &Source, account: &Account<Client>, at: Monotonic) {
+    pub async fn rejected(&self, source: &Source, account: &Account<Client>, at: Monotonic) {
         let slot = self.slot(source).await;
         let mut cached = slot.lock().await;
         if self.read_if_due(source, &mut cached, Some(at)).await.is_ok()
@@ -277,7 +200,7 @@ impl Credentials {
     }
 
     /// The source's new credential was shown the port of `object`.
-    pub(super) async fn shown(&self, source: &Source, new: &Account<Client>, object: &ZenlayerPort) {
+    pub async fn shown(&self, source: &Source, new: &Account<Client>, object: &ZenlayerPort) {
         let slot = self.slot(source).await;
         if let Some(custody) = &mut slot.lock().await.custody {
             custody.shown(new, &User::of(object));
@@ -286,11 +209,11 @@ impl Credentials {
 
     /// Reads all sources again that are in use, forgets the others, lets new credentials take over that have proved
     /// themselves, compares the copies with them, and returns the sources of which there is news.
-    pub(super) async fn refresh(
+    pub async fn refresh(
         &self,
-        users: &HashMap<Source, Vec<User>>,
+        users: &BTreeMap<Source, Vec<User>>,
         snapshot: Option<&Snapshot>,
-    ) -> HashSet<Source> {
+    ) -> BTreeSet<Source> {
         let in_use: Vec<(Source, Slot)> = {
             let mut slots = self.slots.lock().await;
             slots.retain(|source, _| users.contains_key(source));
@@ -309,7 +232,7 @@ impl Credentials {
     }
 
     /// Tells the log which rights are missing, before they are missed.
-    pub(super) async fn check_rights(&self) {
+    pub async fn check_rights(&self) {
         if let Some(copies) = &self.copies {
             self.namespaces.look(copies.namespace()).await;
         }
@@ -321,7 +244,7 @@ impl Credentials {
 }
 
 impl User {
-    pub(super) fn of(object: &ZenlayerPort) -> Self {
+    pub fn of(object: &ZenlayerPort) -> Self {
         let identity = object.status.as_ref().and_then(|status| status.identity.as_ref());
         Self {
             uid: object.metadata.uid.clone().unwrap_or_default(),
@@ -330,25 +253,6 @@ impl User {
             credentials_seen: object.release().is_some_and(|release| release.credentials_seen),
         }
     }
-}
-
-/// Why no object may name this Secret. Only the operator's own namespace has such Secrets: elsewhere names are free.
-fn reserved(namespace: &str, name: &str, home: &str, own: Option<&OwnCredentials>) -> Option<String> {
-    if namespace != home {
-        return None;
-    }
-    if own.and_then(|own| own.secret.as_deref()) == Some(name) {
-        return Some(format!(
-            "Secret {name} contains the operator's own credentials, and no object may name it. To let objects use \
-             these credentials, add {namespace} to credentials.namespaces, and remove spec.credentialsRef."
-        ));
-    }
-    name.starts_with(PREFIX).then(|| {
-        format!(
-            "In namespace {namespace}, names that begin with {PREFIX} are reserved for the operator's copies of \
-             Secrets, and no object may name such a Secret. Give the Secret {name} another name."
-        )
-    })
 }
 
 /// What the copy of a Secret that is gone may do: a person who deletes a Secret puts on a brake, and a namespace or an object
@@ -379,22 +283,6 @@ fn by_copy<R>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_operator_keeps_for_itself_no_object_may_name_and_elsewhere_names_are_free() {
-        let own =
-            OwnCredentials::new(PathBuf::new(), ["team-a".to_owned()], Some("own".to_owned())).expect("own");
-        let why =
-            |namespace, name| reserved(namespace, name, "zenlayer-system", Some(&own)).unwrap_or_default();
-        let copy = "zenlayer-credentials-0959b49ac3233acf5eb5b449650536e1";
-        assert!(why("zenlayer-system", copy).contains("Give the Secret"), "{}", why("zenlayer-system", copy));
-        assert!(why("zenlayer-system", "own").contains("credentials.namespaces"));
-        for (namespace, name) in
-            [("team-a", copy), ("team-a", "own"), ("zenlayer-system", "zenlayer-credentials")]
-        {
-            assert_eq!(why(namespace, name), "", "{namespace}/{name}");
-        }
-    }
 
     fn by_copy_of(made_for: Option<&str>, signs: bool, namespace: &NamespaceState) -> &'static str {
         let key = crate::mirror::AccountKey::new([0; 32]);

@@ -1,22 +1,26 @@
 //! Who claims a port, from the first moment on; and who is told of a change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::super::{Change, IndexSettings, Received, ShownBy};
 use super::*;
 use crate::answer::{Refusal, Unreadable};
 use crate::api::{
     CredentialsRef, DeletionPolicy, FINALIZER, PortIdentity, ZenlayerPortSpec, ZenlayerPortStatus,
 };
 use crate::clock::Now;
+use crate::credentials::Sources;
 use crate::decision::sighting::{Failure, Reading};
 use crate::decision::{
     Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, Turn, decide,
 };
 use crate::fingerprint::Fingerprint;
-use crate::port::{PortInfo, PortStatus};
+use crate::port::{PortId, PortInfo, PortStatus};
 
 const PATIENCE: Duration = Duration::from_secs(70);
 const KEY: AccountKey = AccountKey::new([1; 32]);
@@ -84,36 +88,36 @@ fn seen() -> Evidence {
     evidence(Some(Presence::Seen(port())), None)
 }
 
-fn source(object: &ZenlayerPort) -> Option<Source> {
-    let namespace = object.metadata.namespace.clone()?;
-    Some(Source::Secret { namespace, name: object.spec.credentials_ref.as_ref()?.name.clone() })
-}
-
-/// A roster with its objects, as the store holds them.
-struct World {
-    roster: Roster,
-    objects: BTreeMap<String, Arc<ZenlayerPort>>,
-}
+/// An index with its objects.
+struct World(Index);
 
 impl World {
     fn of(objects: &[&ZenlayerPort]) -> Self {
-        let mut world = Self { roster: Roster::new(PATIENCE), objects: BTreeMap::new() };
+        let settings = IndexSettings { patience: PATIENCE, window: PATIENCE, most_deletions: 21 };
+        let sources = Arc::new(Sources::new(None, "zenlayer-system".to_owned()));
+        let world = Self(Index::new(sources, settings, [None], at(0)));
         for object in objects {
             world.put(object, at(0));
         }
         world
     }
 
-    fn put(&mut self, object: &ZenlayerPort, now: Monotonic) -> Change {
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let before = self.objects.insert(name, Arc::new(object.clone()));
-        self.roster.put(object, before.as_deref(), now)
+    fn put(&self, object: &ZenlayerPort, now: Monotonic) -> Change {
+        self.0.put(Received(Ok(object.clone())), ShownBy::Watch, now)
+    }
+
+    /// Puts it, and returns the others who are woken.
+    fn others(&self, object: &ZenlayerPort, now: Monotonic) -> Vec<String> {
+        let woken = self.put(object, now).woken;
+        names(woken.iter().filter(|woken| **woken != Reference::of(object)))
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<ZenlayerPort>> {
+        self.0.newest(&Reference::of(&object(name, "", ""))).map(|known| Arc::clone(known.object()))
     }
 
     fn claims(&self, object: &ZenlayerPort, account: Option<AccountKey>, now: Monotonic) -> Vec<Claim> {
-        let owner = Owner { object, source: source(object), account };
-        let get = |reference: &Reference| self.objects.get(&reference.name).cloned();
-        self.roster.claims(&owner, get, source, now)
+        self.0.claims(object, account, now)
     }
 
     /// What the claim of the only other object rests on.
@@ -124,8 +128,12 @@ impl World {
     }
 }
 
+fn names<'a>(references: impl IntoIterator<Item = &'a Reference>) -> Vec<String> {
+    references.into_iter().map(|reference| reference.name().to_owned()).collect()
+}
+
 fn references(objects: &[&ZenlayerPort]) -> Vec<Reference> {
-    objects.iter().map(|&object| reference(object)).collect()
+    objects.iter().map(|&object| Reference::of(object)).collect()
 }
 
 #[test]
@@ -135,16 +143,20 @@ fn objects_of_one_port_know_each_other_until_one_goes() {
     let names = |object| world.claims(object, None, at(0)).into_iter().map(|it| it.name).collect::<Vec<_>>();
     assert_eq!(names(&a), ["b"]);
     assert_eq!(names(&c), [""; 0]);
-    assert_eq!(world.roster.remove(&reference(&b)).others, references(&[&a]), "the one that stays is told");
+    assert_eq!(
+        world.0.remove(&Reference::of(&b), at(0)).woken,
+        references(&[&a]),
+        "the one that stays is told"
+    );
     assert_eq!(names(&a), [""; 0]);
 }
 
 #[test]
 fn an_object_created_anew_under_the_same_name_replaces_the_one_that_is_gone() {
-    let mut world = World::of(&[&object("a", "port-1", "1")]);
-    assert_eq!(world.put(&object("a", "port-1", "1"), at(1)).gone, None, "the same object again");
-    let gone = world.put(&object("a", "port-2", "2"), at(1)).gone.map(|(_, entry)| entry.uid);
-    assert_eq!(gone.as_deref(), Some("1"));
+    let world = World::of(&[&object("a", "port-1", "1")]);
+    assert_eq!(world.put(&object("a", "port-1", "1"), at(1)), Change::default(), "the same object again");
+    let new = object("a", "port-2", "2");
+    assert_eq!(world.put(&new, at(1)).ended, Some(Reference::of(&new)));
 }
 
 /// A port is handed over: another object of another Secret is made for it, and this one is deleted in the same moment.
@@ -154,13 +166,13 @@ fn a_claim_is_waited_for_until_the_other_object_has_looked() {
     let world = World::of(&[&old, &new]);
     let not_known = ClaimBasis::NotKnown { until: at(0) + PATIENCE };
     assert_eq!(world.basis(&old, at(0)), not_known, "its Secret is not read");
-    assert_eq!(world.roster.looked(&new, None, None), [], "there is no news");
+    assert_eq!(world.0.looked(&new, None, None), [], "there is no news");
     assert_eq!(world.basis(&old, at(5)), not_known, "its Secret could not be read");
-    assert_eq!(world.roster.looked(&new, Some(KEY), None), references(&[&old]), "its Secret is read");
+    assert_eq!(world.0.looked(&new, Some(KEY), None), references(&[&old]), "its Secret is read");
     assert_eq!(world.basis(&old, at(6)), ClaimBasis::SameCredential);
-    world.roster.looked(&new, Some(ANOTHER_KEY), None);
+    world.0.looked(&new, Some(ANOTHER_KEY), None);
     assert_eq!(world.basis(&old, at(6)), not_known, "another key may see the port, too");
-    assert_eq!(world.roster.looked(&new, Some(ANOTHER_KEY), Some(&seen())), references(&[&old]));
+    assert_eq!(world.0.looked(&new, Some(ANOTHER_KEY), Some(&seen())), references(&[&old]));
     assert_eq!(world.basis(&old, at(7)), ClaimBasis::Saw { created_time: Some(CREATED.to_owned()) });
 }
 
@@ -168,7 +180,7 @@ fn a_claim_is_waited_for_until_the_other_object_has_looked() {
 fn two_secrets_with_one_key_see_each_other() {
     let (one, other) = (object("one", "port-1", "1"), object("other", "port-1", "2"));
     let world = World::of(&[&one, &other]);
-    world.roster.looked(&other, Some(KEY), Some(&evidence(Some(Presence::Absent), None)));
+    world.0.looked(&other, Some(KEY), Some(&evidence(Some(Presence::Absent), None)));
     assert_eq!(world.basis(&one, at(0)), ClaimBasis::SameCredential);
 }
 
@@ -196,7 +208,7 @@ fn only_an_answer_of_the_others_own_account_says_that_it_claims_nothing() {
         (evidence(None, Some(Unreadable::NotAsked("Zenlayer asked for a pause".to_owned()))), false),
         (evidence(None, None), false),
     ] {
-        world.roster.looked(&other, Some(ANOTHER_KEY), Some(&evidence));
+        world.0.looked(&other, Some(ANOTHER_KEY), Some(&evidence));
         assert_eq!(world.basis(&one, at(0)) == ClaimBasis::None, is_known, "{evidence:?}");
     }
 }
@@ -204,7 +216,7 @@ fn only_an_answer_of_the_others_own_account_says_that_it_claims_nothing() {
 #[test]
 fn one_tenant_makes_another_wait_for_a_minute_at_most_however_many_objects_it_makes() {
     let own = deleted(owning(object("own", "port-1", "1"), CREATED));
-    let mut world = World::of(&[&own]);
+    let world = World::of(&[&own]);
     let (mut waited, mut second) = (true, 0);
     while waited && second < 600 {
         second += 10;
@@ -215,8 +227,7 @@ fn one_tenant_makes_another_wait_for_a_minute_at_most_however_many_objects_it_ma
         };
     }
     assert_eq!(at(second).since(at(10)), PATIENCE);
-    world.objects.remove("hostile");
-    world.roster.remove(&reference(&object("hostile", "port-1", "")));
+    world.0.remove(&Reference::of(&object("hostile", "port-1", "")), at(700));
     assert_eq!(world.claims(&own, Some(KEY), at(700)), []);
     world.put(&object("successor", "port-1", "s"), at(700));
     let waits_anew = ClaimBasis::NotKnown { until: at(700) + PATIENCE };
@@ -226,7 +237,7 @@ fn one_tenant_makes_another_wait_for_a_minute_at_most_however_many_objects_it_ma
 #[test]
 fn others_are_told_of_what_they_decide_upon_and_of_nothing_else() {
     let (one, other) = (object("one", "port-1", "1"), object("other", "port-1", "2"));
-    let mut world = World::of(&[&one, &other]);
+    let world = World::of(&[&one, &other]);
     let changed = |change: &dyn Fn(&mut ZenlayerPort)| {
         let mut object = other.clone();
         change(&mut object);
@@ -242,8 +253,7 @@ fn others_are_told_of_what_they_decide_upon_and_of_nothing_else() {
         (changed(&|it| it.metadata.uid = Some("3".to_owned())), true),
     ] {
         world.put(&other, at(0));
-        let others = world.put(&object, at(0)).others;
-        assert_eq!(!others.is_empty(), is_news, "{object:?}");
+        assert_eq!(!world.others(&object, at(0)).is_empty(), is_news, "{object:?}");
     }
 }
 
@@ -252,19 +262,20 @@ fn nothing_is_left_of_an_object_that_waited_and_went() {
     let own = deleted(owning(object("own", "port-1", "1"), CREATED));
     let world = World::of(&[&own, &object("other", "port-1", "2")]);
     world.basis(&own, at(0));
-    world.roster.remove(&reference(&own));
+    world.0.remove(&Reference::of(&own), at(0));
     world.basis(&own, at(0));
-    assert!(world.roster.lock().waiting.is_empty(), "a pass that outlives its object leaves nothing behind");
+    let left = world.0.lock().objects.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&left), ["other"], "a reconcile that outlives its object leaves nothing behind");
 }
 
 /// Decides about each object that is woken, and writes what differs, until nobody is woken any more; returns the number of
 /// writes.
-fn writes_after(world: &mut World, woken: impl IntoIterator<Item = String>) -> usize {
+fn writes_after(world: &World, woken: impl IntoIterator<Item = String>) -> usize {
     let mut woken: BTreeSet<String> = woken.into_iter().collect();
     let mut writes = 0;
     while let Some(name) = woken.pop_first() {
-        let Some(object) = world.objects.get(&name).cloned() else { continue };
-        woken.extend(world.roster.looked(&object, Some(KEY), Some(&seen())).iter().map(|it| it.name.clone()));
+        let Some(object) = world.get(&name) else { continue };
+        woken.extend(names(&world.0.looked(&object, Some(KEY), Some(&seen()))));
         let status = decide(&Input {
             object: &object,
             evidence: Some(&seen()),
@@ -291,7 +302,7 @@ fn writes_after(world: &mut World, woken: impl IntoIterator<Item = String>) -> u
             writes += 1;
             assert!(writes < 1000, "they wake each other for ever: {:#?}\n{:#?}", object.status, status);
             let written = ZenlayerPort { status: Some(status), ..(*object).clone() };
-            woken.extend(world.put(&written, at(100)).others.iter().map(|it| it.name.clone()));
+            woken.extend(world.others(&written, at(100)));
         }
     }
     writes
@@ -299,11 +310,11 @@ fn writes_after(world: &mut World, woken: impl IntoIterator<Item = String>) -> u
 
 #[test]
 fn one_edit_of_thirty_objects_on_one_port_costs_thirty_writes_at_most() {
-    let names: Vec<String> = (0..30).map(|number| format!("edge-{number:02}")).collect();
-    let objects: Vec<ZenlayerPort> = names.iter().map(|name| object(name, "port-1", name)).collect();
-    let mut world = World::of(&objects.iter().collect::<Vec<_>>());
-    writes_after(&mut world, names.clone());
-    assert_eq!(writes_after(&mut world, names.clone()), 0, "they have come to rest");
+    let all: Vec<String> = (0..30).map(|number| format!("edge-{number:02}")).collect();
+    let objects: Vec<ZenlayerPort> = all.iter().map(|name| object(name, "port-1", name)).collect();
+    let world = World::of(&objects.iter().collect::<Vec<_>>());
+    writes_after(&world, all.clone());
+    assert_eq!(writes_after(&world, all.clone()), 0, "they have come to rest");
     for (what, name, edit) in [
         (
             "a policy",
@@ -313,12 +324,11 @@ fn one_edit_of_thirty_objects_on_one_port_costs_thirty_writes_at_most() {
         ("a deletion", "edge-00", &|it: &mut ZenlayerPort| it.clone_from(&deleted(it.clone()))),
         ("a Secret", "edge-29", &|it: &mut ZenlayerPort| it.spec.credentials_ref = None),
     ] {
-        let mut edited = (*world.objects[name]).clone();
+        let mut edited = (*world.get(name).expect("it is there")).clone();
         edit(&mut edited);
         edited.metadata.generation = Some(2);
-        let others = world.put(&edited, at(100)).others;
-        let woken = others.iter().map(|it| it.name.clone()).chain([name.to_owned()]).collect::<Vec<_>>();
-        let writes = writes_after(&mut world, woken);
+        let woken = names(&world.put(&edited, at(100)).woken);
+        let writes = writes_after(&world, woken);
         assert!((1..=30).contains(&writes), "{what}: {writes} writes");
     }
 }

@@ -110,7 +110,7 @@ fn of_a_hundred_thousand_deletions_at_once_none_is_let_through() {
     let asked = objects.iter().step_by(100).chain([&newer]);
     assert!(asked.into_iter().all(|object| count(&deletions, object, at(3600)) > THRESHOLD));
     for object in &objects {
-        deletions.remove(&reference(object), at(3601));
+        deletions.remove(&Reference::of(object), at(3601));
     }
     assert!(count(&deletions, &newer, at(3602)) > THRESHOLD, "those that went a second ago count");
     assert_eq!(count(&deletions, &newer, at(3601 + 600)), 1, "the others went ten minutes ago");
@@ -127,9 +127,9 @@ fn a_deletion_counts_for_ten_minutes_after_its_call_was_sent_or_its_object_went(
     let deletions = deletions();
     let objects = many(&deletions, 3, at(0));
     deletions.put(&destroyed(objects[1].clone()), None, at(100));
-    deletions.remove(&reference(&objects[2]), at(200));
+    deletions.remove(&Reference::of(&objects[2]), at(200));
     assert_eq!(count(&deletions, &objects[0], at(699)), 3);
-    deletions.remove(&reference(&objects[1]), at(650));
+    deletions.remove(&Reference::of(&objects[1]), at(650));
     assert_eq!(count(&deletions, &objects[0], at(700)), 2, "the call counts from when it was sent");
     assert_eq!(count(&deletions, &objects[0], at(800)), 1);
 }
@@ -200,7 +200,7 @@ fn a_stranger_who_names_anothers_key_counts_for_nobody_but_himself() {
         // No reading by the key with a wrong password ever shows a port.
         let strangers = deleted(&format!("strangers-{number}"), None);
         deletions.put(&strangers, Some(&secret("strangers")), at(0));
-        deletions.remove(&reference(&strangers), at(0));
+        deletions.remove(&Reference::of(&strangers), at(0));
     }
     assert_eq!(deletions.at_once(&own, Some(&secret("own")), Some(&Fingerprint::new(A_KEY)), at(1)), 1);
 }
@@ -220,8 +220,8 @@ fn all_are_woken_once_when_they_become_too_many() {
     let deletions = deletions();
     let objects = many(&deletions, THRESHOLD, at(0));
     let one_more = deleted("one-more", Some(A_KEY));
-    let woken: HashSet<_> = deletions.put(&one_more, None, at(1)).into_iter().collect();
-    let all = objects.iter().chain([&one_more]).map(reference).collect();
+    let woken: BTreeSet<_> = deletions.put(&one_more, None, at(1)).into_iter().collect();
+    let all = objects.iter().chain([&one_more]).map(Reference::of).collect();
     assert_eq!(woken, all);
     assert!(deletions.put(&one_more, None, at(2)).is_empty(), "nothing has changed");
     assert!(deletions.put(&deleted("another", Some(A_KEY)), None, at(2)).is_empty(), "they know already");
@@ -306,7 +306,7 @@ proptest! {
                     }
                 }
                 Step::Remove(object) => {
-                    deletions.remove(&reference(&shown(object, Shown::Due)), at(now));
+                    deletions.remove(&Reference::of(&shown(object, Shown::Due)), at(now));
                     let waited = matches!(there.remove(&object), Some(Shown::Due | Shown::Refused));
                     if waited && of(object).1.is_some() {
                         ended.push((object, now));
@@ -329,7 +329,7 @@ proptest! {
         // Nothing of a deletion stays once it has ended and its object is gone.
         let known: BTreeSet<_> = there.keys().copied().collect();
         for object in known {
-            deletions.remove(&reference(&shown(object, Shown::Due)), at(now));
+            deletions.remove(&Reference::of(&shown(object, Shown::Due)), at(now));
         }
         let left = deletions.lock(at(now + 600));
         prop_assert!(left.deletions.is_empty() && left.groups.is_empty() && left.ended.is_empty(), "{left:?}");

@@ -13,7 +13,7 @@ use crate::api::{APPROVE_ANNOTATION, FINALIZER, ZenlayerPort, ZenlayerPortSpec};
 use crate::text::sanitized_up_to;
 
 /// Characters that are shown of what a parser or the API server complains of; it may quote what users wrote.
-pub(super) const LONGEST_COMPLAINT: usize = 300;
+pub const LONGEST_COMPLAINT: usize = 300;
 
 /// Bytes that are kept of the annotation with a person's consents.
 const LONGEST_CONSENTS: usize = 4096;
@@ -23,20 +23,20 @@ const MOST_FINALIZERS: usize = 16;
 
 /// An object that cannot be parsed.
 #[derive(Clone, Debug)]
-pub(super) struct Invalid {
+pub struct Invalid {
     /// What could be understood of it; in all else it asks for nothing.
-    pub(super) salvaged: Arc<ZenlayerPort>,
+    pub salvaged: Arc<ZenlayerPort>,
     /// What is wrong with it, in one line.
-    pub(super) complaint: String,
+    pub complaint: String,
 }
 
 /// What the operator reads of an object, or why it cannot be parsed.
 #[derive(Clone, Debug)]
-pub(super) struct Received(pub(super) Result<ZenlayerPort, Invalid>);
+pub struct Received(pub Result<ZenlayerPort, Invalid>);
 
 impl Received {
     /// The object, or what could be understood of it.
-    pub(super) fn object(&self) -> &ZenlayerPort {
+    pub fn object(&self) -> &ZenlayerPort {
         match &self.0 {
             Ok(object) => object,
             Err(invalid) => &invalid.salvaged,

@@ -1,6 +1,6 @@
 //! One Zenlayer client per credential, shared by all objects that use it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::fingerprint::Fingerprint;
@@ -9,17 +9,17 @@ use crate::zenlayer::{Client, Credential, CredentialKey, Transport};
 
 /// The clients in use. One that nobody holds any more is dropped with its limiter and its connections' credentials.
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub struct Accounts {
     transport: Transport,
-    clients: Mutex<HashMap<CredentialKey, Weak<Account<Client>>>>,
+    clients: Mutex<BTreeMap<CredentialKey, Weak<Account<Client>>>>,
 }
 
 impl Accounts {
-    pub(super) fn new(transport: Transport) -> Self {
+    pub fn new(transport: Transport) -> Self {
         Self { transport, clients: Mutex::default() }
     }
 
-    pub(super) fn of(&self, credential: Credential) -> Arc<Account<Client>> {
+    pub fn of(&self, credential: Credential) -> Arc<Account<Client>> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, client| client.strong_count() > 0);
         let key = credential.key();

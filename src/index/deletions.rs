@@ -10,14 +10,14 @@
 //! credential has seen the ports of both. The latter stands in their status, written after a good reading: whoever merely
 //! names another tenant's key does not count there, and after a restart it is known from the first list on.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::credentials::Source;
-use super::reference::{Reference, reference};
+use super::Reference;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
+use crate::credentials::Source;
 use crate::decision::{DeletionProgress, deletion_progress};
 use crate::fingerprint::Fingerprint;
 
@@ -35,8 +35,8 @@ pub(super) struct Deletions {
 #[derive(Debug, Default)]
 struct Known {
     newest: Number,
-    deletions: HashMap<Reference, Deletion>,
-    groups: HashMap<Arc<Group>, HashMap<Number, Reference>>,
+    deletions: BTreeMap<Reference, Deletion>,
+    groups: BTreeMap<Arc<Group>, BTreeMap<Number, Reference>>,
     /// In the order in which they stop to count.
     ended: VecDeque<Ended>,
 }
@@ -45,7 +45,7 @@ struct Known {
 type Number = u64;
 
 /// What deletions have in common that count together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     Source(Source),
     /// The credential has seen their ports.
@@ -82,7 +82,7 @@ impl Deletions {
         source: Option<&Source>,
         now: Monotonic,
     ) -> Vec<Reference> {
-        let reference = reference(object);
+        let reference = Reference::of(object);
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         let mut known = self.lock(now);
         let until = now + self.window;
@@ -121,13 +121,13 @@ impl Deletions {
         let mut groups = groups(object, source);
         groups.extend(seen_by.cloned().map(Group::SeenBy));
         let known = self.lock(now);
-        let own = known.deletions.get(&reference(object)).map(|deletion| deletion.number);
+        let own = known.deletions.get(&Reference::of(object)).map(|deletion| deletion.number);
         let members: Vec<_> = groups.iter().filter_map(|group| known.groups.get(group)).collect();
         let count = if members.iter().any(|members| members.len() >= self.enough) {
             self.enough
         } else {
-            let others = members.into_iter().flat_map(HashMap::keys).filter(|number| Some(**number) != own);
-            (others.collect::<HashSet<_>>().len() + 1).min(self.enough)
+            let others = members.into_iter().flat_map(BTreeMap::keys).filter(|number| Some(**number) != own);
+            (others.collect::<BTreeSet<_>>().len() + 1).min(self.enough)
         };
         u32::try_from(count).unwrap_or(u32::MAX)
     }
@@ -160,7 +160,7 @@ impl Known {
         let mut too_many = Vec::new();
         for group in &groups {
             let members = self.groups.entry(Arc::clone(group)).or_default();
-            members.insert(number, Arc::clone(&reference));
+            members.insert(number, reference.clone());
             if members.len() == enough {
                 too_many.extend(members.values().cloned());
             }
@@ -172,7 +172,7 @@ impl Known {
     /// It has counted until now, or this process learns of it only now: in either case it counts on for the window.
     fn called(&mut self, reference: &Reference, uid: &str, groups: Vec<Arc<Group>>, until: Monotonic) {
         if !self.deletions.contains_key(reference) {
-            self.due(Arc::clone(reference), uid, groups, 0);
+            self.due(reference.clone(), uid, groups, 0);
         }
         let Some(deletion) = self.deletions.get_mut(reference).filter(|known| !known.called) else { return };
         deletion.called = true;

@@ -1,7 +1,7 @@
 //! Keeps the copies what they must be: compared with what the Secret and its namespace are now, on first use, after each change
 //! and on each refresh.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 
@@ -12,17 +12,14 @@ use super::setbacks::Failure;
 use super::{Cached, Credentials, REFRESHED_AT_ONCE, Source, User};
 
 /// What the copies of a refresh are compared with, read at once for all of them.
-pub(in crate::controller) struct Snapshot {
-    copies: HashMap<Source, Copy>,
-    namespaces: HashMap<String, NamespaceState>,
+pub struct Snapshot {
+    copies: BTreeMap<Source, Copy>,
+    namespaces: BTreeMap<String, NamespaceState>,
 }
 
 impl Credentials {
     /// The copies as they are, and the namespaces of all sources in use; none if no copies are kept, or they could not be listed.
-    pub(in crate::controller) async fn snapshot(
-        &self,
-        users: &HashMap<Source, Vec<User>>,
-    ) -> Option<Snapshot> {
+    pub async fn snapshot(&self, users: &BTreeMap<Source, Vec<User>>) -> Option<Snapshot> {
         let copies = match self.copies.as_ref()?.list().await {
             Ok(copies) => copies,
             Err(failure) => {
@@ -112,10 +109,10 @@ impl Credentials {
     }
 
     /// Deletes the copies of what is in use neither by `users` nor, by now, by anybody else.
-    pub(in crate::controller) async fn drop_copies(
+    pub async fn drop_copies(
         &self,
         snapshot: &Snapshot,
-        users: &HashMap<Source, Vec<User>>,
+        users: &BTreeMap<Source, Vec<User>>,
         may_be_used: impl Fn(&Source) -> bool,
     ) {
         let Some(copies) = &self.copies else { return };

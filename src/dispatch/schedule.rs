@@ -1,0 +1,247 @@
+//! Which object is reconciled next: pure, told the time.
+//!
+//! Each namespace has its own line, and the lines take turns: one tenant with many objects does not hold up another. An object
+//! is never reconciled twice at the same time; if it is woken meanwhile, it is reconciled once more.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::clock::Monotonic;
+use crate::index::Reference;
+
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    states: BTreeMap<Reference, State>,
+    timers: BTreeSet<(Monotonic, Reference)>,
+    /// Those that are ready, by namespace, in the order in which they became so.
+    lines: BTreeMap<Box<str>, VecDeque<Reference>>,
+    /// The namespaces that have somebody ready, in the order of their turns.
+    turns: VecDeque<Box<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is ready at that time.
+    Planned(Monotonic),
+    Ready,
+    Running,
+    /// It was woken while it was reconciled.
+    RunningAgain,
+}
+
+impl Schedule {
+    /// The object is to be reconciled as soon as its turn comes.
+    pub(super) fn wake(&mut self, reference: Reference) {
+        match self.states.get(&reference) {
+            Some(State::Ready | State::RunningAgain) => return,
+            Some(State::Running) => {
+                self.states.insert(reference, State::RunningAgain);
+                return;
+            }
+            Some(State::Planned(at)) => {
+                self.timers.remove(&(*at, reference.clone()));
+            }
+            None => {}
+        }
+        self.line_up(reference);
+    }
+
+    /// The next to be reconciled, if anybody is ready. Its end must be [told](Self::ended).
+    pub(super) fn next(&mut self, now: Monotonic) -> Option<Reference> {
+        while let Some((at, reference)) = self.timers.pop_first() {
+            if at > now {
+                self.timers.insert((at, reference));
+                break;
+            }
+            self.line_up(reference);
+        }
+        let namespace = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&namespace)?;
+        let next = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        let next = next?;
+        self.states.insert(next.clone(), State::Running);
+        Some(next)
+    }
+
+    /// The object was reconciled, and is to be again at `again`; none: when it is woken.
+    pub(super) fn ended(&mut self, reference: Reference, again: Option<Monotonic>) {
+        let was = self.states.remove(&reference);
+        if was == Some(State::RunningAgain) {
+            self.line_up(reference);
+        } else if let Some(at) = again {
+            self.states.insert(reference.clone(), State::Planned(at));
+            self.timers.insert((at, reference));
+        }
+    }
+
+    /// When somebody is ready by itself.
+    pub(super) fn next_timer(&self) -> Option<Monotonic> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn line_up(&mut self, reference: Reference) {
+        let namespace: Box<str> = reference.namespace().into();
+        let line = self.lines.entry(namespace.clone()).or_default();
+        if line.is_empty() {
+            self.turns.push_back(namespace);
+        }
+        line.push_back(reference.clone());
+        self.states.insert(reference, State::Ready);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::api::ObjectMeta;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
+    use crate::port::PortId;
+
+    fn reference(namespace: usize, name: usize) -> Reference {
+        let spec = ZenlayerPortSpec {
+            port_id: PortId::new("port-1"),
+            deletion_policy: DeletionPolicy::Destroy,
+            deletion_protection: false,
+            credentials_ref: None,
+        };
+        let metadata = ObjectMeta {
+            namespace: Some(format!("team-{namespace}")),
+            name: Some(format!("edge-{name}")),
+            ..ObjectMeta::default()
+        };
+        Reference::of(&ZenlayerPort { metadata, spec, status: None })
+    }
+
+    fn at(second: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_secs(second))
+    }
+
+    fn drain(schedule: &mut Schedule, now: Monotonic) -> Vec<Reference> {
+        std::iter::from_fn(|| {
+            let next = schedule.next(now)?;
+            schedule.ended(next.clone(), None);
+            Some(next)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn an_object_that_is_woken_while_it_is_reconciled_is_reconciled_once_more_and_not_at_the_same_time() {
+        let mut schedule = Schedule::default();
+        let edge = reference(0, 0);
+        schedule.wake(edge.clone());
+        schedule.wake(edge.clone());
+        assert_eq!(schedule.next(at(0)), Some(edge.clone()));
+        schedule.wake(edge.clone());
+        schedule.wake(edge.clone());
+        assert_eq!(schedule.next(at(0)), None, "it is under way");
+        schedule.ended(edge.clone(), Some(at(100)));
+        assert_eq!(drain(&mut schedule, at(0)), [edge], "once, and before its time");
+        assert_eq!(schedule.next_timer(), None);
+    }
+
+    #[test]
+    fn a_wake_takes_the_place_of_a_plan() {
+        let mut schedule = Schedule::default();
+        let edge = reference(0, 0);
+        schedule.wake(edge.clone());
+        schedule.next(at(0));
+        schedule.ended(edge.clone(), Some(at(60)));
+        assert_eq!((schedule.next(at(59)), schedule.next_timer()), (None, Some(at(60))));
+        schedule.wake(edge.clone());
+        assert_eq!(drain(&mut schedule, at(59)), [edge]);
+        assert_eq!(drain(&mut schedule, at(60)), [], "it is not planned any more");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Wake(usize, usize),
+        Start,
+        /// The oldest that is under way ends, and is planned for so many seconds later.
+        End(Option<u64>),
+        TimePasses(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..4_usize, 0..6_usize).prop_map(|(namespace, name)| Step::Wake(namespace, name)),
+            5 => Just(Step::Start),
+            5 => prop::option::of(0..50_u64).prop_map(Step::End),
+            1 => (1..30_u64).prop_map(Step::TimePasses),
+        ]
+    }
+
+    proptest! {
+        /// From the moment when an object is ready until its turn, no other namespace has more turns than its own.
+        #[test]
+        fn every_namespace_has_its_turn(steps in prop::collection::vec(step(), 0..400)) {
+            let mut schedule = Schedule::default();
+            let mut under_way = VecDeque::new();
+            let mut now = at(0);
+            // Of each that is ready: the turns of each namespace since then.
+            let mut ready: BTreeMap<Reference, BTreeMap<String, u32>> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Wake(namespace, name) => schedule.wake(reference(namespace, name)),
+                    Step::Start => {
+                        if let Some(next) = schedule.next(now) {
+                            prop_assert!(!under_way.contains(&next), "{next} is under way twice");
+                            for turns in ready.values_mut() {
+                                *turns.entry(next.namespace().to_owned()).or_default() += 1;
+                            }
+                            if let Some(turns) = ready.remove(&next) {
+                                let own = turns.get(next.namespace()).copied().unwrap_or_default();
+                                for (namespace, others) in &turns {
+                                    prop_assert!(*others <= own, "{next} waited for {namespace}: {turns:?}");
+                                }
+                            }
+                            under_way.push_back(next);
+                        }
+                    }
+                    Step::End(again) => {
+                        if let Some(ended) = under_way.pop_front() {
+                            schedule.ended(ended, again.map(|seconds| now + Duration::from_secs(seconds)));
+                        }
+                    }
+                    Step::TimePasses(seconds) => now = now + Duration::from_secs(seconds),
+                }
+                for (reference, state) in &schedule.states {
+                    if *state == State::Ready {
+                        ready.entry(reference.clone()).or_default();
+                    }
+                }
+                check(&schedule, &under_way)?;
+            }
+        }
+    }
+
+    fn check(schedule: &Schedule, under_way: &VecDeque<Reference>) -> Result<(), TestCaseError> {
+        let of = |wanted: fn(&State) -> bool| -> BTreeSet<&Reference> {
+            schedule
+                .states
+                .iter()
+                .filter(|(_, state)| wanted(state))
+                .map(|(reference, _)| reference)
+                .collect()
+        };
+        let ready: Vec<&Reference> = schedule.lines.values().flatten().collect();
+        prop_assert_eq!(ready.len(), ready.iter().collect::<BTreeSet<_>>().len(), "in line once");
+        prop_assert_eq!(ready.into_iter().collect::<BTreeSet<_>>(), of(|it| *it == State::Ready));
+        let running = of(|it| matches!(it, State::Running | State::RunningAgain));
+        prop_assert_eq!(running, under_way.iter().collect::<BTreeSet<_>>());
+        let planned: BTreeSet<&Reference> = schedule.timers.iter().map(|(_, reference)| reference).collect();
+        prop_assert_eq!(planned, of(|it| matches!(it, State::Planned(_))));
+        let lines: BTreeSet<&Box<str>> = schedule.lines.keys().collect();
+        prop_assert_eq!(schedule.turns.len(), lines.len());
+        prop_assert_eq!(schedule.turns.iter().collect::<BTreeSet<_>>(), lines);
+        Ok(())
+    }
+}
