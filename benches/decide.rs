@@ -11,12 +11,12 @@ use zenlayer_port_operator::api::{
     ZenlayerPortStatus,
 };
 use zenlayer_port_operator::clock::{Monotonic, Now};
-use zenlayer_port_operator::decision::sighting::{Evidence, Presence, Reading};
 use zenlayer_port_operator::decision::{
     Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, Turn, decide,
 };
 use zenlayer_port_operator::fingerprint::Fingerprint;
 use zenlayer_port_operator::port::{PortId, PortInfo, PortStatus};
+use zenlayer_port_operator::reading::{Evidence, Presence, Reading};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();

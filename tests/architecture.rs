@@ -1,6 +1,7 @@
 //! Imports run one way, the decision is pure, and every reason is tried on a real API server: read from the sources, so
 //! that it stays so.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use zenlayer_port_operator::api::Reason;
 /// What a folder or file of `src/` must not know.
 struct Rule {
     of: &'static str,
-    /// Crates and modules of this crate that it neither imports nor names in a path.
+    /// Crates that it neither imports nor names in a path.
     imports: &'static [&'static str],
     /// Words that stand nowhere in its code.
     words: &'static [&'static str],
@@ -18,44 +19,20 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         of: "decision",
-        imports: &[
-            "tokio",
-            "tokio_util",
-            "futures",
-            "kube",
-            "reqwest",
-            "rustix",
-            "rand",
-            "tracing",
-            "zenlayer",
-            "mirror",
-            "lease",
-            "controller",
-            "server",
-            "spans",
-        ],
+        imports: &["tokio", "tokio_util", "futures", "kube", "reqwest", "rustix", "rand", "tracing"],
         words: &["Clock", "Instant", "SystemTime", "now()", "std::env", "std::fs", "std::net", "std::thread"],
     },
+    Rule { of: "api", imports: &["tokio", "reqwest", "rand"], words: &["Clock", "now()"] },
+    Rule { of: "zenlayer", imports: &["kube", "k8s_openapi"], words: &[] },
+    Rule { of: "mirror", imports: &["kube", "k8s_openapi"], words: &[] },
+    Rule { of: "index", imports: &["tokio", "reqwest"], words: &["Clock", "Instant", "now()"] },
+    Rule { of: "dispatch", imports: &["reqwest"], words: &[] },
     Rule {
-        of: "api",
-        imports: &["tokio", "reqwest", "rand", "decision", "zenlayer", "mirror", "controller", "server"],
-        words: &["Clock", "now()"],
+        of: "dispatch/schedule.rs",
+        imports: &["tokio", "futures"],
+        words: &["Clock", "Instant", "now()"],
     },
-    Rule {
-        of: "zenlayer",
-        imports: &["kube", "k8s_openapi", "api", "decision", "mirror", "controller", "server"],
-        words: &[],
-    },
-    Rule {
-        of: "mirror",
-        imports: &["kube", "k8s_openapi", "api", "lease", "controller", "server"],
-        words: &[],
-    },
-    Rule {
-        of: "lease",
-        imports: &["reqwest", "decision", "zenlayer", "mirror", "controller", "server"],
-        words: &[],
-    },
+    Rule { of: "lease", imports: &["reqwest"], words: &[] },
     Rule {
         of: "lease/election.rs",
         imports: &[
@@ -71,56 +48,150 @@ const RULES: &[Rule] = &[
         ],
         words: &["Clock", "Instant", "SystemTime", "now()"],
     },
-    Rule {
-        of: "plugin",
-        imports: &["reqwest", "zenlayer", "mirror", "controller", "server"],
-        // It reads no Secret.
-        words: &["Secret>", "secrets"],
-    },
+    // It reads no Secret.
+    Rule { of: "plugin", imports: &["reqwest"], words: &["Secret>", "secrets"] },
     // A reconcile waits for no reading: it cannot name what reads.
     Rule {
         of: "controller",
         imports: &[],
         words: &["PortReader", "UsageReader", "read_permit", "describe_ports", "describe_attachments"],
     },
-    // The words that all of them share.
-    Rule {
-        of: "answer.rs",
-        imports: &[
-            "tokio",
-            "kube",
-            "reqwest",
-            "api",
-            "decision",
-            "zenlayer",
-            "mirror",
-            "controller",
-            "server",
-        ],
-        words: &["now()"],
-    },
-    Rule {
-        of: "spans.rs",
-        imports: &[
-            "kube",
-            "reqwest",
-            "tracing",
-            "opentelemetry",
-            "api",
-            "decision",
-            "zenlayer",
-            "mirror",
-            "controller",
-            "server",
-        ],
-        words: &[],
-    },
-    Rule {
-        of: "port.rs",
-        imports: &["tokio", "kube", "api", "decision", "zenlayer", "mirror", "controller", "server"],
-        words: &["now()"],
-    },
+    Rule { of: "answer.rs", imports: &["tokio", "kube", "reqwest"], words: &["now()"] },
+    Rule { of: "spans.rs", imports: &["kube", "reqwest", "tracing", "opentelemetry"], words: &[] },
+    Rule { of: "port.rs", imports: &["tokio", "kube"], words: &["now()"] },
 ];
+
+/// One line of the table of rooms in `docs/architecture.md`.
+struct Room {
+    names: Vec<String>,
+    may_use: BTreeSet<String>,
+}
+
+/// The table of rooms. A room may use itself and what is named in its line; "the shared words" are those of the first line, and
+/// "all of these" are all lines before.
+fn rooms() -> Vec<Room> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let document = fs::read_to_string(path).expect("the document");
+    let table = document.lines().skip_while(|line| !line.starts_with("| room |")).skip(2);
+    let mut rooms: Vec<Room> = Vec::new();
+    for line in table.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        let [names, _, may_use] = cells[..] else { panic!("not three cells: {line}") };
+        let before = |rooms: &[Room]| rooms.iter().flat_map(|room| room.names.clone()).collect::<Vec<_>>();
+        let mut allowed: BTreeSet<String> = in_backticks(may_use).collect();
+        let unknown: Vec<_> = allowed.iter().filter(|name| !before(&rooms).contains(name)).collect();
+        assert!(unknown.is_empty(), "imports run one way, and {unknown:?} is not in a line before: {line}");
+        if may_use.contains("the shared words") {
+            allowed.extend(before(&rooms[..1]));
+        }
+        if may_use.contains("all of these") {
+            allowed.extend(before(&rooms));
+        }
+        let names: Vec<String> = in_backticks(names).collect();
+        if rooms.is_empty() {
+            // The shared words may use each other.
+            allowed.extend(names.iter().cloned());
+        }
+        rooms.push(Room { names, may_use: allowed });
+    }
+    rooms
+}
+
+fn in_backticks(cell: &str) -> impl Iterator<Item = String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+/// The modules of this crate that `code` names, each with its line. Its tests may use what they like.
+fn modules_named(code: &str) -> Vec<(usize, String)> {
+    let code = code.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let mut named = Vec::new();
+    let mut open = false;
+    for (number, line) in (1..).zip(code.lines()) {
+        let line = line.split("//").next().unwrap_or_default();
+        if open {
+            // Of a list over several lines, the names that begin a path.
+            named.extend(line.split(',').map(|path| (number, first_word(path.trim()))));
+            open = !line.contains("};");
+        }
+        for (at, _) in line.match_indices("crate::") {
+            let path = &line[at + "crate::".len()..];
+            open |= path.starts_with('{') && !path.contains('}');
+            named.push((number, first_word(path.trim_start_matches('{'))));
+        }
+    }
+    named.retain(|(_, name)| !name.is_empty() && name.starts_with(char::is_lowercase));
+    named
+}
+
+fn first_word(path: &str) -> String {
+    path.chars().take_while(|&one| one.is_alphanumeric() || one == '_').collect()
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn each_room_uses_what_the_table_of_the_document_allows_and_nothing_else() {
+    let rooms = rooms();
+    let mut offences = Vec::new();
+    for file in rust_files(&source()) {
+        let path = file.strip_prefix(source()).expect("a path within src");
+        let first = path.components().next().expect("a file").as_os_str().to_string_lossy().into_owned();
+        let name = first.trim_end_matches(".rs").to_owned();
+        if ["lib", "main", "bin"].contains(&name.as_str()) {
+            continue;
+        }
+        let Some(room) = rooms.iter().find(|room| room.names.contains(&name)) else {
+            offences.push(format!("{name} is not in the table of docs/architecture.md"));
+            continue;
+        };
+        let code = fs::read_to_string(&file).expect("a source file");
+        let offends = |(_, used): &(usize, String)| *used != name && !room.may_use.contains(used);
+        let named = modules_named(&code).into_iter().filter(offends);
+        offences
+            .extend(named.map(|(line, used)| format!("src/{}:{line}: {name} uses {used}", path.display())));
+    }
+    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+}
+
+#[test]
+fn what_a_room_uses_is_found_however_it_is_written() {
+    for (code, expected) in [
+        ("use crate::mirror::Account;", vec!["mirror"]),
+        ("let x = crate::zenlayer::Client::new();", vec!["zenlayer"]),
+        ("use crate::{\n    api::Reason,\n    mirror,\n};\nlet lease = 1;", vec!["api", "mirror"]),
+        ("// use crate::mirror;\nuse super::mirror;", vec![]),
+        ("#[cfg(test)]\nmod tests {\n    use crate::mirror;\n}", vec![]),
+    ] {
+        let named: Vec<String> = modules_named(code).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(named, expected, "in {code:?}");
+    }
+}
+
+#[test]
+fn no_two_files_import_each_other() {
+    let files = rust_files(&source());
+    let code = |path: &PathBuf| {
+        let code = fs::read_to_string(path).expect("a source file");
+        code.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+    };
+    let imports = |from: &PathBuf, to: &PathBuf| {
+        let name = to.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        code(from)
+            .lines()
+            .any(|line| line.contains(&format!("super::{name}::")) && !line.contains("super::super"))
+    };
+    let mut circles = Vec::new();
+    for one in files.iter().filter(|path| !path.ends_with("mod.rs")) {
+        for other in files.iter().filter(|other| *other > one && other.parent() == one.parent()) {
+            if imports(one, other) && imports(other, one) {
+                circles.push(format!("{} and {}", one.display(), other.display()));
+            }
+        }
+    }
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
 
 #[test]
 fn no_module_knows_what_it_must_not() {
@@ -148,9 +219,8 @@ fn what_is_forbidden_is_found_however_it_is_written() {
         ("use ::tokio as runtime;", [(1, "tokio")]),
         ("\n\n#[tokio::main]", [(3, "tokio")]),
         ("fn f(client: &kube::Client) {}", [(1, "kube")]),
-        ("let client = crate::zenlayer::Client::new();", [(1, "zenlayer")]),
-        ("use super::super::controller;", [(1, "controller")]),
-        ("    pub(crate) use crate::{\n    api::Reason,\n    mirror,\n};\nlet mirror = 1;", [(3, "mirror")]),
+        ("let client = ::reqwest::Client::new();", [(1, "reqwest")]),
+        ("    pub(crate) use {\n    jiff::Timestamp,\n    kube,\n};\nlet kube = 1;", [(3, "kube")]),
         ("use crate::clock::{Clock, Now};", [(1, "Clock")]),
         ("let at = Timestamp::now();", [(1, "now()")]),
         ("let text = std::fs::read_to_string(path);", [(1, "std::fs")]),
@@ -163,9 +233,9 @@ fn what_is_forbidden_is_found_however_it_is_written() {
 fn nothing_else_is() {
     for code in [
         "use crate::clock::{Monotonic, Now};",
-        "use kube_core::Resource;\nuse crate::my_mirror::{Mirrored, server_name};",
+        "use kube_core::Resource;\nuse my_kube::{Kubed, tokio_name};",
         "// use tokio::time;\n/// See [`kube::Client`].\nlet tokio = 1; // Clock",
-        "let server = input.now;",
+        "let now = input.now;",
     ] {
         assert_eq!(RULES[0].offences(code), [], "in {code:?}");
     }

@@ -1,7 +1,7 @@
-//! Places at which a test can have the operator killed, or a pass panic. Compiled into debug builds only.
+//! Places at which a test can have the operator killed, or a reconcile panic. Compiled into debug builds only.
 
 /// Names, in the environment of a debug build, the point at which the process kills itself; after `panic:`, the point at
-/// which each pass panics.
+/// which each reconcile panics.
 pub const CRASH_AT: &str = "ZENLAYER_CRASH_AT";
 
 /// The steps of taking hold, of a disruptive call and of letting go, between which a process may die.

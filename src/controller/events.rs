@@ -21,7 +21,7 @@ use crate::spans::{Kind, Span};
 
 const CONTROLLER: &str = "zenlayer-port-operator";
 
-/// How long a pass waits for an Event to be taken.
+/// How long a reconcile waits for an Event to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The API server takes notes of up to 1024 bytes.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::crash::CrashPoint;
+use super::error::ReconcileError;
+use super::gather::Gathered;
 use super::objects::Objects;
-use super::pass::{Gathered, PassError};
 use super::shared::Shared;
 use super::transitions::{self, Line};
 use super::writes::{self, Refusal, Written};
@@ -41,7 +42,7 @@ pub(super) async fn execute(
     plan: Plan,
     ticket: Option<Ticket>,
     shared: &Shared,
-) -> Result<Done, PassError> {
+) -> Result<Done, ReconcileError> {
     let status = plan.status(object);
     let Plan { row, action, event, display, .. } = plan;
     match action {
@@ -67,7 +68,7 @@ pub(super) async fn execute(
             let Some(ticket) = ticket else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
             // Saves a record that another replica would have to wait for; safety does not rest on it.
             if !shared.leadership.is_current() {
-                return Err(PassError::NotLeading);
+                return Err(ReconcileError::NotLeading);
             }
             CrashPoint::BeforeRecord.reached();
             let started = shared.clock.monotonic();
@@ -172,7 +173,7 @@ impl Recorded {
         api: &Objects,
         outcome: CallOutcome,
         shared: &Shared,
-    ) -> Result<Option<(Box<ZenlayerPort>, Option<Announcement>)>, PassError> {
+    ) -> Result<Option<(Box<ZenlayerPort>, Option<Announcement>)>, ReconcileError> {
         let mut object = self.object.clone();
         // Before anything else: this process must know the outcome even if it cannot be written.
         let answered =
@@ -215,14 +216,14 @@ async fn write_status(
     status: ZenlayerPortStatus,
     row: Option<u8>,
     shared: &Shared,
-) -> Result<Written, PassError> {
+) -> Result<Written, ReconcileError> {
     let what = "the update of the object's status";
     match put_status(api, object, status, row, shared).await? {
         Ok(written) => Ok(written),
         Err(refusal) => {
             // It cannot be shown on the object. The failure of the reconcile is in the log.
             shared.events.send(object, &decision::refused_update(object, &told(what, &refusal))).await;
-            Err(PassError::Refused { what, refusal })
+            Err(ReconcileError::Refused { what, refusal })
         }
     }
 }
@@ -233,7 +234,7 @@ async fn put_status(
     status: ZenlayerPortStatus,
     row: Option<u8>,
     shared: &Shared,
-) -> Result<Result<Written, Refusal>, PassError> {
+) -> Result<Result<Written, Refusal>, ReconcileError> {
     if object.status.as_ref().unwrap_or(&ZenlayerPortStatus::default()) == &status {
         return Ok(Ok(Written::Done(Box::new(object.clone()))));
     }
@@ -256,7 +257,7 @@ async fn write_finalizers(
     finalizers: &[String],
     what: &'static str,
     shared: &Shared,
-) -> Result<Written, PassError> {
+) -> Result<Written, ReconcileError> {
     let span = Span::part("PATCH zenlayerports", Kind::Client);
     let answer = writes::finalizers(api, object, finalizers).await;
     transitions::end_write(span, &answer);
@@ -275,7 +276,7 @@ async fn write_finalizers(
     if let Some(event) = event.filter(|_| !matches!(shown, Ok(Written::Overtaken(_) | Written::Gone))) {
         shared.events.send(object, &event).await;
     }
-    Err(PassError::Refused { what, refusal })
+    Err(ReconcileError::Refused { what, refusal })
 }
 
 fn told(what: &str, refusal: &Refusal) -> String {
@@ -287,7 +288,7 @@ async fn add_finalizer(
     object: &ZenlayerPort,
     row: Option<u8>,
     shared: &Shared,
-) -> Result<Done, PassError> {
+) -> Result<Done, ReconcileError> {
     let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
     finalizers.push(FINALIZER.to_owned());
     CrashPoint::BeforeFinalizer.reached();
@@ -311,7 +312,7 @@ async fn let_go(
     reason: Reason,
     event: Option<Announcement>,
     shared: &Shared,
-) -> Result<Done, PassError> {
+) -> Result<Done, ReconcileError> {
     let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
     CrashPoint::BeforeFinalizerRemoval.reached();
@@ -338,6 +339,6 @@ async fn let_go(
     Ok(Done::Gone)
 }
 
-pub(super) fn kubernetes(verb: &'static str, what: &'static str, source: kube::Error) -> PassError {
-    PassError::Kubernetes { verb, what, source: Box::new(source) }
+pub(super) fn kubernetes(verb: &'static str, what: &'static str, source: kube::Error) -> ReconcileError {
+    ReconcileError::Kubernetes { verb, what, source: Box::new(source) }
 }

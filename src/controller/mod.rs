@@ -1,19 +1,21 @@
-//! Ties the two mirrors and the decision together, and carries plans out.
+//! Ties the index, the mirror of ports and the decision together, and carries plans out.
 //!
 //! ```text
-//! streams ─ watch ─▶ Controller ─▶ pass: gather ─▶ decide (pure) ─▶ execute
-//!    │                   ▲                 ▲
-//!    └─ roster           └── wakes ────────┴── mirror, credentials, other claims
+//! watch ─▶ streams ─▶ index ─▶ wakes ─▶ dispatch ─▶ reconcile: gather ─▶ decide (pure) ─▶ execute
+//!                                ▲                      │ wrote · learnt                    │
+//!                                └── mirror · credentials · turns · other claims ◀──────────┘
 //! ```
 
 mod crash;
 mod crd;
+mod error;
 mod events;
 mod execute;
+mod gather;
 mod invalid;
 mod objects;
 mod observe;
-mod pass;
+mod reconcile;
 mod run;
 mod shared;
 mod state;

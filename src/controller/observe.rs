@@ -7,10 +7,10 @@ use crate::answer::RefusalKind;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
 use crate::credentials::{Assigned, Served, Source};
-use crate::decision::sighting::{Cadence, Evidence, Presence, Unreadable, Want};
 use crate::decision::{CredentialState, Lack};
 use crate::index::Reference;
 use crate::mirror::Account;
+use crate::reading::{Cadence, Evidence, Presence, Unreadable, Want};
 use crate::zenlayer::Client;
 
 pub(super) struct Observed {

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::crd::Crd;
 use super::events::Events;
-use super::pass;
+use super::reconcile;
 use super::shared::Shared;
 use super::streams;
 use crate::clock::Clock;
@@ -27,7 +27,7 @@ use crate::tasks::{self, Tasks};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::Transport;
 
-/// How long a shutdown waits for passes under way: long enough for a call that was sent to return, and shorter than the
+/// How long a shutdown waits for reconciles under way: long enough for a call that was sent to return, and shorter than the
 /// chart's `terminationGracePeriodSeconds`.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(40);
 
@@ -222,7 +222,7 @@ async fn lead(
             streams::follow(clients.watch.clone(), namespace, Arc::clone(&shared), readiness.clone());
         tasks.spawn_endless("watches ZenlayerPorts", follow);
     }
-    let reconcile = |reference| pass::reconcile(reference, Arc::clone(&shared));
+    let reconcile = |reference| reconcile::reconcile(reference, Arc::clone(&shared));
     let reconciles = dispatch::run(wakes, reconcile, clock, shutdown);
 
     let deadline = async {

@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// A reconcile may outlive its object, and register again what was forgotten with it.
-    pub(super) fn after_pass(&self, object: &ZenlayerPort) {
+    pub(super) fn after_reconcile(&self, object: &ZenlayerPort) {
         if !self.index.is_known(object) {
             self.stop_reading(&Reference::of(object));
         }

@@ -14,7 +14,7 @@ impl Shared {
     fn state_of_objects(&self) -> State {
         let (mirror, now) = (self.mirror.stats(), self.clock.now());
         let mut state = State {
-            call_queue: self.turns.len() as u64,
+            call_queue: self.turns.waiting() as u64,
             oldest_reading: mirror.oldest_answer.map(|answered| now.wall - now.monotonic.since(answered)),
             mirror,
             ..State::default()

@@ -120,7 +120,7 @@ impl Credentials {
             let Source::Secret { namespace, name } = source else { continue };
             let slot = self.slot(source).await;
             let mut slot = slot.lock().await;
-            // A pass that held the slot before has an object, and may rely on the copy; one that comes later makes it again.
+            // A reconcile that held the slot before has an object, and may rely on the copy; one that comes later makes it again.
             if may_be_used(source) {
                 continue;
             }

@@ -7,12 +7,12 @@ use super::freshness;
 use super::message::Message;
 use super::outcome::Outcome;
 use super::record::{self, Standing};
-use super::sighting::{Cadence, Evidence, Presence, Reading, Unreadable};
 use super::{Input, Lack, Setback};
 use crate::answer::RefusalKind;
 use crate::api::{Call, DeletionPolicy, Reason, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::port::{PortInfo, PortStatus};
+use crate::reading::{Cadence, Evidence, Presence, Reading, Unreadable};
 
 /// What one decision is about.
 #[derive(Clone, Copy)]

@@ -9,7 +9,6 @@ use super::message::{MadeCall, Message};
 use super::outcome::{Act, Outcome, Shown};
 use super::proof::{self, Proof};
 use super::record::{self, CallFailure, Standing, Until};
-use super::sighting::{Cadence, Presence};
 use super::table::{Row, row};
 use super::{Attachments, CredentialState, Turn, case, facts, gates, upkeep};
 use crate::answer::NotSentCause;
@@ -21,6 +20,7 @@ use crate::api::Reason::{
 };
 use crate::api::{Call, CallAction, CallOutcome, DeletionPolicy, Reason};
 use crate::port::PortStatus;
+use crate::reading::{Cadence, Presence};
 
 const REMOVE_WHEN_FRESH: &str = "remove the finalizer; as row 4 if the status check is older than 30 s";
 
@@ -214,7 +214,7 @@ fn gone<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 }
 
 /// The run of readings without the port, and what it is worth.
-fn absence(case: &Case<'_>) -> Option<(super::sighting::Absences, Proof)> {
+fn absence(case: &Case<'_>) -> Option<(crate::reading::Absences, Proof)> {
     let evidence = case.input.evidence?;
     let absences = evidence.absences?;
     Some((absences, proof::of_absence(case.input, case.status, evidence, absences)))

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use jiff::SignedDuration;
 
-use super::sighting::{Presence, Reading};
 use super::{CredentialState, Input, latch};
 use crate::api::{
     Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Reason, Release, ZenlayerPort,
@@ -14,6 +13,7 @@ use crate::api::{
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus, same_instant};
+use crate::reading::{Presence, Reading};
 
 /// How many fingerprints `identity.seenBy` keeps.
 const SEEN_BY_MAX: usize = 4;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::sighting::{Absences, Evidence, Presence, Reading};
 use super::{
     Action, Attachments, Claim, Context, CrdState, CredentialState, GateSettings, Input, Listing, Plan,
     Timing, Turn, decide, record,
@@ -15,6 +14,7 @@ use crate::api::{Call, CallAction, CallOutcome, FINALIZER, READY, Reason, Zenlay
 use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
+use crate::reading::{Absences, Evidence, Presence, Reading};
 
 /// What a forecast rests on beside the object.
 #[derive(Clone, Debug)]

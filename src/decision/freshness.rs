@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Input;
-use super::sighting::Evidence;
+use crate::reading::Evidence;
 
 /// A reading is shown for three of its ticks, so that a failed one writes nothing.
 pub(super) fn shown_for(input: &Input<'_>, evidence: &Evidence) -> Duration {

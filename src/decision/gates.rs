@@ -6,10 +6,10 @@ use super::case::Case;
 use super::conditions;
 use super::message::Message;
 use super::outcome::Outcome;
-use super::sighting::Cadence;
 use super::{CrdState, Listing, Timing};
 use crate::api::Reason;
 use crate::clock::Monotonic;
+use crate::reading::Cadence;
 
 /// What the gate that is shut can show.
 pub(super) const REASONS: &[Reason] = &[

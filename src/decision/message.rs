@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::claims::Claim;
 use super::record::CallFailure;
-use super::sighting::Unreadable;
 use crate::answer::Refusal;
 use crate::api::{Call, CallAction, ZenlayerPort};
 use crate::port::{PortInfo, PortStatus};
+use crate::reading::Unreadable;
 
 /// What is the case, for one object; the advice of the reason follows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,7 +18,6 @@ mod message;
 mod outcome;
 mod proof;
 mod record;
-pub mod sighting;
 mod table;
 mod timing;
 mod upkeep;
@@ -32,8 +31,8 @@ use crate::api::{Call, CallAction, EventType, Reason, Release, ZenlayerPort, Zen
 use crate::clock::{Monotonic, Now};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
+use crate::reading::{Evidence, Want};
 use case::Case;
-use sighting::{Evidence, Want};
 
 pub use backoff::error_backoff;
 pub use claims::{Claim, ClaimBasis};
@@ -225,9 +224,9 @@ pub struct Announcement {
     pub message: String,
 }
 
-/// At most one of these per pass.
+/// At most one of these per reconcile.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one is made a pass")]
+#[expect(clippy::large_enum_variant, reason = "one is made a reconcile")]
 pub enum Action {
     None,
     AddFinalizer,

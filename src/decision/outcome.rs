@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::conditions::{self, Stall};
 use super::message::Message;
-use super::sighting::{Cadence, Want};
 use super::{Action, Announcement, Display, Input, Plan, freshness, record};
 use crate::api::{CallAction, Reason, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
+use crate::reading::{Cadence, Want};
 
 /// Bytes that most messages fit into, with their advice.
 const USUAL_MESSAGE: usize = 512;

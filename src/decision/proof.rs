@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::Input;
-use super::sighting::{Absences, Evidence};
 use crate::api::{Call, CallAction, CallOutcome, ObservedPort, Reason, Release, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::port::PortStatus;
+use crate::reading::{Absences, Evidence};
 
 /// What a run of absences is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

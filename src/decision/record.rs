@@ -3,12 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backoff::exponential;
-use super::sighting::Reading;
 use super::{Input, Intent, Warrant};
 use crate::answer::{NotSentCause, Refusal, RefusalKind};
 use crate::api::{Call, CallAction, CallOutcome, Release, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
+use crate::reading::Reading;
 
 /// What the newest record says about the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

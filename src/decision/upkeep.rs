@@ -4,7 +4,6 @@ use super::case::Case;
 use super::claims;
 use super::message::Message;
 use super::outcome::{Act, Outcome};
-use super::sighting::Cadence;
 use super::table::{Row, row};
 use super::{CredentialState, Lack};
 use crate::api::Reason::{
@@ -13,6 +12,7 @@ use crate::api::Reason::{
     PortBusy, PortClaimed, PortNotFound, PortRecycled, Running, Throttled, Unauthorized, UnknownPortStatus,
 };
 use crate::port::PortStatus;
+use crate::reading::Cadence;
 
 pub const UPKEEP: &[Row] = &[
     row(

@@ -51,7 +51,7 @@ struct Line {
 pub struct Ticket {
     account: Arc<Account<Client>>,
     permit: Permit,
-    _slots: Slots,
+    slots: Slots,
 }
 
 /// One of all calls, and one of the credential's.
@@ -64,7 +64,7 @@ impl Ticket {
 
     /// The permit of the rate limit, to be used now; what is left keeps the slot.
     pub fn split(self) -> (Arc<Account<Client>>, Permit, impl Sized) {
-        (self.account, self.permit, self._slots)
+        (self.account, self.permit, self.slots)
     }
 }
 
@@ -115,7 +115,7 @@ impl Turns {
     }
 
     /// How many wait for their turn.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.lock().lines.values().map(|line| line.waiting.len()).sum()
     }
 
@@ -123,7 +123,7 @@ impl Turns {
         let own = Arc::clone(&line.slots).try_acquire_owned().ok()?;
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         let permit = account.try_change_permit()?;
-        Some(Ticket { account: Arc::clone(account), permit, _slots: (slot, own) })
+        Some(Ticket { account: Arc::clone(account), permit, slots: (slot, own) })
     }
 
     /// Gives those who wait for this account their tickets, one after the other, until nobody waits.
@@ -135,7 +135,7 @@ impl Turns {
             let mut state = self.lock();
             let next = state.lines.get_mut(&account.key).and_then(|line| line.waiting.pop_front());
             if let Some(next) = next {
-                let ticket = Ticket { account: Arc::clone(&account), permit, _slots: (slot, own) };
+                let ticket = Ticket { account: Arc::clone(&account), permit, slots: (slot, own) };
                 state.tickets.insert(next.clone(), ticket);
                 self.wakes.wake([next]);
             }

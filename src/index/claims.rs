@@ -4,9 +4,9 @@ use super::{Index, Reference};
 use crate::answer::RefusalKind;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Claim, ClaimBasis};
 use crate::mirror::AccountKey;
+use crate::reading::{Evidence, Presence};
 
 /// How far an object is on its way to see its port.
 #[derive(Clone, Debug, PartialEq, Eq)]

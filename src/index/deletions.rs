@@ -27,7 +27,7 @@ const MOST_ENDED: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Deletions {
     window: Duration,
-    /// Counting ends here: with ten thousand deletions at once, each of their passes would count them all.
+    /// Counting ends here: with ten thousand deletions at once, each of their reconciles would count them all.
     enough: usize,
     known: Mutex<Known>,
 }

@@ -34,9 +34,9 @@ use self::memory::Memory;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
 use crate::credentials::{Source, Sources, User};
-use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Facts, Listing};
 use crate::fingerprint::Fingerprint;
+use crate::reading::{Evidence, Presence};
 
 pub use self::memory::KnownSince;
 pub use self::received::{Invalid, LONGEST_COMPLAINT, Received};

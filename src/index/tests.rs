@@ -15,7 +15,7 @@ fn at(second: u64) -> Monotonic {
 fn index() -> Index {
     let settings = IndexSettings {
         patience: Duration::from_secs(70),
-        window: Duration::from_secs(600),
+        window: Duration::from_mins(10),
         most_deletions: 3,
     };
     Index::new(Arc::new(Sources::new(None, "zenlayer-system".to_owned())), settings, [None], at(0))

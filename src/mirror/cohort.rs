@@ -10,9 +10,9 @@ use super::grid::Grid;
 use super::watched::{Next, Watched};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Evidence, Failure, Presence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo};
+use crate::reading::{Evidence, Failure, Presence, Unreadable, Want};
 
 /// After so many refusals without a good reading between them the account is taken to be refused, not some port of
 /// it: what was to be read again is given up for now, and the account backs off.

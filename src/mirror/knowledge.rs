@@ -1,7 +1,7 @@
 //! What the readings by one credential have told of one port.
 
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Absences, Failure, Presence, Reading, Unreadable};
+use crate::reading::{Absences, Failure, Presence, Reading, Unreadable};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knowledge {

@@ -40,9 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::poller::{Poller, Totals};
 use crate::clock::{Clock, Monotonic};
-use crate::decision::sighting::{Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo};
+use crate::reading::{Evidence, Unreadable, Want};
 use crate::tasks::Tasks;
 use crate::wakes::WakeSender;
 

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::decision::sighting::Cadence;
+use crate::reading::Cadence;
 
 /// The pace of the mirror.
 #[derive(Clone, Copy, Debug)]

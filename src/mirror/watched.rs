@@ -7,8 +7,8 @@ use super::grid::Grid;
 use super::knowledge::{Effect, Knowledge};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Cadence, Evidence, Failure, Presence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
+use crate::reading::{Cadence, Evidence, Failure, Presence, Unreadable, Want};
 
 #[derive(Debug)]
 pub(super) struct Watched<K> {

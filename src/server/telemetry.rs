@@ -12,7 +12,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// kube's span around each pass says `object.reason=unknown` and what the lines themselves say.
+/// kube's span around each reconcile says `object.reason=unknown` and what the lines themselves say.
 const WITHOUT_SPANS: &str = "kube_runtime::controller=warn";
 
 /// Sends the log to standard output; `level` is a level or a list of `target=level`, as `RUST_LOG` has it.

@@ -15,17 +15,19 @@ use super::stage::{
 };
 use crate::answer::NotSentCause;
 use crate::api::{CallOutcome, CredentialsRef, DeletionPolicy, ZenlayerPort};
+use crate::controller::error::ReconcileError;
 use crate::controller::execute::execute;
-use crate::controller::pass::{Gathered, PassError, api_of};
+use crate::controller::gather::Gathered;
+use crate::controller::reconcile::api_of;
 use crate::index::Reference;
 use crate::mirror::Account;
 use crate::port::PortId;
 use crate::zenlayer::{Chunk, Client, Priority};
 
-/// A recycled port whose object is deleted, and which the next pass releases.
+/// A recycled port whose object is deleted, and which the next reconcile releases.
 async fn about_to_be_released(stage: &mut Stage) -> Arc<Account<Client>> {
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
     let (_, gathered, _) = stage.decide_to_call("edge").await;
     gathered.account.expect("it has credentials")
@@ -54,11 +56,11 @@ async fn a_port_is_released_by_one_request_that_follows_its_record() {
         before_the_record.store(sent, Ordering::Relaxed);
         None
     });
-    let object = stage.pass_until("edge", "the call is accepted", accepted).await.expect("it stays");
+    let object = stage.reconcile_until("edge", "the call is accepted", accepted).await.expect("it stays");
     assert_eq!((sent.load(Ordering::Relaxed), stage.sends("edge")), (0, 1));
     assert_eq!(shown(&object).0, "Destroying");
     stage.cloud.remove_port(&port_of("edge"));
-    stage.pass_until("edge", "the object is gone", |object| object.is_none()).await;
+    stage.reconcile_until("edge", "the object is gone", |object| object.is_none()).await;
     assert_eq!(stage.sends("edge"), 1);
 }
 
@@ -75,10 +77,10 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
     // The clock moves on to the end of the wait, as nothing else happens.
     tokio::time::pause();
     let began = Instant::now();
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     stage.until_turn("edge").await;
     assert!(began.elapsed() >= Duration::from_secs(7), "it had to wait: {:?}", began.elapsed());
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     assert_nothing_on_record(&stage, "the reading is older than 5 s by now");
 }
 
@@ -90,7 +92,7 @@ async fn a_record_that_took_too_long_to_write_is_followed_by_no_call() {
         time_passes(Duration::from_secs(6)).await;
         None
     });
-    stage.pass("edge").await.expect("the call is not sent, and that is on record");
+    stage.reconcile("edge").await.expect("the call is not sent, and that is on record");
     let object = stage.get("edge").expect("it stays");
     let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };
     assert_eq!(*cause, NotSentCause::RecordTooSlow);
@@ -132,11 +134,11 @@ async fn a_call_takes_one_permit_of_the_rate_limit() {
     // One that has to be waited for leaves nothing over.
     drop(account.change_permit().await);
     let began = Instant::now();
-    stage.pass("edge").await.expect("it waits for its turn");
+    stage.reconcile("edge").await.expect("it waits for its turn");
     stage.until_turn("edge").await;
     let refused = Failure::new(500, "InternalError", "no record today");
     stage.api.fail(Method::PUT, "/edge/status", refused);
-    stage.pass("edge").await.expect_err("the record is not written");
+    stage.reconcile("edge").await.expect_err("the record is not written");
     let waited = began.elapsed().as_millis();
     assert!((40..=60).contains(&waited), "a permit comes every 50 ms, and it waited {waited} ms");
 }
@@ -148,8 +150,8 @@ async fn a_replica_that_leads_no_longer_records_and_calls_nothing() {
     about_to_be_released(&mut stage).await;
     time_passes(minute).await;
     stage.decide_to_call("edge").await;
-    let ended = stage.pass("edge").await;
-    assert!(matches!(ended, Err(PassError::NotLeading)), "{ended:?}");
+    let ended = stage.reconcile("edge").await;
+    assert!(matches!(ended, Err(ReconcileError::NotLeading)), "{ended:?}");
     assert_nothing_on_record(&stage, "another replica may lead");
 }
 
@@ -164,7 +166,7 @@ async fn a_person_who_is_faster_than_the_record_is_heard() {
         });
         None
     });
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     assert!(stage.get("edge").is_none(), "the finalizer is off at once: {:#?}", stage.api);
     assert_eq!(stage.sends("edge"), 0);
 }

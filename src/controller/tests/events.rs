@@ -12,14 +12,14 @@ async fn only_an_event_that_nobody_can_read_counts_as_lost() {
     let lost = |stage: &Stage| stage.shared.metrics.events_lost.get();
     stage.api.fail(Method::POST, "/events", Failure::new(500, "InternalError", "no Events today"));
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     let tried = stage.api.requests_for(&Method::POST, "/events").len();
     assert_eq!((tried, lost(&stage)), (1, 1), "{:#?}", stage.api);
     stage.api.fail(Method::POST, "/events", Failure::new(409, "AlreadyExists", "it was told before"));
     stage.delete("edge");
-    stage.pass_until_shown("edge", "Destroying").await;
+    stage.reconcile_until_shown("edge", "Destroying").await;
     stage.cloud.remove_port("port-edge");
-    stage.pass_until("edge", "the object is gone", |object| object.is_none()).await;
+    stage.reconcile_until("edge", "the object is gone", |object| object.is_none()).await;
     let tried = stage.api.requests_for(&Method::POST, "/events").len();
     assert!(tried >= 3, "one was there already and another arrived: {:#?}", stage.api);
     assert_eq!(lost(&stage), 1);

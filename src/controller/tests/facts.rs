@@ -1,4 +1,4 @@
-//! What a pass has learnt, whatever becomes of its plan.
+//! What a reconcile has learnt, whatever becomes of its plan.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use zenlayer_simulator::{PortStatus, Rule};
 use super::api_server::Failure;
 use super::stage::{NAMESPACE, Stage, object, outcome, port_of, time_passes};
 use crate::api::{CallOutcome, DeletionPolicy, ZenlayerPort};
-use crate::controller::pass::PassError;
+use crate::controller::error::ReconcileError;
 use crate::dispatch::MOST_CALLS;
 use crate::index::Reference;
 
@@ -17,7 +17,7 @@ use crate::index::Reference;
 async fn due() -> Stage {
     let mut stage = Stage::with(|setting| setting.timing.restored_apart = Duration::from_millis(50));
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
     stage.decide_to_call("edge").await;
     stage
@@ -51,7 +51,7 @@ async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated
     let others: Vec<_> =
         (0..MOST_CALLS).map(|other| Reference::of(&object(&format!("other-{other}")))).collect();
     let tickets: Vec<_> = others.iter().filter_map(|other| shared.turns.ask(other, &account)).collect();
-    stage.pass_until_shown("edge", "Queued").await;
+    stage.reconcile_until_shown("edge", "Queued").await;
     assert!(knows_of_the_bin(stage.get("edge").as_ref()), "{:#?}", stage.get("edge"));
 
     restore(&stage);
@@ -59,7 +59,7 @@ async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated
     for other in &others {
         shared.turns.leave(other);
     }
-    stage.pass_until_shown("edge", "RestoredElsewhere").await;
+    stage.reconcile_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);
 }
 
@@ -67,11 +67,11 @@ async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated
 async fn what_could_not_be_written_is_known_to_the_next_pass() {
     let mut stage = due().await;
     stage.api.fail(Method::PUT, "/edge/status", Failure::new(500, "InternalError", "etcd is away"));
-    stage.pass("edge").await.expect_err("the record is not written, and so nothing else either");
+    stage.reconcile("edge").await.expect_err("the record is not written, and so nothing else either");
     assert!(!knows_of_the_bin(stage.get("edge").as_ref()), "nothing was written");
 
     restore(&stage);
-    stage.pass_until_shown("edge", "RestoredElsewhere").await;
+    stage.reconcile_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);
 }
 
@@ -81,18 +81,18 @@ async fn what_was_learnt_survives_a_refusal_to_remove_the_finalizer() {
     let mut edge = object("edge");
     edge.spec.deletion_policy = DeletionPolicy::Terminate;
     stage.own_by(&edge, PortStatus::Running);
-    stage.pass_until_shown("edge", "Running").await;
+    stage.reconcile_until_shown("edge", "Running").await;
     stage.cloud.set_status(&port_of("edge"), PortStatus::Recycled);
     stage.delete("edge");
     stage.api.fail(Method::PATCH, "/edge", Failure::new(422, "Invalid", "no changes today"));
-    while !matches!(stage.pass("edge").await, Err(PassError::Refused { .. })) {
+    while !matches!(stage.reconcile("edge").await, Err(ReconcileError::Refused { .. })) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    // The next pass comes when the port is live again.
+    // The next reconcile comes when the port is live again.
     stage.cloud.set_status(&port_of("edge"), PortStatus::Running);
     tokio::time::sleep(Duration::from_millis(200)).await;
-    stage.pass_until_shown("edge", "RestoredElsewhere").await;
+    stage.reconcile_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);
 }
 
@@ -100,13 +100,13 @@ async fn what_was_learnt_survives_a_refusal_to_remove_the_finalizer() {
 async fn nothing_is_called_while_the_api_server_does_not_keep_what_was_learnt() {
     let mut stage = due().await;
     stage.api.fail(Method::PUT, "/edge/status", Failure::new(500, "InternalError", "etcd is away"));
-    stage.pass("edge").await.expect_err("the record is not written, and so nothing else either");
+    stage.reconcile("edge").await.expect_err("the record is not written, and so nothing else either");
     stage.api.prune(["/status/release/restorations"]);
     restore(&stage);
     for pause in [Duration::ZERO, Duration::from_secs(40)] {
         time_passes(pause).await;
         for _ in 0..40 {
-            stage.pass("edge").await.ok();
+            stage.reconcile("edge").await.ok();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -121,7 +121,7 @@ async fn nothing_is_called_while_the_api_server_does_not_keep_what_was_learnt() 
 async fn the_outcome_of_a_call_is_known_however_the_pass_ends() {
     let mut stage = Stage::with(|setting| setting.timing.reading_valid = Duration::from_millis(400));
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.fault(Rule::on("DestroyPort").delay_answer(Duration::from_millis(500)));
     stage.delete("edge");
     stage.decide_to_call("edge").await;
@@ -134,13 +134,13 @@ async fn the_outcome_of_a_call_is_known_however_the_pass_ends() {
         });
         None
     });
-    let (ended, ()) = tokio::join!(stage.pass("edge"), async {
+    let (ended, ()) = tokio::join!(stage.reconcile("edge"), async {
         hangs.await.expect("the CRD is read after the call");
         time_passes(Duration::from_mins(2)).await;
     });
-    assert!(matches!(ended, Err(PassError::Deadline)), "{ended:?}");
+    assert!(matches!(ended, Err(ReconcileError::Deadline)), "{ended:?}");
     let edge = stage.get("edge").expect("it stays");
     assert_eq!(outcome(&edge), Some(&CallOutcome::Pending {}), "the outcome is not written yet");
     let is_accepted = |object: &ZenlayerPort| matches!(outcome(object), Some(CallOutcome::Accepted { .. }));
-    stage.pass_until("edge", "the outcome is written", |object| object.is_none_or(is_accepted)).await;
+    stage.reconcile_until("edge", "the outcome is written", |object| object.is_none_or(is_accepted)).await;
 }

@@ -48,15 +48,15 @@ async fn a_deletion_is_followed_through_the_log_by_the_uid_of_its_object() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     stage.own("other", PortStatus::Recycled);
-    stage.pass_until_shown("other", "PortRecycled").await;
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("other", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    let object = stage.pass_until_shown("edge", "Destroying").await;
+    let object = stage.reconcile_until_shown("edge", "Destroying").await;
     let uid = stage.get("edge").and_then(|object| object.metadata.uid).expect(&object);
     let call = stage.get("edge").expect("it stays");
     let request_id = call.receipt().request_id.expect("an accepted call").to_owned();
     stage.cloud.remove_port(&port_of("edge"));
-    stage.pass_until("edge", "the object is gone", |object| object.is_none()).await;
+    stage.reconcile_until("edge", "the object is gone", |object| object.is_none()).await;
     let log = heard();
     let of_deletion: Vec<&str> = log.lines().filter(|line| line.contains(&uid)).collect();
     for words in ["calling DestroyPort", "the answer to DestroyPort", "row=25", "reason=\"PortDestroyed\""] {

@@ -18,11 +18,11 @@ fn assert_told(stage: &Stage, lines: &[&str]) {
 async fn only_the_leader_tells_what_the_objects_show() {
     let mut stage = Stage::new();
     stage.own("spare", PortStatus::Recycled);
-    stage.pass_until_shown("spare", "PortRecycled").await;
+    stage.reconcile_until_shown("spare", "PortRecycled").await;
     stage.own("edge", PortStatus::Running);
-    stage.pass_until_shown("edge", "Running").await;
+    stage.reconcile_until_shown("edge", "Running").await;
     stage.delete("edge");
-    stage.pass_until_shown("edge", "NotInRecycleBin").await;
+    stage.reconcile_until_shown("edge", "NotInRecycleBin").await;
     stage.own("new", PortStatus::Running);
 
     let text = stage.shared.metrics.classic();
@@ -62,9 +62,9 @@ async fn only_the_leader_tells_what_the_objects_show() {
 async fn requests_and_the_end_of_a_deletion_are_counted() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    stage.pass_until_shown("edge", "Destroying").await;
+    stage.reconcile_until_shown("edge", "Destroying").await;
     assert_told(
         &stage,
         &[
@@ -76,7 +76,7 @@ async fn requests_and_the_end_of_a_deletion_are_counted() {
     stage.api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
         object.spec.deletion_policy = DeletionPolicy::Retain;
     });
-    stage.pass_until("edge", "it is gone", |object| object.is_none()).await;
+    stage.reconcile_until("edge", "it is gone", |object| object.is_none()).await;
     assert_told(
         &stage,
         &[

@@ -1,4 +1,4 @@
-//! The shell, tried without a cluster: whole passes between an API server in memory and a simulated Zenlayer.
+//! The shell, tried without a cluster: whole reconciles between an API server in memory and a simulated Zenlayer.
 
 pub(in crate::controller) mod api_server;
 pub(in crate::controller) mod stage;
@@ -8,7 +8,7 @@ mod events;
 mod facts;
 mod log;
 mod metrics;
-mod passes;
+mod reconciles;
 mod refusals;
 mod registrations;
 mod secrets;

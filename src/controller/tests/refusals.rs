@@ -15,10 +15,10 @@ use crate::zenlayer::{Chunk, Priority};
 async fn a_refused_call_is_told_in_status_condition_and_event_with_zenlayers_words() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.fault(Rule::on("DestroyPort").refuse(400, "OPERATION_DENIED_PORT_IN_USE"));
     stage.delete("edge");
-    let message = stage.pass_until_shown("edge", "Refused").await;
+    let message = stage.reconcile_until_shown("edge", "Refused").await;
     let object = stage.get("edge").expect("it stays");
     let Some(CallOutcome::Refused(refusal)) = outcome(&object) else { panic!("{object:#?}") };
     let Refusal { kind: RefusalKind::Other, message: words, request_id: Some(_), .. } = refusal else {
@@ -35,12 +35,12 @@ async fn a_refused_call_is_told_in_status_condition_and_event_with_zenlayers_wor
 async fn a_429_with_an_unknown_code_is_throttled_and_asks_nothing_else() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.fault(Rule::on("DestroyPort").refuse(429, "TOO_FAST"));
     stage.delete("edge");
-    let message = stage.pass_until_shown("edge", "Throttled").await;
+    let message = stage.reconcile_until_shown("edge", "Throttled").await;
     assert!(message.contains("refused DestroyPort") && message.contains("TOO_FAST"), "{message}");
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     let asked = stage.cloud.with_journal(|journal| journal.calls("DescribePrivateConnects").count());
     assert_eq!(asked, 0, "a throttled account is not asked what uses its ports");
 }
@@ -49,13 +49,13 @@ async fn a_429_with_an_unknown_code_is_throttled_and_asks_nothing_else() {
 async fn what_uses_a_port_is_told_when_it_is_known_and_no_pass_waits_for_it() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.fault(Rule::on("DestroyPort").refuse(400, "OPERATION_DENIED_PORT_IN_USE"));
-    // Longer than the test would wait for a pass.
+    // Longer than the test would wait for a reconcile.
     let hangs = stage.cloud.fault(Rule::on("DescribePrivateConnects").delay_answer(Duration::from_hours(1)));
     stage.delete("edge");
-    stage.pass_until_shown("edge", "Refused").await;
-    stage.pass("edge").await.expect("it does not wait for the list");
+    stage.reconcile_until_shown("edge", "Refused").await;
+    stage.reconcile("edge").await.expect("it does not wait for the list");
     let edge = stage.get("edge").expect("it stays");
     assert_eq!(shown(&edge).0, "Refused", "what uses it is not known");
     stage.cloud.clear_fault(hangs);
@@ -67,9 +67,9 @@ async fn a_port_that_zenlayer_refuses_to_release_is_shown_as_in_use_by_what_is_l
     let port = Port::new(port_of("edge")).account("tenant").status(PortStatus::Recycled);
     stage.cloud.seed(port.used_by(PortUser::PrivateConnect("connect-1".to_owned())));
     stage.api.create(&object("edge"));
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    let message = stage.pass_until_shown("edge", "InUse").await;
+    let message = stage.reconcile_until_shown("edge", "InUse").await;
     assert!(
         message.contains("in use by private connect connect-1. Zenlayer refused DestroyPort"),
         "{message}"
@@ -80,7 +80,7 @@ async fn a_port_that_zenlayer_refuses_to_release_is_shown_as_in_use_by_what_is_l
 async fn a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_until_when() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
     let (_, gathered, _) = stage.decide_to_call("edge").await;
     let account = gathered.account.expect("it has credentials");
@@ -91,7 +91,7 @@ async fn a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_unti
         account.client().describe_ports(turn, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
     read.expect_err("it is throttled");
     let until = account.paused().expect("a pause").until;
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     let (reason, message) = stage.get("edge").as_ref().map(shown).expect("it stays");
     assert_eq!(reason, "Throttled", "{message}");
     assert!(

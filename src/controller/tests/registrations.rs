@@ -1,4 +1,4 @@
-//! What is registered for an object ends with it, whatever the order of its end and of the passes over it.
+//! What is registered for an object ends with it, whatever the order of its end and of the reconciles of it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use zenlayer_simulator::PortStatus;
 
 use super::stage::{NAMESPACE, Stage, object};
 use crate::api::ZenlayerPort;
-use crate::controller::pass::{guarded, pause_after};
+use crate::controller::reconcile::{guarded, pause_after};
 use crate::index::Reference;
 
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +16,9 @@ enum Step {
     Create(usize),
     /// It goes, and the watch shows it.
     Remove(usize),
-    /// A pass over the object as it is.
+    /// A reconcile of the object as it is.
     Pass(usize),
-    /// A pass that began before the object went, and ends now, well or not.
+    /// A reconcile that began before the object went, and ends now, well or not.
     LatePass(usize),
 }
 
@@ -45,7 +45,7 @@ async fn play(steps: Vec<Step>) -> Stage {
             }
             Step::Remove(which) if stage.get(NAMES[which]).is_some() => remove(&mut stage, NAMES[which]),
             Step::Pass(which) if stage.get(NAMES[which]).is_some() => {
-                let _ = stage.pass(NAMES[which]).await;
+                let _ = stage.reconcile(NAMES[which]).await;
             }
             Step::LatePass(which) => {
                 let Some(object) = before[which].clone() else { continue };
@@ -89,7 +89,7 @@ async fn what_stays_registered_all_the_same_is_swept() {
     stage.own("edge", PortStatus::Recycled);
     stage.own("ghost", PortStatus::Recycled);
     for name in ["edge", "ghost"] {
-        stage.pass_until_shown(name, "PortRecycled").await;
+        stage.reconcile_until_shown(name, "PortRecycled").await;
     }
     let now = stage.shared.clock.monotonic();
     stage.shared.index.remove(&Reference::of(&object("ghost")), now);

@@ -20,17 +20,19 @@ async fn no_part_of_a_password_is_logged_or_written_to_an_object_by_rotation_ref
     listen();
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.api.edit(Some("ports"), SECRET, |it| *it = secret(SECRET, OTHER_KEY, OTHER_PASSWORD));
     time_passes(stage.shared.timing.credentials_recheck).await;
     let rejected = stage.cloud.fault(Rule::any().refuse(401, "AUTHFAILURE_SIGNATURE_FAILURE"));
-    stage.pass_until_shown("edge", "Unauthorized").await;
+    stage.reconcile_until_shown("edge", "Unauthorized").await;
     stage.cloud.clear_fault(rejected);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    stage.pass_until_shown("edge", "Destroying").await;
+    stage.reconcile_until_shown("edge", "Destroying").await;
     stage.cloud.remove_port(&port_of("edge"));
-    stage.pass_until("edge", "the object is gone", |object: Option<&ZenlayerPort>| object.is_none()).await;
+    stage
+        .reconcile_until("edge", "the object is gone", |object: Option<&ZenlayerPort>| object.is_none())
+        .await;
     let log = heard();
     assert!(log.contains("the answer to DestroyPort"), "the log is heard: {log}");
     assert_eq!(parts_in(&log), Vec::<&str>::new(), "{log}");

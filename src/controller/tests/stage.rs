@@ -1,4 +1,4 @@
-//! One replica's shell between an API server in memory and a simulated Zenlayer: a test makes its passes one by one.
+//! One replica's shell between an API server in memory and a simulated Zenlayer: a test makes its reconciles one by one.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,7 +17,9 @@ use crate::api::{
     custom_resource_definition,
 };
 use crate::clock::{Clock, Monotonic};
-use crate::controller::pass::{self, Gathered, PassError};
+use crate::controller::error::ReconcileError;
+use crate::controller::gather::Gathered;
+use crate::controller::reconcile;
 use crate::controller::run::{Settings, share};
 use crate::controller::shared::Shared;
 use crate::credentials::CredentialCopies;
@@ -153,29 +155,32 @@ impl Stage {
         self.shared.follow(change);
     }
 
-    /// One pass over the object as the watch shows it.
-    pub(in crate::controller) async fn pass(&mut self, name: &str) -> Result<Option<Duration>, PassError> {
+    /// One reconcile of the object as the watch shows it.
+    pub(in crate::controller) async fn reconcile(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Duration>, ReconcileError> {
         self.notice(name);
         let object = self.get(name).expect("the object is there");
-        Box::pin(pass::guarded(Arc::new(object), &self.shared)).await
+        Box::pin(reconcile::guarded(Arc::new(object), &self.shared)).await
     }
 
-    /// Passes over the object as this process knows it, while the watch shows nothing new, until it shows this reason.
-    pub(in crate::controller) async fn pass_unwatched_until_shown(&mut self, name: &str, reason: &str) {
+    /// Reconciles the object as this process knows it, while the watch shows nothing new, until it shows this reason.
+    pub(in crate::controller) async fn reconcile_unwatched_until_shown(&mut self, name: &str, reason: &str) {
         let began = Instant::now();
         while self.get(name).is_none_or(|object| shown(&object).0 != reason) {
             assert!(began.elapsed() < PATIENCE, "in vain until {reason}: {:#?}", self.api);
-            self.pass_unwatched(name).await;
+            self.reconcile_unwatched(name).await;
             self.breathe().await;
         }
     }
 
-    pub(in crate::controller) async fn pass_unwatched(&self, name: &str) {
-        Box::pin(pass::reconcile(Reference::of(&object(name)), Arc::clone(&self.shared))).await;
+    pub(in crate::controller) async fn reconcile_unwatched(&self, name: &str) {
+        Box::pin(reconcile::reconcile(Reference::of(&object(name)), Arc::clone(&self.shared))).await;
     }
 
-    /// Passes, one after the other, until the object is as it is to become: none is gone.
-    pub(in crate::controller) async fn pass_until(
+    /// Reconciles, one after the other, until the object is as it is to become: none is gone.
+    pub(in crate::controller) async fn reconcile_until(
         &mut self,
         name: &str,
         what: &str,
@@ -190,15 +195,15 @@ impl Stage {
                 return now;
             }
             assert!(began.elapsed() < PATIENCE, "in vain until {what}: {now:#?}, {last:?}, {:#?}", self.api);
-            last = Some(self.pass(name).await);
+            last = Some(self.reconcile(name).await);
             self.breathe().await;
         }
     }
 
-    /// Passes until the object shows this reason; returns the message.
-    pub(in crate::controller) async fn pass_until_shown(&mut self, name: &str, reason: &str) -> String {
+    /// Reconciles until the object shows this reason; returns the message.
+    pub(in crate::controller) async fn reconcile_until_shown(&mut self, name: &str, reason: &str) -> String {
         let shows = |object: Option<&ZenlayerPort>| object.is_some_and(|object| shown(object).0 == reason);
-        let object = self.pass_until(name, reason, shows).await;
+        let object = self.reconcile_until(name, reason, shows).await;
         object.map(|object| shown(&object).1).unwrap_or_default()
     }
 

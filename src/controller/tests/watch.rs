@@ -59,7 +59,7 @@ async fn nothing_is_called_for_a_deletion_that_the_watch_has_not_shown() {
     });
     for name in NAMES {
         stage.own(name, PortStatus::Running);
-        stage.pass_until_shown(name, "Running").await;
+        stage.reconcile_until_shown(name, "Running").await;
     }
     // The watch stands still, and does not show that all three are deleted.
     for name in NAMES {
@@ -68,7 +68,7 @@ async fn nothing_is_called_for_a_deletion_that_the_watch_has_not_shown() {
     }
     for _ in 0..20 {
         for name in NAMES {
-            stage.pass_unwatched(name).await;
+            stage.reconcile_unwatched(name).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -81,6 +81,6 @@ async fn nothing_is_called_for_a_deletion_that_the_watch_has_not_shown() {
         stage.notice(name);
     }
     for name in NAMES {
-        stage.pass_until_shown(name, "MassDeletion").await;
+        stage.reconcile_until_shown(name, "MassDeletion").await;
     }
 }

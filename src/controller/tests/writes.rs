@@ -10,7 +10,7 @@ use zenlayer_simulator::PortStatus;
 use super::api_server::{ApiServer, Failure};
 use super::stage::{NAMESPACE, Stage, object, port_of, shown};
 use crate::api::{DeletionPolicy, ZenlayerPort};
-use crate::controller::pass::PassError;
+use crate::controller::error::ReconcileError;
 use crate::decision::Plan;
 use crate::server::ReconcileResult;
 
@@ -23,7 +23,7 @@ fn denied() -> Failure {
 /// A live port whose object keeps it and is deleted: only the finalizer is still to be removed.
 async fn about_to_go(stage: &mut Stage) {
     stage.own("edge", PortStatus::Running);
-    stage.pass_until_shown("edge", "Running").await;
+    stage.reconcile_until_shown("edge", "Running").await;
     stage.api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
         object.spec.deletion_policy = DeletionPolicy::Retain;
     });
@@ -43,7 +43,7 @@ fn touch(api: &ApiServer) {
 }
 
 #[track_caller]
-fn assert_refused(ended: &Result<impl std::fmt::Debug, PassError>) {
+fn assert_refused(ended: &Result<impl std::fmt::Debug, ReconcileError>) {
     assert!(matches!(ended, Err(error) if error.class() == ReconcileResult::Refused), "{ended:?}");
 }
 
@@ -53,13 +53,13 @@ async fn a_refusal_to_remove_the_finalizer_is_shown_in_its_own_words_and_the_end
     about_to_go(&mut stage).await;
     for _ in 0..3 {
         stage.api.fail(Method::PATCH, "/edge", denied());
-        assert_refused(&stage.pass("edge").await);
+        assert_refused(&stage.reconcile("edge").await);
     }
     let (reason, message) = shown(&stage.get("edge").expect("it stays"));
     assert_eq!(reason, "UpdateRefused", "{message}");
     assert!(message.contains(DENIED) && message.contains("to remove the operator's finalizer"), "{message}");
     assert_eq!(told(&stage), ["UpdateRefused"]);
-    stage.pass("edge").await.expect("nothing is refused any more");
+    stage.reconcile("edge").await.expect("nothing is refused any more");
     assert_eq!(stage.get("edge"), None);
     assert_eq!(told(&stage), ["UpdateRefused", "PortRetained"]);
 }
@@ -71,7 +71,7 @@ async fn an_object_that_other_finalizers_keep_shows_its_end_and_no_other_is_writ
         let mut object = object("edge");
         object.metadata.finalizers.get_or_insert_default().extend(others.clone());
         stage.own_by(&object, PortStatus::Running);
-        stage.pass_until_shown("edge", "Running").await;
+        stage.reconcile_until_shown("edge", "Running").await;
         let before = stage.api.requests_for(&Method::PUT, "/edge/status").len();
         stage.api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
             object.spec.deletion_policy = DeletionPolicy::Retain;
@@ -83,7 +83,7 @@ async fn an_object_that_other_finalizers_keep_shows_its_end_and_no_other_is_writ
             touch(&api);
             None
         });
-        stage.pass("edge").await.expect("the finalizer is off");
+        stage.reconcile("edge").await.expect("the finalizer is off");
         let writes = stage.api.requests_for(&Method::PUT, "/edge/status").len() - before;
         let kept = stage.get("edge");
         assert_eq!((kept.is_some(), writes), (!others.is_empty(), 2 * others.len()), "{others:?}");
@@ -102,7 +102,7 @@ async fn a_webhook_refuses_with_any_code() {
     for code in [403, 429, 500, 503] {
         let words = format!("admission webhook \"frozen.example.com\" denied the request: {code}");
         stage.api.fail(Method::PATCH, "/edge", Failure::new(code, "", &words));
-        assert_refused(&stage.pass("edge").await);
+        assert_refused(&stage.reconcile("edge").await);
         let (reason, message) = shown(&stage.get("edge").expect("it stays"));
         assert!(reason == "UpdateRefused" && message.contains(&words), "{reason}: {message}");
     }
@@ -115,11 +115,11 @@ async fn a_refusal_to_add_the_finalizer_is_shown_in_its_own_words() {
     bare.metadata.finalizers = None;
     stage.own_by(&bare, PortStatus::Running);
     stage.api.fail(Method::PATCH, "/edge", denied());
-    assert_refused(&stage.pass("edge").await);
+    assert_refused(&stage.reconcile("edge").await);
     let (reason, message) = shown(&stage.get("edge").expect("it stays"));
     assert_eq!(reason, "UpdateRefused", "{message}");
     assert!(message.contains(DENIED) && message.contains("to add the operator's finalizer"), "{message}");
-    stage.pass_until_shown("edge", "Running").await;
+    stage.reconcile_until_shown("edge", "Running").await;
     assert!(stage.get("edge").expect("it stays").has_finalizer());
 }
 
@@ -129,7 +129,7 @@ async fn a_refusal_of_the_status_itself_is_told_by_an_event() {
     stage.own("edge", PortStatus::Running);
     stage.api.fail(Method::PUT, "/edge/status", Failure::new(403, "Forbidden", DENIED));
     let began = Instant::now();
-    while stage.pass("edge").await.is_ok() {
+    while stage.reconcile("edge").await.is_ok() {
         assert!(began.elapsed() < Duration::from_secs(30), "the status is never written: {:#?}", stage.api);
     }
     assert_eq!(told(&stage), ["UpdateRefused"]);
@@ -147,7 +147,7 @@ async fn what_was_read_of_a_port_is_kept_until_the_finalizer_is_off() {
         touch(&api);
         None
     });
-    stage.pass("edge").await.expect("it is looked at again");
+    stage.reconcile("edge").await.expect("it is looked at again");
     assert_eq!(stage.get("edge"), None, "the second write is of the newer version");
     assert_eq!(stage.api.requests_for(&Method::PATCH, "/edge").len(), 2);
     assert_eq!(read.load(Ordering::Relaxed), 1, "the port was still read when the first write was overtaken");
@@ -164,7 +164,7 @@ async fn another_object_of_the_same_name_keeps_its_finalizer() {
         api.create(&object("edge"));
         None
     });
-    stage.pass("edge").await.expect("the object that was looked at is gone");
+    stage.reconcile("edge").await.expect("the object that was looked at is gone");
     let other = stage.get("edge").expect("the other stays");
     assert!(other.has_finalizer(), "{other:#?}");
     assert!(!told(&stage).contains(&"PortRetained".to_owned()), "{:?}", told(&stage));
@@ -175,13 +175,13 @@ async fn a_404_is_no_proof_that_the_object_is_gone() {
     let mut stage = Stage::new();
     about_to_go(&mut stage).await;
     stage.api.fail(Method::PATCH, "/edge", Failure::new(404, "NotFound", "namespaces \"ports\" not found"));
-    assert_refused(&stage.pass("edge").await);
+    assert_refused(&stage.reconcile("edge").await);
     // The kind is not served: both are answered in plain text, which kube makes this of.
     let no_kind = || Failure::new(404, "Failed to parse error data", "404 page not found");
     stage.api.fail(Method::PATCH, "/edge", no_kind());
     stage.api.fail(Method::GET, "/edge", no_kind());
-    let ended = stage.pass("edge").await;
-    assert!(matches!(&ended, Err(PassError::Kubernetes { .. })), "{ended:?}");
+    let ended = stage.reconcile("edge").await;
+    assert!(matches!(&ended, Err(ReconcileError::Kubernetes { .. })), "{ended:?}");
     assert!(!told(&stage).contains(&"PortRetained".to_owned()), "{:?}", told(&stage));
     assert!(stage.get("edge").is_some());
 }
@@ -195,7 +195,7 @@ async fn the_end_is_told_also_if_the_answer_to_the_last_write_is_lost() {
         api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| object.metadata.finalizers = None);
         Some(Failure::new(504, "Timeout", "no answer in time"))
     });
-    stage.pass("edge").await.expect("the finalizer is off");
+    stage.reconcile("edge").await.expect("the finalizer is off");
     assert_eq!(stage.get("edge"), None);
     assert_eq!(told(&stage), ["PortRetained"]);
 }
@@ -204,17 +204,17 @@ async fn the_end_is_told_also_if_the_answer_to_the_last_write_is_lost() {
 async fn a_cache_that_lags_behind_the_own_writes_leaves_no_status_that_is_wrong() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.set_status(&port_of("edge"), PortStatus::Running);
     // From now on, the watch shows nothing.
-    stage.pass_unwatched_until_shown("edge", "Running").await;
+    stage.reconcile_unwatched_until_shown("edge", "Running").await;
     stage.cloud.set_status(&port_of("edge"), PortStatus::Recycled);
     let is_recycled = |plan: &Plan, object: &ZenlayerPort| {
         let status = Some(plan.status(object));
         shown(&ZenlayerPort { status, ..object.clone() }).0 == "PortRecycled"
     };
     stage.decide_until("edge", "PortRecycled", is_recycled).await;
-    stage.pass_unwatched("edge").await;
+    stage.reconcile_unwatched("edge").await;
     let now = stage.get("edge").expect("it is there");
     assert_eq!(shown(&now).0, "PortRecycled", "the object that the watch showed said so already: {now:#?}");
 }
@@ -223,13 +223,13 @@ async fn a_cache_that_lags_behind_the_own_writes_leaves_no_status_that_is_wrong(
 async fn the_last_event_names_the_port_and_the_request_that_destroyed_it() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    stage.pass_until_shown("edge", "Destroying").await;
+    stage.reconcile_until_shown("edge", "Destroying").await;
     let object = stage.get("edge").expect("it stays");
     let request_id = object.receipt().request_id.expect("an accepted call").to_owned();
     stage.cloud.set_status(&port_of("edge"), PortStatus::Destroyed);
-    stage.pass_until("edge", "the object is gone", |object| object.is_none()).await;
+    stage.reconcile_until("edge", "the object is gone", |object| object.is_none()).await;
     let events = stage.api.requests_for(&Method::POST, "/events");
     let last = &events.last().expect("an Event").body;
     let note = last["note"].as_str().unwrap_or_default();

@@ -5,10 +5,10 @@ use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{self, Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::Reason;
-use crate::decision::sighting::Cadence;
 use crate::decision::{Action, CrdState, Listing};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{self, Destroyed, Destroying, Recycled, Running};
+use crate::reading::Cadence;
 
 /// Each policy with the state of a port that it calls for.
 const CALLED_FOR: [(DeletionPolicy, PortStatus); 4] = [

@@ -12,10 +12,10 @@ use crate::api::CallAction::{self, DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::{Call, CallOutcome, FINALIZER, Reason, Release};
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Presence, Reading};
 use crate::decision::{Attachments, Claim, ClaimBasis, CrdState, CredentialState, Listing, Turn};
 use crate::fingerprint::Fingerprint;
 use crate::port::PortInfo;
+use crate::reading::{Presence, Reading};
 
 /// The one call that is justified now, if any.
 pub(super) fn justified_call(it: &Scenario) -> Option<CallAction> {

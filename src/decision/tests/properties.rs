@@ -12,9 +12,9 @@ use super::strategy::{evidence, scenario};
 use crate::api::{
     Actor, CallOutcome, ObservedPort, READY, RECONCILING, Reason, STALLED, ZenlayerPort, ZenlayerPortStatus,
 };
-use crate::decision::sighting::{Evidence, Presence};
 use crate::decision::{Action, Intent, Plan, Turn};
 use crate::port::same_instant;
+use crate::reading::{Evidence, Presence};
 
 /// What advice leaves to be filled in.
 const HOLES: [&str; 2] = ["{name}", "{namespace}"];

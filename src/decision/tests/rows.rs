@@ -5,11 +5,11 @@ use super::scenario::*;
 use crate::api::CallAction::{DestroyPort, TerminatePort};
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::Reason;
-use crate::decision::sighting::Unreadable;
 use crate::port::PortInfo;
 use crate::port::PortStatus::{
     self, Creating, Deleting, Destroyed, Destroying, Recovering, Recycled, Running, Unknown, Updating,
 };
+use crate::reading::Unreadable;
 
 fn prepaid(status: PortStatus) -> PortInfo {
     PortInfo { port_charge_type: Some("PREPAID".to_owned()), ..port(status) }

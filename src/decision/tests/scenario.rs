@@ -12,13 +12,13 @@ use crate::api::{
     READY, Reason, Release, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus,
 };
 use crate::clock::{Monotonic, Now};
-use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 use crate::decision::{
     Action, Announcement, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings,
     Input, Listing, Plan, Timing, Turn, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
+use crate::reading::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 
 pub(super) const UID: &str = "5f0c9a3e-0000-4000-8000-000000000001";
 pub(super) const OTHER_UID: &str = "7d1b2c4f-0000-4000-8000-000000000002";

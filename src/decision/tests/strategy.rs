@@ -17,13 +17,13 @@ use crate::api::{
     Release, ZenlayerPortStatus,
 };
 use crate::clock::Monotonic;
-use crate::decision::sighting::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
 use crate::decision::{
     Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Lack, Listing, Setback,
     Turn,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortInfo, PortStatus};
+use crate::reading::{Absences, Evidence, Failure, Presence, Reading, Unreadable};
 
 pub(super) fn scenario() -> impl Strategy<Value = Scenario> {
     (object(), context(), weighted(0.95, evidence())).prop_map(|(scenario, context, evidence)| {

@@ -3,12 +3,12 @@
 use super::scenario::*;
 use crate::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use crate::api::Reason;
-use crate::decision::sighting::Cadence;
 use crate::decision::{Action, CredentialState, Lack, Setback};
 use crate::port::PortInfo;
 use crate::port::PortStatus::{
     self, Creating, Deleting, Destroyed, Destroying, Recovering, Recycled, Running, Unknown, Updating,
 };
+use crate::reading::Cadence;
 
 const EVERY_STATUS: [(PortStatus, Reason); 9] = [
     (Running, Reason::Running),

@@ -15,12 +15,12 @@ use crate::api::{
 };
 use crate::clock::Now;
 use crate::credentials::Sources;
-use crate::decision::sighting::{Failure, Reading};
 use crate::decision::{
     Attachments, Context, CrdState, CredentialState, GateSettings, Input, Listing, Timing, Turn, decide,
 };
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
+use crate::reading::{Failure, Reading};
 
 const PATIENCE: Duration = Duration::from_secs(70);
 const KEY: AccountKey = AccountKey::new([1; 32]);

@@ -1,7 +1,7 @@
 //! Readings that fail: what they cost, whom they wake, whom they leave alone.
 
 use super::*;
-use crate::decision::sighting::Failure;
+use crate::reading::Failure;
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_fails_is_asked_ever_less_often_until_it_answers() {

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Account, AccountKey, Mirror, MirrorSettings, PortReader, ReadPriority, lock};
 use crate::answer::{Refusal, RefusalKind};
 use crate::clock::{Clock, Monotonic};
-use crate::decision::sighting::{Cadence, Evidence, Unreadable, Want};
 use crate::fingerprint::Fingerprint;
 use crate::port::{PortId, PortInfo, PortStatus};
+use crate::reading::{Cadence, Evidence, Unreadable, Want};
 use crate::tasks::{self, TaskFailures};
 use crate::wakes::{self, Wakes};
 

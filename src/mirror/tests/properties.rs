@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decision::sighting::Presence;
 use crate::mirror::cohort::{Chunk, Cohort};
+use crate::reading::Presence;
 
 const PORTS: usize = 6;
 

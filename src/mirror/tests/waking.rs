@@ -1,7 +1,7 @@
 //! Who is woken, and when.
 
 use super::*;
-use crate::decision::sighting::{Absences, Presence, Reading};
+use crate::reading::{Absences, Presence, Reading};
 
 #[tokio::test(start_paused = true)]
 async fn the_first_reading_and_every_change_wake_the_waiter_once() {

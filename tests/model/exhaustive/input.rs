@@ -10,14 +10,12 @@ use zenlayer_port_operator::api::{
     ZenlayerPort, ZenlayerPortStatus,
 };
 use zenlayer_port_operator::clock::{Monotonic, Now};
-use zenlayer_port_operator::decision::sighting::{
-    Absences, Evidence, Failure, Presence, Reading, Unreadable, Want,
-};
 use zenlayer_port_operator::decision::{
     Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, Ending, Forecast,
     GateSettings, Input, Listing, Plan, Surroundings, Timing, Turn, decide, forecast,
 };
 use zenlayer_port_operator::port::{PortInfo, PortStatus};
+use zenlayer_port_operator::reading::{Absences, Evidence, Failure, Presence, Reading, Unreadable, Want};
 
 use super::case::{
     Age, Brake, Case, Claimed, Consent, Crd, Credential, Deletion, Finalizers, History, Identity, LastSeen,

@@ -7,11 +7,11 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use zenlayer_port_operator::clock::{Monotonic, Now};
-use zenlayer_port_operator::decision::sighting::{self, Absences, Evidence, Presence};
 use zenlayer_port_operator::decision::{
     Action, Attachments, Claim, ClaimBasis, Context, CrdState, CredentialState, GateSettings, Input, Listing,
     Timing, Turn, decide,
 };
+use zenlayer_port_operator::reading::{self, Absences, Evidence, Presence};
 
 use super::Sighting;
 use super::object::{Identity, Key, Object, Status, Which};
@@ -113,7 +113,7 @@ impl Situation {
             action: plan.action.clone(),
             fresh_after: want.and_then(|want| want.fresh_after),
             reads: want
-                .is_some_and(|want| want.cadence != sighting::Cadence::Paused || want.fresh_after.is_some()),
+                .is_some_and(|want| want.cadence != reading::Cadence::Paused || want.fresh_after.is_some()),
             deadline: plan.deadline,
             status_without_call: Status::of(&plan.status_without_call(&object)),
         }
@@ -126,7 +126,7 @@ impl Situation {
                 Some((status, number)) => Presence::Seen(facts::port(status.clone(), Some(CREATED[*number]))),
                 None => Presence::Absent,
             };
-            sighting::Reading { presence, at, since: at - ticks(sighting.span) }
+            reading::Reading { presence, at, since: at - ticks(sighting.span) }
         });
         let absences =
             self.sighting.as_ref().filter(|sighting| sighting.seen.is_none()).zip(good.as_ref()).map(

@@ -7,7 +7,8 @@ const CREDENTIALS: &str = "src/credentials/mod.rs";
 const DELETIONS: &str = "src/index/deletions.rs";
 const EVENTS: &str = "src/controller/events.rs";
 const EXECUTE: &str = "src/controller/execute.rs";
-const PASS: &str = "src/controller/pass.rs";
+const GATHER: &str = "src/controller/gather.rs";
+const RECONCILE: &str = "src/controller/reconcile.rs";
 const CLAIMS: &str = "src/index/claims.rs";
 const INDEX: &str = "src/index/mod.rs";
 const STREAMS: &str = "src/controller/streams.rs";
@@ -16,7 +17,7 @@ const WRITES: &str = "src/controller/writes.rs";
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was decided before an object waited for its turn is carried out after it",
-        file: PASS,
+        file: RECONCILE,
         search: "            if ticket.is_none() {\n",
         replacement: "            while ticket.is_none() {\n                \
                       tokio::time::sleep(std::time::Duration::from_millis(1)).await;\n                \
@@ -79,7 +80,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "what was read is forgotten before the finalizer is off",
-        file: PASS,
+        file: GATHER,
         search: "        (None, Action::LetGo(_)) => {}\n",
         replacement: "        (None, Action::LetGo(_)) if false => {}\n",
     },
@@ -91,8 +92,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "what a late pass registers stays",
-        file: PASS,
-        search: "    shared.after_pass(&object);\n",
+        file: RECONCILE,
+        search: "    shared.after_reconcile(&object);\n",
         replacement: "",
     },
     Mutant {
@@ -203,13 +204,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "failed reconciles are counted on after one that succeeded",
-        file: PASS,
+        file: RECONCILE,
         search: "        shared.index.succeeded(&object);\n",
         replacement: "",
     },
     Mutant {
         name: "the pause after failed reconciles does not grow",
-        file: PASS,
+        file: RECONCILE,
         search: "decision::error_backoff(failures, hasher.finish())",
         replacement: "decision::error_backoff(failures.min(1), hasher.finish())",
     },
@@ -314,7 +315,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a call waits for the end of a pause without saying so",
-        file: PASS,
+        file: RECONCILE,
         search: "pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()))",
         replacement: "pause.map_or(Turn::BehindOthers, |_| Turn::BehindOthers)",
     },

@@ -1,4 +1,4 @@
-//! What a pass does when something gets in between, and what follows a pass that fails.
+//! What a reconcile does when something gets in between, and what follows a reconcile that fails.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,14 @@ use super::stage::{
     HOME, NAMESPACE, OTHER_KEY, OTHER_PASSWORD, SECRET, Stage, object, outcome, port_of, secret,
 };
 use crate::api::{CallOutcome, ZenlayerPort};
-use crate::controller::pass::{PassError, pause_after};
+use crate::controller::error::ReconcileError;
+use crate::controller::reconcile::pause_after;
 
 #[tokio::test]
 async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
     stage.decide_to_call("edge").await;
     let api = stage.api.clone();
@@ -31,7 +32,7 @@ async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
         api.create(&new);
         None
     });
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     let new = stage.get("edge").expect("it was made anew");
     assert_eq!((new.metadata.finalizers, new.status), (None, None), "{:#?}", stage.api);
     assert_eq!(stage.sends("edge"), 0);
@@ -41,7 +42,7 @@ async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
 async fn an_outcome_is_not_written_onto_the_record_of_a_newer_call() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
     stage.decide_to_call("edge").await;
     stage.api.on(Method::PUT, "/edge/status", async { None });
@@ -54,7 +55,7 @@ async fn an_outcome_is_not_written_onto_the_record_of_a_newer_call() {
         });
         None
     });
-    stage.pass("edge").await.expect("the pass ends well");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
     let object = stage.get("edge").expect("it stays");
     assert_eq!(outcome(&object), Some(&CallOutcome::Pending {}), "another replica's call: {object:#?}");
 }
@@ -69,10 +70,12 @@ async fn the_finalizer_waits_until_the_credential_is_kept_as_a_copy() {
     for method in [Method::POST, Method::PUT, Method::PATCH] {
         stage.api.fail(method, &format!("/{HOME}/secrets"), refused.clone());
     }
-    stage.pass("edge").await.ok();
+    stage.reconcile("edge").await.ok();
     let has_finalizer = |stage: &Stage| stage.get("edge").expect("it is there").has_finalizer();
     assert!(!has_finalizer(&stage), "{:#?}", stage.api);
-    stage.pass_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer)).await;
+    stage
+        .reconcile_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer))
+        .await;
     let copies = Api::<Secret>::namespaced(stage.api.client(), HOME).list(&ListParams::default()).await;
     assert_eq!(copies.expect("a list").items.len(), 1, "the copy is there by then: {:#?}", stage.api);
 }
@@ -81,7 +84,7 @@ async fn the_finalizer_waits_until_the_credential_is_kept_as_a_copy() {
 async fn a_key_that_zenlayer_rejects_is_looked_for_again_at_once() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
-    stage.pass_until_shown("edge", "PortRecycled").await;
+    stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.cloud.put_account(Account::new("tenant").key(OTHER_KEY, OTHER_PASSWORD));
     stage.api.edit(Some(NAMESPACE), SECRET, |it| *it = secret(SECRET, OTHER_KEY, OTHER_PASSWORD));
     // What was read of a Secret counts for a minute, which does not pass here.
@@ -89,7 +92,7 @@ async fn a_key_that_zenlayer_rejects_is_looked_for_again_at_once() {
         let identity = object.and_then(|object| object.status.as_ref()?.identity.as_ref());
         identity.is_some_and(|identity| identity.seen_by.len() == 2)
     };
-    stage.pass_until("edge", "the other key has shown the port", seen_by_both).await;
+    stage.reconcile_until("edge", "the other key has shown the port", seen_by_both).await;
     assert_eq!(stage.sends("edge"), 0, "{}", port_of("edge"));
 }
 
@@ -98,11 +101,11 @@ async fn the_pause_grows_with_each_pass_that_fails_and_begins_anew_after_one_tha
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     let edge = stage.get("edge").expect("it is there");
-    let failed = || pause_after(&edge, &PassError::Contended, &stage.shared);
+    let failed = || pause_after(&edge, &ReconcileError::Contended, &stage.shared);
     let (first, second) = (failed(), failed());
     assert_ne!(first, second, "the second pause is longer");
-    stage.pass("edge").await.expect("the pass ends well");
-    let again = pause_after(&edge, &PassError::Contended, &stage.shared);
+    stage.reconcile("edge").await.expect("the reconcile ends well");
+    let again = pause_after(&edge, &ReconcileError::Contended, &stage.shared);
     assert_eq!(again, first);
 }
 
@@ -112,7 +115,9 @@ async fn a_copy_stays_if_an_object_has_come_to_use_it_since_the_users_were_count
     let mut unowned = object("edge");
     unowned.metadata.finalizers = None;
     stage.own_by(&unowned, PortStatus::Recycled);
-    stage.pass_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer)).await;
+    stage
+        .reconcile_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer))
+        .await;
     let credentials = &stage.shared.credentials;
     let nobody = BTreeMap::new();
     let snapshot = credentials.snapshot(&nobody).await.expect("the copies are listed");
