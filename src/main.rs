@@ -26,8 +26,9 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+/// On one thread: the operator waits for networks nearly all the time, and to change threads costs more than it brings.
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(work);
     // A look-up of a name runs on a thread that nothing can stop. The process does not wait for its end.
     runtime.shutdown_timeout(Duration::from_secs(1));
