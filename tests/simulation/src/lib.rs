@@ -32,5 +32,12 @@
 //! - A namespace is emptied 5 s after its deletion and looked at again each 8 s, a definition each 5 s.
 
 mod api;
+pub mod chance;
+pub mod journal;
+pub mod oracle;
+pub mod plan;
+pub mod story;
+mod world;
 
 pub use api::{ApiServer, Body};
+pub use world::{Counts, Run, run, run_again};
