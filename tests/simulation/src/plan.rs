@@ -21,6 +21,9 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crashes: Vec<Crash>,
+    /// Others who write objects all the time, also when all faults are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<Writer>,
     /// Effects that are never answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unanswered: Vec<u64>,
@@ -28,6 +31,8 @@ pub struct Plan {
     pub busy_ms: u64,
     /// How long that may take.
     pub quiet_ms: u64,
+    /// How long all must stay as it should be.
+    pub settled_ms: u64,
 }
 
 /// The operator's settings, and how fast the world is.
@@ -218,6 +223,14 @@ pub enum Act {
     },
     /// The API server restarts: it no longer knows what has changed before.
     ForgetHistory,
+}
+
+/// Another controller that writes a label of an object again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Writer {
+    pub object: Name,
+    pub every_ms: u64,
 }
 
 /// Something that goes wrong for a while.

@@ -26,9 +26,11 @@ impl Script {
             acts: Vec::new(),
             faults: Vec::new(),
             crashes: Vec::new(),
+            writers: Vec::new(),
             unanswered: Vec::new(),
             busy_ms: 0,
             quiet_ms: 150 * MINUTE,
+            settled_ms: MINUTE,
         })
     }
 

@@ -31,7 +31,7 @@ use crate::plan::{Act, Config, Plan};
 /// A call leaves so long after its record, or not at all (`docs/architecture.md`, the record).
 const CALL_LEAVES_WITHIN_MS: u64 = 10_000;
 /// So long after something happened, the operator knows of it if it knows of anything: its watch may be late.
-const KNOWN_AFTER_MS: u64 = 60_000;
+const KNOWN_AFTER_MS: u64 = 120_000;
 /// The operator writes an object so many times in an hour at most.
 const MOST_WRITES: u32 = 240;
 
@@ -69,8 +69,9 @@ pub struct Oracle {
     /// By uid.
     subjects: BTreeMap<String, Subject>,
     tenants: BTreeMap<String, Tenant>,
-    /// When the kind was deleted, or came back.
+    /// When the kind was deleted, and when it was made again.
     kind_deleted_ms: Option<u64>,
+    kind_back_ms: Option<u64>,
     /// A fault made Zenlayer drop a TerminatePort that it had accepted.
     drops_calls: bool,
 }
@@ -87,6 +88,7 @@ impl Oracle {
             subjects: BTreeMap::new(),
             tenants: BTreeMap::new(),
             kind_deleted_ms: None,
+            kind_back_ms: None,
             drops_calls: drops,
         }
     }
@@ -96,7 +98,11 @@ impl Oracle {
         match act {
             Act::Rotate { namespace } => self.tenant(namespace).rotated = true,
             Act::RevokeOldKeys { namespace } => self.tenant(namespace).revoked = true,
-            Act::DeleteDefinition => self.kind_deleted_ms = Some(now),
+            Act::DeleteDefinition => {
+                self.kind_deleted_ms = Some(now);
+                self.kind_back_ms = None;
+            }
+            Act::ApplyDefinition => self.kind_back_ms = Some(now),
             Act::Restore { port } => {
                 let restored = self.ports.get_mut(port).filter(|it| it.status == Some(PortStatus::Recycled));
                 if let Some(truth) = restored {
@@ -271,7 +277,9 @@ impl Oracle {
             return Some("it is held as its kind was deleted".to_owned());
         }
         let with_kind = self.kind_deleted_ms.zip(subject.deleted_ms);
-        if with_kind.is_some_and(|(kind, object)| object >= kind && now > kind + KNOWN_AFTER_MS)
+        let until = self.kind_back_ms.unwrap_or(u64::MAX);
+        if with_kind
+            .is_some_and(|(kind, object)| (kind..=until).contains(&object) && now > kind + KNOWN_AFTER_MS)
             && !approved(Reason::CRDDeleted)
         {
             return Some("it was deleted with its kind".to_owned());
@@ -282,8 +290,9 @@ impl Oracle {
             return Some(format!("{others} others of its account wait to be called for too"));
         }
         let truth = self.ports.get(&subject.port)?;
-        let restored =
-            truth.restored_ms.filter(|at| subject.recycled_ms.is_some_and(|recycled| recycled < *at));
+        let restored = truth.restored_ms.filter(|at| {
+            now > at + KNOWN_AFTER_MS && subject.recycled_ms.is_some_and(|recycled| recycled < *at)
+        });
         if restored.is_some() && !approved(Reason::RestoredElsewhere) {
             return Some("somebody has restored the port that this deletion had seen in the bin".to_owned());
         }

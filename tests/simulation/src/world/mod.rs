@@ -25,13 +25,12 @@ pub use self::state::Counts;
 use crate::chance::draw;
 use crate::journal::{Difference, Journal};
 use crate::oracle::Violation;
-use crate::plan::{Act, Crash, Phase, Plan, Trouble};
+use crate::plan::{Act, Crash, Phase, Plan, Trouble, Writer};
 
 /// A replica that ends by itself starts again after that.
 const RESTART: Duration = Duration::from_secs(2);
-/// How often it is looked whether all has come to an end, and how long it must stay so.
+/// How often it is looked whether all has come to an end.
 const LOOK: Duration = Duration::from_secs(10);
-const SETTLED: Duration = Duration::from_mins(5);
 
 /// What a run shows.
 #[derive(Debug)]
@@ -160,6 +159,7 @@ enum Due {
     Start(u8),
     ApiServer,
     Look,
+    Write(Writer),
 }
 
 struct Driver {
@@ -209,6 +209,9 @@ impl Driver {
             let after = draw(plan.seed, "start", u64::from(replica)) % 1000;
             self.at(time.at(after * u64::from(replica)), Due::Start(replica));
         }
+        for writer in &plan.writers {
+            self.at(time.at(writer.every_ms), Due::Write(writer.clone()));
+        }
         self.at(time.at(plan.busy_ms), Due::Look);
     }
 
@@ -234,6 +237,7 @@ impl Driver {
                 Due::Act(act) => self.act(&act),
                 Due::Start(replica) => self.start(replica),
                 Due::ApiServer => self.work(),
+                Due::Write(writer) => self.write(writer),
                 Due::Look => {
                     if self.has_settled() {
                         return true;
@@ -273,6 +277,16 @@ impl Driver {
                 self.work();
             }
         }
+    }
+
+    fn write(&mut self, writer: Writer) {
+        let label = self.planned;
+        people::perform(
+            &mut self.world.lock(),
+            &mut self.keys,
+            &Act::Touch { object: writer.object.clone(), label },
+        );
+        self.at(Instant::now() + Duration::from_millis(writer.every_ms), Due::Write(writer));
     }
 
     /// What the control plane does by itself.
@@ -317,11 +331,13 @@ impl Driver {
 
     fn has_settled(&mut self) -> bool {
         let now = Instant::now();
-        if !self.world.lock().oracle.is_settled() {
+        let state = self.world.lock();
+        if !state.oracle.is_settled() {
             self.settled = None;
             return false;
         }
-        now.duration_since(*self.settled.get_or_insert(now)) >= SETTLED
+        let lasts = Duration::from_millis(state.plan.settled_ms);
+        now.duration_since(*self.settled.get_or_insert(now)) >= lasts
     }
 
     /// The end: whether all is as it should be.
