@@ -32,5 +32,18 @@
 //! - A namespace is emptied 5 s after its deletion and looked at again each 8 s, a definition each 5 s.
 
 mod api;
+pub mod assumptions;
+pub mod campaign;
+pub mod chance;
+pub mod journal;
+pub mod oracle;
+pub mod page;
+pub mod plan;
+pub mod seed;
+pub mod shrink;
+pub mod story;
+pub mod sweep;
+mod world;
 
 pub use api::{ApiServer, Body};
+pub use world::{Counts, Run, run, run_again};

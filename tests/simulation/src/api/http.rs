@@ -82,6 +82,24 @@ fn refusal(failure: &Failure) -> (u16, Content, &'static str) {
     (failure.code, Content::Whole(Some(Bytes::from(text))), kind)
 }
 
+impl Body {
+    pub(crate) fn whole(text: Bytes) -> Self {
+        Self(Content::Whole(Some(text)))
+    }
+
+    /// The text of an answer that is no watch.
+    pub(crate) fn into_whole(self) -> Option<Bytes> {
+        match self.0 {
+            Content::Whole(text) => text,
+            Content::Watch(_) => None,
+        }
+    }
+
+    pub(crate) fn is_watch(&self) -> bool {
+        matches!(self.0, Content::Watch(_))
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;

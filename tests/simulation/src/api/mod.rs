@@ -38,6 +38,8 @@ use jiff::Timestamp;
 use self::state::{Outside, State};
 
 pub use self::http::Body;
+pub(crate) use self::object::Object;
+pub(crate) use self::store::Change;
 
 /// The server. Clones are handles of the same one.
 ///
@@ -67,6 +69,16 @@ impl ApiServer {
     /// As after a restart: the server no longer knows what has changed, so watches from before get 410.
     pub fn forget_history(&self) {
         self.change(|state| state.store.forget());
+    }
+
+    /// The version of the last change.
+    pub(crate) fn version(&self) -> u64 {
+        self.change_nothing(|state| state.store.version())
+    }
+
+    /// What has changed since a version, in order.
+    pub(crate) fn changes_after(&self, version: u64) -> Vec<Change> {
+        self.change_nothing(|state| state.store.after(version).cloned().collect())
     }
 
     /// Does something that may change objects, and wakes the watches if it does.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 #[derive(Debug)]
-pub(super) struct Object {
+pub(crate) struct Object {
     value: Value,
     text: OnceLock<Bytes>,
 }
@@ -16,7 +16,7 @@ impl Object {
         Self { value, text: OnceLock::new() }
     }
 
-    pub(super) fn value(&self) -> &Value {
+    pub(crate) fn value(&self) -> &Value {
         &self.value
     }
 

@@ -15,11 +15,11 @@ const HISTORY: usize = 20_000;
 
 /// Where an object is. Objects are in the order of their keys, as in the real store: `a-b/x` comes before `a/x`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The plural and the group.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// The namespace and the name, or the name alone.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl Key {
@@ -31,11 +31,11 @@ impl Key {
 
 /// A write. Without `before` it made the object, without `after` it removed it.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) version: u64,
-    pub(super) key: Key,
-    pub(super) before: Option<Arc<Object>>,
-    pub(super) after: Option<Arc<Object>>,
+pub(crate) struct Change {
+    pub(crate) version: u64,
+    pub(crate) key: Key,
+    pub(crate) before: Option<Arc<Object>>,
+    pub(crate) after: Option<Arc<Object>>,
 }
 
 #[derive(Debug)]

@@ -1,0 +1,87 @@
+//! `simulate`: runs the operator through many seeds, or through one plan. `cargo xtask simulate` builds and starts it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::Parser;
+use simulation::campaign::campaign;
+use simulation::page::page;
+use simulation::plan::Plan;
+use simulation::shrink::shrink;
+use simulation::{Run, run};
+
+/// Run the operator in simulated time, on an API server and a Zenlayer in memory, with faults and people of a seed.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed. With --full, the only one.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print the whole journal of one seed.
+    #[arg(long)]
+    full: bool,
+    /// Run this plan instead, and print its journal.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// How many runs may be spent to make the plan of a failure smaller.
+    #[arg(long, default_value_t = 150)]
+    shrink: usize,
+    /// Where the smaller plans of failures are written.
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/simulation")]
+    found: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.plan.is_some() || options.full {
+        return one(&options);
+    }
+    let talking = Mutex::new(());
+    let all = campaign(options.seed..options.seed + options.seeds, options.threads, |plan, run| {
+        let told = told(&options, plan, run);
+        let _turn = talking.lock();
+        println!("{told}");
+    });
+    print!("{}", all.report());
+    for (seed, violation) in &all.failed {
+        println!("seed {seed}: {violation}");
+    }
+    if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn one(options: &Options) -> ExitCode {
+    let plan = match &options.plan {
+        Some(file) => match fs::read_to_string(file).map(|text| serde_json::from_str(&text)) {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(error)) => return refuse(&format!("{}: {error}", file.display())),
+            Err(error) => return refuse(&format!("{}: {error}", file.display())),
+        },
+        None => Plan::from_seed(options.seed),
+    };
+    let run = run(&plan);
+    println!("{}", run.lines.join("\n"));
+    if run.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("simulate: {why}");
+    ExitCode::from(2)
+}
+
+/// A page about the smallest plan that finds the same.
+fn told(options: &Options, plan: &Plan, failed: &Run) -> String {
+    let Some(violation) = failed.violations.first() else { return String::new() };
+    let small = shrink(plan, violation.oracle, options.shrink);
+    let json = serde_json::to_string_pretty(&small).unwrap_or_default();
+    let name = violation.oracle.replace(' ', "-");
+    let file = options.found.join(format!("{name}-{}.json", plan.seed));
+    let written = fs::create_dir_all(&options.found).and_then(|()| fs::write(&file, json + "\n"));
+    let where_to = written.map_or_else(|error| error.to_string(), |()| file.display().to_string());
+    format!("seed {}: {violation}\n{where_to}\n\n{}", plan.seed, page(&run(&small)))
+}

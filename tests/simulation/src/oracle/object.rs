@@ -1,0 +1,141 @@
+//! One object, as the oracle knows it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use zenlayer_port_operator::api::{APPROVE_ANNOTATION, CallOutcome, DeletionPolicy, Reason, ZenlayerPort};
+
+use crate::plan::Name;
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(super) struct Subject {
+    pub(super) uid: String,
+    pub(super) name: Name,
+    pub(super) port: String,
+    pub(super) made_ms: u64,
+    pub(super) deleted_ms: Option<u64>,
+    pub(super) gone_ms: Option<u64>,
+    pub(super) had_finalizer: bool,
+    pub(super) policy: DeletionPolicy,
+    pub(super) protected: bool,
+    /// It counts no longer as one of many.
+    pub(super) is_let_go: bool,
+    pub(super) latched: bool,
+    pub(super) reason: Option<String>,
+    /// When its status first said that this deletion has seen the port in the bin.
+    pub(super) recycled_ms: Option<u64>,
+    pub(super) record: Option<Record>,
+    /// By hour.
+    pub(super) writes: BTreeMap<u64, u32>,
+}
+
+/// The record of a call.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) action: String,
+    pub(super) attempt: i64,
+    pub(super) at_ms: u64,
+    pub(super) sent: u32,
+}
+
+impl Subject {
+    pub(super) fn new(object: &ZenlayerPort, now: u64) -> Self {
+        let metadata = &object.metadata;
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            name: Name::new(
+                metadata.namespace.clone().unwrap_or_default(),
+                metadata.name.clone().unwrap_or_default(),
+            ),
+            port: object.spec.port_id.to_string(),
+            made_ms: now,
+            deleted_ms: None,
+            gone_ms: None,
+            had_finalizer: false,
+            policy: object.spec.deletion_policy,
+            protected: false,
+            is_let_go: false,
+            latched: false,
+            reason: None,
+            recycled_ms: None,
+            record: None,
+            writes: BTreeMap::new(),
+        }
+    }
+
+    /// The object is like this now. Whether it has a new record of a call.
+    pub(super) fn is_now(&mut self, object: &ZenlayerPort, now: u64) -> bool {
+        self.had_finalizer |= object.has_finalizer();
+        self.policy = object.spec.deletion_policy;
+        self.protected = object.spec.deletion_protection;
+        self.is_let_go = approves(object, Reason::MassDeletion);
+        if object.is_terminating() {
+            self.deleted_ms.get_or_insert(now);
+        }
+        let Some(status) = &object.status else { return false };
+        self.reason = status.ready().map(|ready| ready.reason.clone());
+        let Some(release) = status.release.as_ref().filter(|release| release.uid == self.uid) else {
+            return false;
+        };
+        self.latched = release.latched;
+        if release.seen_recycled {
+            self.recycled_ms.get_or_insert(now);
+        }
+        let Some(call) = release.call.as_ref().filter(|call| call.outcome == CallOutcome::Pending {}) else {
+            return false;
+        };
+        if self.record.as_ref().is_some_and(|record| record.attempt == call.attempt) {
+            return false;
+        }
+        self.record = Some(Record {
+            action: call.action.as_str().to_owned(),
+            attempt: call.attempt,
+            at_ms: now,
+            sent: 0,
+        });
+        true
+    }
+
+    /// Whether it counts together with that other one, and the operator must know it.
+    pub(super) fn waits_beside(&self, other: &Self, now: u64) -> bool {
+        self.uid != other.uid
+            && self.gone_ms.is_none()
+            && self.name.namespace == other.name.namespace
+            && self.had_finalizer
+            && self.deleted_ms.is_some_and(|at| now > at + super::KNOWN_AFTER_MS)
+            && self.record.is_none()
+            && self.policy != DeletionPolicy::Retain
+            && !self.is_let_go
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.port)
+    }
+}
+
+fn consents(object: &ZenlayerPort) -> impl Iterator<Item = &str> {
+    let annotations = object.metadata.annotations.as_ref();
+    let value = annotations.and_then(|annotations| annotations.get(APPROVE_ANNOTATION));
+    value.into_iter().flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Whether a person has let this brake go for this very object, and for what has happened so far.
+pub(super) fn approves(object: &ZenlayerPort, reason: Reason) -> bool {
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let mut wanted = format!("{}-{}", reason.as_str(), uid.get(..8).unwrap_or_default());
+    if reason == Reason::RestoredElsewhere {
+        let release = object.status.as_ref().and_then(|status| status.release.as_ref());
+        wanted = format!("{wanted}-{}", release.map_or(0, |release| release.restorations));
+    }
+    consents(object).any(|given| given == wanted)
+}
+
+/// The same for a consent that names more.
+pub(super) fn approves_begins(object: &ZenlayerPort, reason: Reason) -> bool {
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let wanted = format!("{}-{}", reason.as_str(), uid.get(..8).unwrap_or_default());
+    consents(object).any(|given| given.starts_with(&wanted))
+}
