@@ -93,9 +93,8 @@ impl Fleet {
         let Layout { ports, destroy, .. } = self.layout;
         let port = |(number, id): (usize, &String)| {
             let times = Times { destroy: destroy.of(number, ports), ..Times::default() };
-            let port = Port::new(id).name(port_name).status(PortStatus::Recycled).times(times);
-            let account = self.tenant(number).account.clone();
-            Port { account, created_time: self.created, ..port }
+            let port = Port::new(id).name(port_name).account(&self.tenant(number).account);
+            port.status(PortStatus::Recycled).times(times).created(self.created)
         };
         bench.cloud.seed(&self.ports.iter().enumerate().map(port).collect::<Vec<_>>()).await
     }

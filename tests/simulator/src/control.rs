@@ -1,6 +1,6 @@
 //! The control API under `/control/`: what the library does, over HTTP and in JSON.
 
-use hyper::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -75,13 +75,13 @@ fn obey(cloud: &mut Cloud, method: &str, path: &[&str], body: &[u8]) -> Result<R
         ("PATCH", ["ports", port_id]) => patch(cloud, port_id, read(body)?)?,
         ("DELETE", ["ports", port_id]) => found(cloud.remove_port(port_id))?,
         ("POST", ["faults"]) => {
-            let id = cloud.add_fault(read::<Rule>(body)?);
+            let id = cloud.fault(read::<Rule>(body)?);
             return Ok(shown(&json!({ "id": id })));
         }
-        ("GET", ["faults"]) => return Ok(shown(cloud.faults.all())),
-        ("DELETE", ["faults"]) => cloud.faults.clear(),
-        ("DELETE", ["faults", id]) => found(id.parse().is_ok_and(|id| cloud.faults.remove(id)))?,
-        ("GET", ["journal"]) => return Ok(shown(&cloud.journal)),
+        ("GET", ["faults"]) => return Ok(shown(cloud.faults())),
+        ("DELETE", ["faults"]) => cloud.clear_faults(),
+        ("DELETE", ["faults", id]) => found(id.parse().is_ok_and(|id| cloud.clear_fault(id)))?,
+        ("GET", ["journal"]) => return Ok(shown(cloud.journal())),
         ("POST", ["reset"]) => cloud.reset(),
         _ => return Err(Refusal::NotFound),
     }

@@ -3,17 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use crate::port::PortStatus;
 
 /// All requests by sequence number, and all transitions in the order of time.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Journal {
-    #[serde(skip)]
-    started: Instant,
     /// Of the first request here; others came before the last reset.
     #[serde(skip)]
     first_sequence: u64,
@@ -27,7 +25,7 @@ pub struct Journal {
 pub struct Request {
     /// Counts on from 1 over resets.
     pub sequence: u64,
-    /// When it came, in milliseconds since the simulator started.
+    /// When it came, in milliseconds since the start.
     pub at_ms: u64,
     /// Who sent it; `None`: not authenticated.
     pub account: Option<Arc<str>>,
@@ -85,7 +83,7 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
-    /// When it took effect, in milliseconds since the simulator started.
+    /// When it took effect, in milliseconds since the start.
     pub at_ms: u64,
     /// The port.
     pub port_id: Arc<str>,
@@ -110,8 +108,8 @@ pub enum Cause {
 }
 
 impl Journal {
-    pub(crate) fn new(started: Instant) -> Self {
-        Self { started, first_sequence: 1, requests: Vec::new(), transitions: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { first_sequence: 1, requests: Vec::new(), transitions: Vec::new() }
     }
 
     /// Every request, in order of arrival.
@@ -179,10 +177,15 @@ impl Journal {
         from: Option<PortStatus>,
         to: Option<PortStatus>,
         cause: Cause,
-        at: Instant,
+        at: Duration,
     ) {
-        let at_ms = self.milliseconds(at);
-        self.transitions.push(Transition { at_ms, port_id: port_id.into(), from, to, cause });
+        self.transitions.push(Transition {
+            at_ms: milliseconds(at),
+            port_id: port_id.into(),
+            from,
+            to,
+            cause,
+        });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -190,10 +193,10 @@ impl Journal {
         self.requests.clear();
         self.transitions.clear();
     }
+}
 
-    pub(crate) fn milliseconds(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
-    }
+pub(crate) fn milliseconds(at: Duration) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A request id as Zenlayer writes it: `T` and an upper-case UUID.

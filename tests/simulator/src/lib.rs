@@ -25,6 +25,33 @@
 //! The same can be done over HTTP, under `/control/` of the same listener: `zenlayer-simulator --help` lists
 //! the routes. Everything it serves is plain HTTP/1.1 on a thread of its own, so it can be used from
 //! asynchronous and blocking tests alike, and everything ends when the last [`Simulator`] handle is dropped.
+//!
+//! # Without a server
+//!
+//! A [`Simulator`] is only the shell of a [`Cloud`]: it reads the clocks, draws a seed, sleeps and sends. A
+//! deterministic simulation has a [`Cloud`] to itself, as a value that is told the time with each call and says
+//! how long to wait:
+//!
+//! ```
+//! use std::time::Duration;
+//! use zenlayer_simulator::{Cloud, Config, Now, Port, PortStatus};
+//!
+//! let at = |seconds| Now {
+//!     monotonic: Duration::from_secs(seconds),
+//!     wall: "2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(seconds),
+//! };
+//! let mut cloud = Cloud::new(Config::default(), 7, at(0));
+//! cloud.advance(at(10)).seed(Port::new("port-1").status(PortStatus::Deleting));
+//! assert_eq!(cloud.next_change(), Some(Duration::from_secs(15)));
+//!
+//! let request = http::Request::new("{}"); // … signed by the code under test …
+//! let exchange = cloud.advance(at(20)).request(&request);
+//! // … sleep in simulated time …
+//! let later = at(20 + exchange.wait.as_secs());
+//! let answer = cloud.advance(later).answer(exchange).expect("no rule cuts the connection");
+//! assert_eq!(answer.status(), 401, "it was not signed");
+//! assert_eq!(cloud.port("port-1").map(|port| port.port_status.as_str()), Some("RECYCLED"));
+//! ```
 
 mod accounts;
 mod answer;
@@ -39,18 +66,23 @@ mod port;
 mod server;
 pub mod signature;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 pub use crate::accounts::{Account, Credential, CredentialKind, DEFAULT_ACCOUNT, RateLimit};
+pub use crate::answer::{Body, Severed};
+pub use crate::cloud::{Cloud, Exchange, Now};
 pub use crate::control::HELP as CONTROL_API;
 pub use crate::faults::{Answer, Apply, Fault, ListFault, Rule};
 pub use crate::journal::{Cause, Journal, Reply, Request, RequestId, Transition};
 pub use crate::life_cycle::Times;
 pub use crate::port::{ChargeType, Port, PortStatus, PortUser};
 
-use crate::cloud::Cloud;
 use crate::server::Server;
 
 /// What a simulator starts with.
@@ -84,26 +116,38 @@ pub struct Simulator {
     server: Arc<Server>,
 }
 
-/// The state that the listener and all handles share.
-pub(crate) struct Shared(Mutex<Cloud>);
+/// The state that the listener and all handles share, and the clocks that it is told.
+pub(crate) struct Shared {
+    cloud: Mutex<Cloud>,
+    started: Instant,
+}
 
 impl Shared {
+    fn new(config: Config) -> Self {
+        let started = Instant::now();
+        // The standard library draws it from the operating system.
+        let seed = RandomState::new().hash_one(());
+        Self { cloud: Mutex::new(Cloud::new(config, seed, now(started))), started }
+    }
+
     /// The state, as of now. A panic elsewhere left it whole: no step of it spans two states.
     pub(crate) fn cloud(&self) -> MutexGuard<'_, Cloud> {
-        let mut cloud = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cloud.advance(Instant::now());
+        let mut cloud = self.cloud.lock().unwrap_or_else(PoisonError::into_inner);
+        cloud.advance(now(self.started));
         cloud
     }
+}
+
+fn now(started: Instant) -> Now {
+    Now { monotonic: started.elapsed(), wall: Timestamp::now() }
 }
 
 impl Simulator {
     /// Starts to listen. Fails if the address cannot be used.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let mut cloud = Cloud::new(config.times, Instant::now());
-        config.accounts.into_iter().for_each(|account| cloud.put_account(account));
-        config.ports.into_iter().for_each(|port| cloud.seed(port));
-        let shared = Arc::new(Shared(Mutex::new(cloud)));
-        let server = Arc::new(Server::start(config.listen, Arc::clone(&shared))?);
+        let listen = config.listen;
+        let shared = Arc::new(Shared::new(config));
+        let server = Arc::new(Server::start(listen, Arc::clone(&shared))?);
         Ok(Self { shared, server })
     }
 
@@ -165,22 +209,22 @@ impl Simulator {
 
     /// Sets a rule; returns its id.
     pub fn fault(&self, rule: Rule) -> u64 {
-        self.shared.cloud().add_fault(rule)
+        self.shared.cloud().fault(rule)
     }
 
     /// The rules in force and how often they were met.
     pub fn faults(&self) -> Vec<Fault> {
-        self.shared.cloud().faults.all().to_vec()
+        self.shared.cloud().faults().to_vec()
     }
 
     /// Clears one rule. Whether it was there.
     pub fn clear_fault(&self, id: u64) -> bool {
-        self.shared.cloud().faults.remove(id)
+        self.shared.cloud().clear_fault(id)
     }
 
     /// Clears all rules; requests that they hold back stay held.
     pub fn clear_faults(&self) {
-        self.shared.cloud().faults.clear();
+        self.shared.cloud().clear_faults();
     }
 
     /// What has happened until now. For a poll, [`with_journal`](Self::with_journal) copies nothing.
@@ -190,7 +234,7 @@ impl Simulator {
 
     /// Looks at what has happened until now, while everything else waits: `look` must not call the simulator.
     pub fn with_journal<T>(&self, look: impl FnOnce(&Journal) -> T) -> T {
-        look(&self.shared.cloud().journal)
+        look(self.shared.cloud().journal())
     }
 
     /// Forgets ports, rules and journal; accounts and times stay.

@@ -10,10 +10,9 @@
 //! Nothing runs in the background: whoever looks first calls [`Ports::advance`], which makes all
 //! transitions that have fallen due, in order, at the time at which they were due.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -80,27 +79,27 @@ impl Times {
 /// All ports by id: single ids are looked up, the whole account is listed in order of id.
 pub(crate) type PortIndex = BTreeMap<Arc<str>, Tracked>;
 
-/// A port and the number of its latest change, which tells a timer that was overtaken.
+/// A port and what ends its status.
 #[derive(Clone)]
 pub(crate) struct Tracked {
     pub(crate) port: Port,
-    change: u64,
+    timer: Option<Timer>,
 }
 
-/// Ordered by time, then by age. The change is that which set the timer.
-type Timer = Reverse<(Instant, u64, Arc<str>)>;
+/// When it is due, and its number: of several that are due, the one set first comes first.
+type Timer = (Duration, u64);
 
 /// The ports of all accounts.
 pub(crate) struct Ports {
     by_id: PortIndex,
-    timers: BinaryHeap<Timer>,
+    timers: BTreeMap<Timer, Arc<str>>,
     times: Times,
-    changes: u64,
+    last_timer: u64,
 }
 
 impl Ports {
     pub(crate) fn new(times: Times) -> Self {
-        Self { by_id: PortIndex::new(), timers: BinaryHeap::new(), times, changes: 0 }
+        Self { by_id: PortIndex::new(), timers: BTreeMap::new(), times, last_timer: 0 }
     }
 
     pub(crate) fn index(&self) -> &PortIndex {
@@ -117,16 +116,19 @@ impl Ports {
         self.timers.clear();
     }
 
+    /// When the next transition is due.
+    pub(crate) fn next_change(&self) -> Option<Duration> {
+        self.timers.keys().next().map(|(due, _)| *due)
+    }
+
     /// Makes all transitions that are due by now.
-    pub(crate) fn advance(&mut self, now: Instant, journal: &mut Journal) {
-        while let Some(Reverse((due, ..))) = self.timers.peek()
-            && *due <= now
-            && let Some(Reverse((due, change, port_id))) = self.timers.pop()
+    pub(crate) fn advance(&mut self, now: Duration, journal: &mut Journal) {
+        while let Some(timer) = self.timers.first_entry()
+            && timer.key().0 <= now
         {
-            let Some(tracked) = self.by_id.get(&port_id).filter(|tracked| tracked.change == change) else {
-                continue;
-            };
-            match self.times_of(&tracked.port).next(&tracked.port.port_status) {
+            let ((due, _), port_id) = timer.remove_entry();
+            let port = self.by_id.get(&port_id).map(|tracked| &tracked.port);
+            match port.and_then(|port| self.times_of(port).next(&port.port_status)) {
                 Some((Some(to), _)) => {
                     self.set_status(&port_id, to, Cause::Time, due, journal);
                 }
@@ -139,11 +141,11 @@ impl Ports {
     }
 
     /// Adds a port, or replaces that with its id.
-    pub(crate) fn put(&mut self, port: Port, cause: Cause, now: Instant, journal: &mut Journal) {
+    pub(crate) fn put(&mut self, port: Port, cause: Cause, now: Duration, journal: &mut Journal) {
         self.remove(&port.port_id, cause, now, journal);
         let port_id: Arc<str> = port.port_id.as_str().into();
         journal.transition(&port_id, None, Some(port.port_status.clone()), cause, now);
-        self.by_id.insert(Arc::clone(&port_id), Tracked { port, change: 0 });
+        self.by_id.insert(Arc::clone(&port_id), Tracked { port, timer: None });
         self.changed(&port_id, now);
     }
 
@@ -152,12 +154,15 @@ impl Ports {
         &mut self,
         port_id: &str,
         cause: Cause,
-        now: Instant,
+        now: Duration,
         journal: &mut Journal,
     ) -> bool {
         let Some((port_id, tracked)) = self.by_id.remove_entry(port_id) else {
             return false;
         };
+        if let Some(timer) = tracked.timer {
+            self.timers.remove(&timer);
+        }
         journal.transition(&port_id, Some(tracked.port.port_status), None, cause, now);
         true
     }
@@ -168,7 +173,7 @@ impl Ports {
         port_id: &str,
         to: PortStatus,
         cause: Cause,
-        now: Instant,
+        now: Duration,
         journal: &mut Journal,
     ) -> bool {
         let Some(tracked) = self.by_id.get_mut(port_id) else {
@@ -188,7 +193,7 @@ impl Ports {
     }
 
     /// Holds a port in its status, or lets it go on, for the whole time of its state again. Whether it was there.
-    pub(crate) fn set_frozen(&mut self, port_id: &str, frozen: bool, now: Instant) -> bool {
+    pub(crate) fn set_frozen(&mut self, port_id: &str, frozen: bool, now: Duration) -> bool {
         let Some(tracked) = self.by_id.get_mut(port_id) else {
             return false;
         };
@@ -197,21 +202,22 @@ impl Ports {
         true
     }
 
-    /// Numbers the change and sets the timer for what follows.
-    fn changed(&mut self, port_id: &str, now: Instant) {
-        let Some((port_id, tracked)) = self.by_id.get_key_value(port_id) else {
-            return;
-        };
-        let (port_id, next) =
-            (Arc::clone(port_id), self.times_of(&tracked.port).next(&tracked.port.port_status));
-        self.changes += 1;
-        let frozen = tracked.port.frozen;
+    /// Sets the timer for what follows, in place of the one that was set before.
+    fn changed(&mut self, port_id: &str, now: Duration) {
+        let Some(tracked) = self.by_id.get(port_id) else { return };
+        let next = self.times_of(&tracked.port).next(&tracked.port.port_status);
         // A time too far to be written is as good as never.
-        if let Some(due) = next.and_then(|(_, after)| now.checked_add(after)).filter(|_| !frozen) {
-            self.timers.push(Reverse((due, self.changes, Arc::clone(&port_id))));
+        let due = next.and_then(|(_, after)| now.checked_add(after)).filter(|_| !tracked.port.frozen);
+        let timer = due.map(|due| {
+            self.last_timer += 1;
+            (due, self.last_timer)
+        });
+        if let Some(timer) = timer {
+            self.timers.insert(timer, port_id.into());
         }
-        if let Some(tracked) = self.by_id.get_mut(&port_id) {
-            tracked.change = self.changes;
+        let tracked = self.by_id.get_mut(port_id);
+        if let Some(before) = tracked.and_then(|tracked| std::mem::replace(&mut tracked.timer, timer)) {
+            self.timers.remove(&before);
         }
     }
 
@@ -227,7 +233,6 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     struct World {
-        start: Instant,
         ports: Ports,
         journal: Journal,
     }
@@ -235,7 +240,6 @@ mod tests {
     impl World {
         /// One port in this status; every passing state takes a minute.
         fn with(port: Port) -> Self {
-            let start = Instant::now();
             let times = Times {
                 create: MINUTE,
                 terminate: MINUTE,
@@ -243,18 +247,18 @@ mod tests {
                 destroy: MINUTE,
                 destroyed_listed_for: MINUTE,
             };
-            let mut world = Self { start, ports: Ports::new(times), journal: Journal::new(start) };
-            world.ports.put(port, Cause::Control, start, &mut world.journal);
+            let mut world = Self { ports: Ports::new(times), journal: Journal::new() };
+            world.ports.put(port, Cause::Control, Duration::ZERO, &mut world.journal);
             world
         }
 
         fn status_after(&mut self, minutes: u32) -> Option<PortStatus> {
-            self.ports.advance(self.start + MINUTE * minutes, &mut self.journal);
+            self.ports.advance(MINUTE * minutes, &mut self.journal);
             self.ports.index().get("port-1").map(|tracked| tracked.port.port_status.clone())
         }
 
         fn force(&mut self, minutes: u32, status: PortStatus) {
-            let at = self.start + MINUTE * minutes;
+            let at = MINUTE * minutes;
             self.ports.set_status("port-1", status, Cause::Control, at, &mut self.journal);
         }
     }
@@ -304,7 +308,7 @@ mod tests {
     fn a_timer_of_a_former_port_does_not_touch_its_successor() {
         let mut world = World::with(port(PortStatus::Destroyed));
         let successor = port(PortStatus::Running);
-        world.ports.put(successor, Cause::Control, world.start, &mut world.journal);
+        world.ports.put(successor, Cause::Control, Duration::ZERO, &mut world.journal);
         assert_eq!(world.status_after(60), Some(PortStatus::Running));
     }
 
@@ -312,7 +316,7 @@ mod tests {
     fn a_frozen_port_waits_and_then_takes_its_whole_time() {
         let mut world = World::with(port(PortStatus::Destroying).frozen());
         assert_eq!(world.status_after(60), Some(PortStatus::Destroying));
-        world.ports.set_frozen("port-1", false, world.start + MINUTE * 60);
+        world.ports.set_frozen("port-1", false, MINUTE * 60);
         assert_eq!(world.status_after(60), Some(PortStatus::Destroying));
         assert_eq!(world.status_after(61), Some(PortStatus::Destroyed));
     }

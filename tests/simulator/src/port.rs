@@ -34,9 +34,9 @@ pub struct Port {
     /// How it is billed. A prepaid port cannot be terminated.
     #[serde(default)]
     pub port_charge_type: ChargeType,
-    /// Shown in whole seconds; now, unless said otherwise.
-    #[serde(default = "Timestamp::now")]
-    pub created_time: Timestamp,
+    /// Shown in whole seconds; `None`: when it is seeded.
+    #[serde(default)]
+    pub created_time: Option<Timestamp>,
     /// Shown in whole seconds, if any.
     #[serde(default)]
     pub expired_time: Option<Timestamp>,
@@ -75,7 +75,7 @@ fn default_connection() -> String {
 }
 
 impl Port {
-    /// A running, postpaid `10G` port of the default account in `SIN1`, created now, named like its id.
+    /// A running, postpaid `10G` port of the default account in `SIN1`, created when it is seeded, named like its id.
     pub fn new(port_id: impl Into<String>) -> Self {
         let port_id = port_id.into();
         Self {
@@ -87,7 +87,7 @@ impl Port {
             dc_id: default_data_center(),
             connection_status: default_connection(),
             port_charge_type: ChargeType::default(),
-            created_time: Timestamp::now(),
+            created_time: None,
             expired_time: None,
             times: None,
             frozen: false,
@@ -141,7 +141,7 @@ impl Port {
     /// Created then.
     #[must_use]
     pub fn created(mut self, time: Timestamp) -> Self {
-        self.created_time = time;
+        self.created_time = Some(time);
         self
     }
 
@@ -190,7 +190,7 @@ impl Port {
             "loaStatus": "LOA_NOT_UPLOAD",
             "loaDownloadUrl": "",
             "businessEntityName": "",
-            "createdTime": in_seconds(self.created_time),
+            "createdTime": self.created_time.map(in_seconds),
             "expiredTime": self.expired_time.map(in_seconds),
         });
         let of_version = match version {

@@ -1,5 +1,7 @@
-//! The listener: one thread with its own runtime, HTTP/1.1 without TLS.
+//! The listener: one thread with its own runtime, HTTP/1.1 without TLS. It sleeps and sends as the cloud says.
 
+use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,9 +9,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryFutureExt as _, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
@@ -17,9 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::answer::{self, Envelope, Response, Severed};
-use crate::cloud::{Arrival, Commit};
-use crate::faults::{Apply, Rule};
+use crate::answer::{self, Body, Response, Severed};
 use crate::{Shared, control};
 
 /// Where the API is served.
@@ -83,11 +85,13 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| Box::pin(route(Arc::clone(&shared), request)));
+    let service = service_fn(|request| {
+        Box::pin(route(Arc::clone(&shared), request).map_ok(|response| response.map(sent)))
+    });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let ended = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     if let Err(error) = ended
-        && Severed::of(&error) == Some(Severed::Reset)
+        && severed(&error) == Some(Severed::Reset)
     {
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
@@ -104,7 +108,7 @@ async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
         if head.method != Method::POST {
             return Ok(answer::text(StatusCode::METHOD_NOT_ALLOWED, "the API takes POST only\n"));
         }
-        return call(&shared, &head, &body).await;
+        return call(&shared, &Request::from_parts(head, body)).await;
     }
     if let Some(path) = path.strip_prefix("/control/") {
         return Ok(control::handle(&shared, &head.method, path, &body));
@@ -115,46 +119,63 @@ async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
     }
 }
 
-async fn call(shared: &Arc<Shared>, head: &Parts, body: &[u8]) -> Result<Response, Severed> {
-    let (arrival, rule) = {
+async fn call(shared: &Arc<Shared>, request: &Request<Bytes>) -> Result<Response, Severed> {
+    let exchange = {
         let mut cloud = shared.cloud();
-        let arrival = cloud.arrive(head, body);
-        let Some(rule) = arrival.fault.as_ref().map(|hit| Arc::clone(&hit.rule)) else {
-            let envelope = Envelope::new(arrival.request_id, cloud.execute(&arrival, Commit::Yes));
-            cloud.journal.replied(arrival.sequence, envelope.reply());
-            return Ok(envelope.whole());
-        };
-        (arrival, rule)
+        let exchange = cloud.request(request);
+        if exchange.wait.is_zero() {
+            return cloud.answer(exchange);
+        }
+        exchange
     };
+    let shared = Arc::clone(shared);
     // A task of its own goes on when the client hangs up, as a real server would.
-    let task = tokio::spawn(spoil(Arc::clone(shared), arrival, rule));
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(exchange.wait).await;
+        shared.cloud().answer(exchange)
+    });
     task.await.unwrap_or(Err(Severed::Close))
 }
 
-/// Executes and answers a request as its rule says.
-async fn spoil(shared: Arc<Shared>, arrival: Arrival, rule: Arc<Rule>) -> Result<Response, Severed> {
-    let result = match rule.apply {
-        Apply::Now => shared.cloud().execute(&arrival, Commit::Yes),
-        Apply::Never => shared.cloud().execute(&arrival, Commit::No),
-        Apply::After(delay) => {
-            tokio::time::sleep(delay).await;
-            shared.cloud().execute(&arrival, Commit::Yes)
-        }
-        Apply::Late(delay) => {
-            let (later, arrival) = (Arc::clone(&shared), arrival.clone());
-            let result = shared.cloud().execute(&arrival, Commit::No);
-            tokio::spawn(async move {
-                tokio::time::sleep(delay).await;
-                // Refused by then: nobody is left to be told.
-                let _ = later.cloud().execute(&arrival, Commit::Yes);
+/// What ended this connection, if it was a rule.
+fn severed(error: &hyper::Error) -> Option<Severed> {
+    error.source().and_then(|source| source.downcast_ref().copied())
+}
+
+/// The body on its way.
+fn sent(body: Body) -> UnsyncBoxBody<Bytes, Severed> {
+    match body {
+        Body::Whole(bytes) => Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync(),
+        Body::Truncated(bytes) => {
+            // Between the two the connection writes out what it has.
+            let broken_off = stream::once(async {
+                tokio::task::yield_now().await;
+                Err(Severed::Close)
             });
-            result
+            streamed(stream::iter([Ok(bytes)]).chain(broken_off))
         }
-    };
-    if !rule.delay_answer.is_zero() {
-        tokio::time::sleep(rule.delay_answer).await;
+        Body::Slow { bytes, each_byte } => streamed(stream::iter(0..bytes.len()).then(move |at| {
+            let byte = bytes.slice(at..=at);
+            async move {
+                tokio::time::sleep(each_byte).await;
+                Ok(byte)
+            }
+        })),
+        Body::Huge(bytes) => streamed(padding(bytes)),
     }
-    let (reply, response) = answer::spoiled(&rule.answer, Envelope::new(arrival.request_id, result));
-    shared.cloud().journal.replied(arrival.sequence, reply);
-    response
+}
+
+/// So many bytes, made as they are sent.
+fn padding(bytes: u64) -> impl Stream<Item = Result<Bytes, Severed>> {
+    const CHUNK: Bytes = Bytes::from_static(&[b' '; 64 << 10]);
+    stream::unfold(bytes, |left| async move {
+        let chunk = CHUNK.slice(..usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK.len()));
+        (left > 0).then(|| (Ok(chunk.clone()), left - chunk.len() as u64))
+    })
+}
+
+fn streamed(
+    chunks: impl Stream<Item = Result<Bytes, Severed>> + Send + 'static,
+) -> UnsyncBoxBody<Bytes, Severed> {
+    StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
 }
