@@ -3,13 +3,13 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use fault_matrix::proxy::{Line, Proxy};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use test_cluster::RunningPod;
+use test_support::proxy::{Line, Proxy};
 use tokio_util::sync::CancellationToken;
 use zenlayer_port_operator::clock::Clock;
 use zenlayer_port_operator::lease::{Announced, Candidate, LeaseSettings, LeaseTiming, PodIdentity};

@@ -23,9 +23,9 @@ pub use self::objects::Object;
 use self::pods::Pod;
 pub use self::storage::Revisions;
 use self::told::Told;
-use crate::oracle::{Evidence, Limits, Subject, Violation, judge};
-use crate::proxy::Proxy;
-use crate::tls::TlsServer;
+use test_support::oracle::{Evidence, Limits, Subject, Violation, judge};
+use test_support::proxy::Proxy;
+use test_support::tls::TlsServer;
 
 /// Every duration of the operator is a tenth of what it is in production.
 pub const TIME_SCALE: f64 = 0.1;

@@ -1,5 +1,5 @@
 //! The fault matrix: each case runs the operator's own process against a real API server and etcd and a simulated Zenlayer,
-//! spoils something, and is judged by the [`oracle`]s.
+//! spoils something, and is judged by the oracles ([`test_support::oracle`]).
 //!
 //! ```text
 //!   case ── asks ──▶ bench: cluster, simulator of two accounts, operator processes, proxies
@@ -14,11 +14,8 @@
 mod bench;
 mod cases;
 mod fault_list;
-pub mod oracle;
-pub mod proxy;
 mod report;
 mod soak;
-pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

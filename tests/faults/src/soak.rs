@@ -12,7 +12,7 @@ use zenlayer_simulator::{Answer, Apply, ListFault, PortStatus, Rule};
 
 use crate::bench::{Bench, Object};
 use crate::cluster;
-use crate::oracle::Limits;
+use test_support::oracle::Limits;
 
 /// Objects at a time.
 const OBJECTS: usize = 200;

@@ -12,7 +12,7 @@ use zenlayer_simulator::{Port, PortStatus};
 
 use super::told::ready;
 use super::{Bench, PATIENCE, POLL, SECRET, Tenant};
-use crate::oracle::{Deletion, Expected, Seen, Subject, Wish};
+use test_support::oracle::{Deletion, Expected, Seen, Subject, Wish};
 
 /// How much later than a `get` the watch may show that an object is gone.
 const WATCH_LAG: Duration = Duration::from_secs(2);
@@ -104,19 +104,9 @@ impl Bench {
 
     /// Notes an object that is about to be created.
     pub fn subject(&mut self, tenant: &Tenant, name: &str, port_id: &str, policy: DeletionPolicy) -> Object {
-        self.subjects.push(Subject {
-            name: name.to_owned(),
-            namespace: tenant.namespace.clone(),
-            port_id: port_id.to_owned(),
-            account: tenant.account.to_owned(),
-            wishes: vec![Wish { at_ms: self.now_ms(), deletion: Deletion::NotAsked, policy }],
-            gone_at_ms: None,
-            expected: Expected::Alive,
-            reason: None,
-            told: Vec::new(),
-            unaffected_until_ms: None,
-            excused: None,
-        });
+        let object = (tenant.namespace.as_str(), name);
+        let subject = Subject::created(object, port_id, tenant.account, (self.now_ms(), policy));
+        self.subjects.push(subject);
         self.heard.push(self.told.length(&tenant.namespace, name));
         Object(self.subjects.len() - 1)
     }
@@ -185,18 +175,13 @@ impl Bench {
     /// Notes that the object's deletion is being asked for, in whatever way.
     pub fn ask_for_deletion(&mut self, object: Object) {
         let at_ms = self.now_ms();
-        let subject = &mut self.subjects[object.0];
-        let last = subject.wishes[subject.wishes.len() - 1];
-        subject.wishes.push(Wish { at_ms, deletion: Deletion::Asked, ..last });
-        subject.expected = Expected::Gone;
+        self.subjects[object.0].ask_for_deletion(at_ms);
     }
 
     /// Changes the policy, as a person does it; returns how many calls were on record when it changed.
     pub async fn set_policy(&mut self, object: Object, policy: DeletionPolicy) -> Result<i64> {
         let at_ms = self.now_ms();
-        let subject = &mut self.subjects[object.0];
-        let last = subject.wishes[subject.wishes.len() - 1];
-        subject.wishes.push(Wish { at_ms, policy, ..last });
+        self.subjects[object.0].ask_for_policy(at_ms, policy);
         let patched = self.patch(object, &json!({ "spec": { "deletionPolicy": policy } })).await?;
         Ok(patched.release().and_then(|release| release.call.as_ref()).map_or(0, |call| call.attempt))
     }

@@ -13,7 +13,7 @@ use test_cluster::RunningPod;
 use zenlayer_port_operator::controller::CRASH_AT;
 
 use super::{Bench, CHART, PATIENCE, TIME_SCALE};
-use crate::proxy::Proxy;
+use test_support::proxy::Proxy;
 
 /// A process, and whether it is to run.
 pub(super) struct Pod {

@@ -8,8 +8,8 @@ use zenlayer_simulator::{Account, Answer, Apply, Config, Fault, Port, PortStatus
 
 use super::cases;
 use crate::bench::LONG_GRACE;
-use crate::proxy::Line;
-use crate::tls::Certificate;
+use test_support::proxy::Line;
+use test_support::tls::Certificate;
 
 cases! {
     "answer-lost" ["C1"] Shared

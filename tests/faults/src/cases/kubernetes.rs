@@ -9,7 +9,7 @@ use zenlayer_simulator::{Account, Port, PortStatus, Rule};
 
 use super::cases;
 use crate::bench::{Bench, CRD, LONG_GRACE, SECRET};
-use crate::proxy::Line;
+use test_support::proxy::Line;
 
 cases! {
     "watch-cut" ["K3"] Shared
