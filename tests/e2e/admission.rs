@@ -8,6 +8,7 @@ use serde_json::json;
 use zenlayer_port_operator::api::FINALIZER;
 
 use crate::world::{Permissions, SECRET, World, given, recycled, run, spec, until};
+use test_support::objects::manifest;
 
 /// A world whose policy is in force: one object of it is protected, and its deletion is refused.
 async fn guarded() -> Result<World> {
@@ -39,8 +40,7 @@ async fn refusal(world: &World, options: &[&str]) -> Option<String> {
 }
 
 async fn patch(world: &World, spec: serde_json::Value) -> Result<()> {
-    let patch = json!({ "spec": spec }).to_string();
-    world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", &patch]).await.map(drop)
+    world.patch("edge", json!({ "spec": spec })).await
 }
 
 #[test]
@@ -62,8 +62,7 @@ fn a_protected_object_is_not_deleted_before_the_printed_command_takes_the_protec
 fn an_object_without_protection_is_deleted_beside_a_protected_one() {
     run(async {
         let world = guarded().await?;
-        world.own("other", "port-2", "Destroy").await?;
-        world.until_alive("other", "PortRecycled").await?;
+        world.own_until("other", "port-2", "Destroy", "PortRecycled").await?;
         world.delete("other").await?;
         world.until_gone("other").await?;
         world.assert_only_destroyed(&["port-2"]);
@@ -88,16 +87,7 @@ fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_
             Ok((!object.has_finalizer()).then_some(()))
         });
         ours.await.context(world.log())?;
-        world
-            .kubectl(&[
-                "patch",
-                "zenlayerport",
-                "edge",
-                "--type=merge",
-                "-p",
-                r#"{"metadata":{"finalizers":null}}"#,
-            ])
-            .await?;
+        world.strip_finalizers("edge").await?;
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&[]);
         Ok(())
@@ -133,9 +123,7 @@ fn a_release_guards_no_namespace_but_those_that_it_watches() {
     run(async {
         let world = guarded().await?;
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
-        let mut object = world.manifest("edge", &protected());
-        object["metadata"]["namespace"] = json!(elsewhere);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&manifest(&elsewhere, "edge", &protected())).await?;
         world
             .cluster
             .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])
@@ -184,20 +172,10 @@ fn the_api_server_adds_the_finalizer_once_and_beside_others() {
             (json!([FINALIZER]), json!([FINALIZER])),
             (json!(["example.com/backup"]), json!(["example.com/backup", FINALIZER])),
         ] {
-            let mut object = world.manifest("edge", &spec("port-1", "Retain"));
-            object["metadata"]["finalizers"] = given.clone();
-            world.cluster.apply(&object.to_string()).await?;
+            world.create_with_finalizers("edge", spec("port-1", "Retain"), &given).await?;
             let object = world.objects().await?.get("edge").await?;
             assert_eq!(json!(object.metadata.finalizers), expected, "of {given}");
-            let patch = [
-                "patch",
-                "zenlayerport",
-                "edge",
-                "--type=merge",
-                "-p",
-                r#"{"metadata":{"finalizers":null}}"#,
-            ];
-            world.kubectl(&patch).await?;
+            world.strip_finalizers("edge").await?;
             world.kubectl(&["delete", "zenlayerport", "edge", "--timeout=60s"]).await?;
         }
         Ok(())
@@ -211,9 +189,7 @@ fn an_object_in_a_namespace_that_is_not_watched_gets_no_finalizer() {
         let world = given([]).value("admission.addFinalizer=true").start().await?;
         until_it_adds_the_finalizer(&world).await?;
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
-        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
-        object["metadata"]["namespace"] = json!(elsewhere);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&manifest(&elsewhere, "edge", &spec("port-1", "Destroy"))).await?;
         world
             .cluster
             .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])

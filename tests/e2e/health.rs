@@ -36,8 +36,7 @@ async fn healthy_until_reason(world: &World, name: &str, reason: &str) -> Result
 fn an_outage_of_zenlayer_restarts_no_pod_and_takes_none_out_of_service() {
     run(async {
         let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         let process = world.operator().id();
         world.simulator.fault(Rule::default().answer(Answer::Reset));
         world.own("new", "port-2", "Destroy").await?;
@@ -75,7 +74,7 @@ fn an_operator_that_may_not_list_the_objects_is_alive_and_not_ready_until_it_may
             .as_object_mut()
             .context("metadata")?
             .retain(|field, _| field == "name" || field == "labels");
-        world.cluster.apply(&saved.to_string()).await?;
+        world.apply(&saved).await?;
         world.operator().wait_ready(PATIENCE).await.with_context(|| world.log())?;
         assert_eq!(probes(world.operator()).await?, [200, 200]);
         Ok(())

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use test_cluster::Cluster;
+use test_support::release::metrics;
 
 use crate::world::{World, given, recycled, run, spec, until};
 
@@ -41,8 +42,7 @@ pub async fn until_unparsed(world: &World, name: &str) -> Result<String> {
 }
 
 pub async fn set_policy(world: &World, name: &str, policy: &str) -> Result<()> {
-    let patch = json!({ "spec": { "deletionPolicy": policy } }).to_string();
-    world.kubectl(&["patch", "zenlayerport", name, "--type=merge", "-p", &patch]).await.map(drop)
+    world.patch(name, json!({ "spec": { "deletionPolicy": policy } })).await
 }
 
 async fn has_finalizer(world: &World, name: &str) -> Result<bool> {
@@ -61,12 +61,11 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
             message.contains(LATER_POLICY) && message.contains("kubectl edit zenlayerport odd"),
             "{message}"
         );
-        let metrics = reqwest::get(format!("{}/metrics", world.operator().url()?)).await?.text().await?;
+        let metrics = metrics(world.operator()).await?;
         assert!(metrics.contains("zenlayer_port_operator_invalid_objects 1"), "{metrics}");
 
         let world = world.restarted().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&["port-1"]);
@@ -78,8 +77,7 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
 fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again() {
     run(async {
         let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         set_policy(&world, "edge", LATER_POLICY).await?;
         until_unparsed(&world, "edge").await?;
         world.delete("edge").await?;
@@ -99,8 +97,7 @@ fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again
 fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
     run(async {
         let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         let call = json!({
             "action": LATER_ACTION, "attempt": 1, "requestedTime": "2026-01-01T00:00:00Z",
             "portStatusBefore": "RECYCLED", "credential": "", "outcome": { "pending": {} },
@@ -123,8 +120,7 @@ fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
 fn an_object_that_cannot_be_parsed_still_claims_its_port() {
     run(async {
         let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("odd", "port-1", "Destroy").await?;
-        world.until_alive("odd", "PortRecycled").await?;
+        world.own_until("odd", "port-1", "Destroy", "PortRecycled").await?;
         set_policy(&world, "odd", LATER_POLICY).await?;
         until_unparsed(&world, "odd").await?;
         let world = world.restarted().await?;

@@ -7,32 +7,27 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use test_support::release::metrics;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::world::{World, given, recycled, run, running, until};
+use crate::world::{given, recycled, run, running, until};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The values of each label of each metric.
 type Scrape = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-async fn metrics(world: &World) -> Result<String> {
-    let url = format!("{}/metrics", world.operator().url()?);
-    Ok(reqwest::get(url).await?.error_for_status()?.text().await?)
-}
-
 /// What the leader tells once it has destroyed a port.
 async fn metrics_after_a_deletion() -> Result<String> {
     let world = given([recycled("port-1")]).start().await?;
-    world.own("edge", "port-1", "Destroy").await?;
-    world.until_alive("edge", "PortRecycled").await?;
+    world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
     world.delete("edge").await?;
     world.until_gone("edge").await?;
     // The finalizer is off a moment before that is counted.
     let counted = "deletions_total{reason=\"PortDestroyed\"} 1";
     until("the deletion is counted", async || {
-        let text = metrics(&world).await?;
+        let text = metrics(world.operator()).await?;
         Ok(text.contains(counted).then_some(text))
     })
     .await
@@ -173,8 +168,7 @@ fn the_commands_of_the_runbook_can_be_typed() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
         for (name, port) in [("edge", "port-1"), ("other", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "Running").await?;
+            world.own_until(name, port, "Destroy", "Running").await?;
         }
         world.delete("edge").await?;
         world.until_reason("edge", "NotInRecycleBin").await?;

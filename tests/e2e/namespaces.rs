@@ -50,8 +50,7 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
 fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
     run(async {
         let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         delete_namespace(&world).await?;
         until_namespace_is_gone(&world).await?;
         world.assert_only_destroyed(&["port-1"]);
@@ -66,8 +65,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
             .value("polling.resyncInterval=10s")
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         delete_namespace(&world).await?;
         until_namespace_is_gone(&world).await?;
 
@@ -77,8 +75,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
         world.kubectl(&["create", "role", "again", "--verb=get", "--resource=secrets"]).await?;
         world.kubectl(&["create", "rolebinding", "again", "--role=again", &account]).await?;
         world.put_secret("KEY", "PASSWORD").await?;
-        world.own("edge", "port-2", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-2", "Destroy", "PortRecycled").await?;
         let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
         let uid = namespaces.get(&world.namespace).await?.metadata.uid;
         until("the copy is of the new namespace", async || {
@@ -102,8 +99,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
 fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_copy_over_a_restart() {
     run(async {
         let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.operator().kill()?;
         delete_namespace(&world).await?;
         until_secret_is_gone(&world).await?;

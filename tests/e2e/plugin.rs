@@ -90,8 +90,7 @@ fn what_plan_says_before_a_deletion_is_what_comes_of_it() {
             ("left", "port-5", "Terminate", "Running"),
             ("wrong", "port-9", "Destroy", "PortNotFound"),
         ] {
-            world.own(name, port, policy).await?;
-            world.until_alive(name, shown).await?;
+            world.own_until(name, port, policy, shown).await?;
         }
         let plan = world.plugin(&["plan", "-o", "json"]).await?.json()?;
         let ends = [
@@ -145,8 +144,7 @@ fn status_says_who_must_act_and_its_command_is_the_right_one() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
         for (name, port) in [("edge", "port-1"), ("spare", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "Running").await?;
+            world.own_until(name, port, "Destroy", "Running").await?;
         }
         let calm = world.plugin(&["status", "--exit-code"]).await?;
         assert_eq!(calm.code, 0, "{}{}", calm.out, calm.err);
@@ -172,8 +170,7 @@ fn status_says_who_must_act_and_its_command_is_the_right_one() {
 fn explain_names_the_row_the_call_and_what_comes_next() {
     run(async {
         let world = given([recycled("port-1")]).value("deletion.requireApproval=true").start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_held("edge", "ApprovalRequired").await?;
         let explained = world.plugin(&["explain", "edge"]).await?;
@@ -264,8 +261,7 @@ fn who_may_not_list_ports_or_names_no_cluster_is_told_so_and_not_that_there_are_
 fn kubectl_completes_commands_and_the_names_of_ports() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         let completed = async |words: &[&str]| -> Result<String> {
             let typed = world.kubectl_with_plugin(&[&["__complete", "zenlayerport"], words].concat()).await?;
             ensure!(typed.code == 0, "{}", typed.err);

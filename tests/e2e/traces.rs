@@ -235,8 +235,7 @@ fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
             .start()
             .await?;
         for (name, port) in [("edge", "port-1"), ("other", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "PortRecycled").await?;
+            world.own_until(name, port, "Destroy", "PortRecycled").await?;
             world.delete(name).await?;
             world.until_gone(name).await?;
         }
@@ -247,8 +246,7 @@ fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
         drop(socket);
         let collector = Collector::start(address).await?;
         world.simulator.seed(running("port-3"));
-        world.own("third", "port-3", "Retain").await?;
-        world.until_alive("third", "Running").await?;
+        world.own_until("third", "port-3", "Retain", "Running").await?;
         let again = || (times("the collector takes traces again") == 1).then_some(());
         until("the operator tells of it", async || Ok(again())).await.with_context(|| world.log())?;
         assert!(!collector.spans()?.is_empty());
@@ -264,8 +262,7 @@ fn a_collector_that_never_answers_delays_neither_a_deletion_nor_the_end_of_the_o
             .env("OTEL_BSP_SCHEDULE_DELAY", "100")
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_only_destroyed(&["port-1"]);
@@ -302,13 +299,12 @@ fn each_transition_of_a_deletion_is_one_line_of_the_log() {
             .times(|times| times.destroy = Duration::from_secs(5))
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         let uid = world.uid("edge").await?;
         world.delete("edge").await?;
         world.until_held("edge", "NotInRecycleBin").await?;
         let policy = json!({ "spec": { "deletionPolicy": "TerminateAndDestroy" } });
-        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", &policy.to_string()]).await?;
+        world.patch("edge", policy).await?;
         world.until_gone("edge").await?;
 
         let log = world.operator().logs();

@@ -71,8 +71,7 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
         let world = given([recycled("port-1")]).start().await?;
         let expired = Rule::on("DescribePorts").refuse(401, "AUTHFAILURE_SIGNATURE_EXPIRED");
         let rule = world.simulator.fault(expired);
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "ClockSkew").await?;
+        world.own_until("edge", "port-1", "Destroy", "ClockSkew").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "ClockSkew").await?;
         world.simulator.clear_fault(rule);
@@ -86,8 +85,7 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
 fn a_port_that_zenlayer_works_on_is_shown_as_port_busy_until_it_is_done() {
     run(async {
         let world = given([recycled("port-1")]).value(LONG_GRACE).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.simulator.set_status("port-1", PortStatus::Updating);
         world.until_reason("edge", "PortBusy").await?;
@@ -104,8 +102,7 @@ fn a_terminated_port_is_shown_as_terminating_until_it_lies_in_the_bin() {
     run(async {
         let slow = given([running("port-1")]).times(|times| times.terminate = Duration::from_secs(3));
         let world = slow.start().await?;
-        world.own("edge", "port-1", "TerminateAndDestroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "Terminating").await?;
         world.until_gone("edge").await?;
@@ -120,8 +117,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
     run(async {
         let world = given([recycled("port-1")]).start().await?;
         world.simulator.fault(Rule::on("DestroyPort").once().apply(Apply::Never).answer(Answer::Lost));
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "Confirming").await?;
         assert!(message.contains("got no clear answer"), "{message}");
@@ -136,8 +132,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
 fn a_port_that_vanishes_is_shown_as_confirming_absence_until_it_is_proven() {
     run(async {
         let world = given([running("port-1")]).value(LONG_GRACE).start().await?;
-        world.own("edge", "port-1", "TerminateAndDestroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.simulator.remove_port("port-1");
         world.delete("edge").await?;
         world.until_reason("edge", "ConfirmingAbsence").await?;

@@ -28,6 +28,7 @@ mod ports;
 mod process;
 mod prometheus;
 mod registry;
+mod shell;
 mod tool;
 
 pub use assets::{Assets, Binary, Linters, gitops_health, promtool, release_tools};

@@ -27,10 +27,10 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::{self, StreamExt as _};
 use test_cluster::Cluster;
+use test_support::release::serve_the_kind;
 use tokio::sync::OnceCell;
-use zenlayer_port_operator::api::ZenlayerPort;
 
-use crate::bench::{Bench, CRD};
+use crate::bench::Bench;
 pub use crate::cases::{CASES, IN_CARGO_TEST};
 pub use crate::report::report;
 pub use crate::soak::{Soaked, soak};
@@ -126,6 +126,6 @@ impl Matrix {
 /// A control plane that serves the kind.
 async fn cluster() -> Result<Arc<Cluster>> {
     let cluster = Cluster::start().await?;
-    cluster.install_kind::<ZenlayerPort>(CRD).await?;
+    serve_the_kind(&cluster).await?;
     Ok(Arc::new(cluster))
 }
