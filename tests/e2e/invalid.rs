@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use test_cluster::Cluster;
-use test_support::release::metrics;
+use test_support::metrics::metrics;
 
 use crate::world::{World, given, recycled, run, spec, until};
 

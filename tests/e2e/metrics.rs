@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use test_support::release::metrics;
+use test_support::metrics::{metrics, samples};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -36,14 +36,10 @@ async fn metrics_after_a_deletion() -> Result<String> {
 
 fn scrape(text: &str) -> Scrape {
     let mut scrape = Scrape::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let known = scrape.entry(name.to_owned()).or_default();
-        for (label, value) in
-            labels.trim_end_matches('}').split("\",").filter_map(|one| one.split_once("=\""))
-        {
-            known.entry(label.to_owned()).or_default().insert(value.trim_end_matches('"').to_owned());
+    for sample in samples(text) {
+        let known = scrape.entry(sample.name.to_owned()).or_default();
+        for (label, value) in sample.labels() {
+            known.entry(label.to_owned()).or_default().insert(value.to_owned());
         }
     }
     scrape

@@ -7,8 +7,8 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use test_cluster::RunningPod;
+use test_support::metrics::metrics;
 use test_support::proxy::{Line, Proxy};
-use test_support::release::metrics;
 
 use tokio_util::sync::CancellationToken;
 use zenlayer_port_operator::clock::Clock;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
 use serde_json::json;
+use test_support::metrics::metrics;
 use test_support::objects::secret;
-use test_support::release::metrics;
 use zenlayer_simulator::{Account, Answer, Rule};
 
 use crate::world::{Setup, World, given, recycled, run, running};

@@ -22,7 +22,7 @@ pub fn assert_that_the_oracles_hold() {
 pub fn judge_the_end_of(world: &World) {
     let evidence = Evidence {
         chronicle: world.simulator.with_journal(|journal| Chronicle::from(journal)),
-        subjects: world.objects_seen.subjects(ACCOUNT, world.began),
+        subjects: world.objects_seen.subjects(world.began, |_, _| Some(ACCOUNT)),
         limits: Limits { sends: usize::MAX, reads: usize::MAX },
         ..Evidence::default()
     };

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`release`] | a release of the chart, with values for tests, and its Pods |
 //! | [`objects`] | manifests, and what an object shows |
+//! | [`metrics`] | what a process tells Prometheus |
 //! | [`wait`] | waiting with a deadline |
 //! | [`witness`] | what a watch has shown |
 //! | [`oracle`] | judges what happened |
@@ -19,6 +20,7 @@
 //! It knows the operator by its API types and as a process, never by its decision. What a Kubernetes control plane is made of, and
 //! knows nothing of the operator, is in `tests/cluster`.
 
+pub mod metrics;
 pub mod objects;
 pub mod oracle;
 pub mod proxy;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use test_cluster::{Cluster, RunningPod};
@@ -118,11 +117,4 @@ impl Release {
         fs::write(&through, text)?;
         Ok((through, proxy))
     }
-}
-
-/// What a Pod tells Prometheus.
-pub async fn metrics(pod: &RunningPod) -> Result<String> {
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    let answer = http.get(format!("{}/metrics", pod.url()?)).send().await?.error_for_status()?;
-    Ok(answer.text().await?)
 }

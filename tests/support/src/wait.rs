@@ -54,7 +54,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_is_returned_and_what_does_not_come_is_an_error_that_tells_the_last_look() {
         let mut looks = 0;
-        let found = until(Duration::from_secs(60), "the third look", async || {
+        let found = until(Duration::from_mins(1), "the third look", async || {
             looks += 1;
             Ok((looks == 3).then_some(looks))
         });

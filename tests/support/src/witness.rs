@@ -162,16 +162,22 @@ impl Witness {
         })
     }
 
-    /// What the oracle judges of the objects, whose credentials are of this account. How each of them is to end is open. Times
-    /// count from `start`.
-    pub fn subjects(&self, account: &str, start: Instant) -> Vec<Subject> {
+    /// What the oracle judges of the objects that have an account, by namespace and name: that of their credentials. How each of
+    /// them is to end is open. Times count from `start`.
+    pub fn subjects<'a>(
+        &self,
+        start: Instant,
+        account: impl Fn(&str, &str) -> Option<&'a str>,
+    ) -> Vec<Subject> {
         let record = lock(&self.record);
-        let histories =
-            record.0.iter().flat_map(|(name, histories)| histories.iter().map(move |it| (name, it)));
-        let lives = histories.flat_map(|(name, history)| {
-            history.lives.iter().map(move |life| life.subject((&history.namespace, name), account, start))
-        });
-        lives.collect()
+        let mut subjects = Vec::new();
+        for (name, history) in record.0.iter().flat_map(|(name, all)| all.iter().map(move |it| (name, it))) {
+            let object = (history.namespace.as_str(), name.as_str());
+            if let Some(account) = account(object.0, object.1) {
+                subjects.extend(history.lives.iter().map(|life| life.subject(object, account, start)));
+            }
+        }
+        subjects
     }
 }
 

@@ -9,8 +9,9 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use tempfile::TempPath;
 use test_cluster::RunningPod;
+use test_support::metrics::{metrics, samples};
 use test_support::proxy::Proxy;
-use test_support::release::{CHART, Release, Values, metrics};
+use test_support::release::{CHART, Release, Values};
 use zenlayer_port_operator::controller::CRASH_AT;
 
 use super::{Bench, PATIENCE};
@@ -135,14 +136,12 @@ impl Bench {
     }
 
     /// How many reconciles of the operator have failed since it was started.
-    async fn failed_reconciles(&self) -> Result<u64> {
+    async fn failed_reconciles(&self) -> Result<f64> {
         let metrics = metrics(self.operator()).await?;
-        let failed = metrics.lines().filter_map(|line| {
-            let (result, count) =
-                line.strip_prefix("zenlayer_port_operator_reconciles_total{result=")?.split_once("} ")?;
-            (result != "\"ok\"").then(|| count.parse::<u64>())
+        let failed = samples(&metrics).filter(|sample| {
+            sample.name == "zenlayer_port_operator_reconciles_total" && sample.label("result") != "ok"
         });
-        Ok(failed.collect::<Result<Vec<_>, _>>()?.into_iter().sum())
+        Ok(failed.map(|sample| sample.value).sum())
     }
 
     /// The operator has tried, and could not do what it was to do.
