@@ -170,8 +170,8 @@ impl Subject {
         self.ask(at_ms, |wish| wish.policy = policy);
     }
 
-    /// What is not changed stays as it was.
-    fn ask(&mut self, at_ms: u64, change: impl FnOnce(&mut Wish)) {
+    /// Something else is asked from now on. What is not changed stays as it was.
+    pub fn ask(&mut self, at_ms: u64, change: impl FnOnce(&mut Wish)) {
         let mut wish = self.wishes[self.wishes.len() - 1];
         change(&mut wish);
         self.wishes.push(Wish { at_ms, ..wish });
