@@ -1,13 +1,10 @@
 //! `kubectl zenlayerport`, typed by people with the operator at work.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_cluster::Binary;
-use tokio::process::Command;
 
 use crate::world::{World, given, recycled, run, running};
 
@@ -34,16 +31,8 @@ impl World {
 
     async fn kubectl_with_plugin(&self, args: &[&str]) -> Result<Typed> {
         let folder = plugin_folder()?;
-        let kubectl = self.cluster.binary(Binary::Kubectl);
-        let programs = kubectl.parent().context("kubectl stands in a folder")?;
-        let path = std::env::join_paths([folder.path(), programs, Path::new("/usr/bin"), Path::new("/bin")])?;
-        let output = Command::new(&kubectl)
-            .args(args)
-            .env("PATH", path)
-            .env("KUBECONFIG", self.cluster.kubeconfig())
-            .env("HOME", folder.path())
-            .output()
-            .await?;
+        let mut kubectl = self.cluster.shell(&[folder.path()], "kubectl \"$@\"")?;
+        let output = kubectl.arg("kubectl").args(args).env("HOME", folder.path()).output().await?;
         Ok(Typed {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout)?,
