@@ -52,9 +52,7 @@ fn a_protected_object_is_not_deleted_before_the_printed_command_takes_the_protec
         assert!(!object.is_terminating(), "it is refused, and not held");
         world.type_command_of(&message).await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -88,9 +86,7 @@ fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_
         });
         ours.await.context(world.log())?;
         world.strip_finalizers("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
-        Ok(())
+        world.until_gone_with("edge", &[]).await
     });
 }
 
@@ -155,9 +151,7 @@ fn an_object_that_is_made_and_deleted_while_no_operator_runs_stays_until_one_has
         let object = world.objects().await?.get("edge").await.context("it went, and its port stays")?;
         assert!(object.is_terminating() && object.has_finalizer(), "{object:?}");
         let world = world.restarted().await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 

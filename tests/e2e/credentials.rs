@@ -51,9 +51,7 @@ fn an_object_waits_for_its_secret_and_goes_on_once_it_is_there() {
         world.delete("edge").await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -69,9 +67,7 @@ fn a_wrong_key_is_shown_as_unauthorized_and_a_corrected_secret_is_taken_up() {
         world.until_reason("edge", "Unauthorized").await?;
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -82,9 +78,7 @@ fn the_operators_own_credentials_serve_the_namespaces_that_are_listed() {
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -98,8 +92,7 @@ fn the_operators_own_credentials_are_replaced_without_a_restart() {
         world.operator().refresh_volumes().await?;
         accept(&world.simulator, &["NEXT"]);
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         // The old key may have been tried once, and refused, before the new one was read.
         assert_eq!(signers(&world).last().map(String::as_str), Some("NEXT"), "{}", world.log());
         assert_eq!(copies(&world).await?, Vec::<String>::new(), "the operator's own need no copy");
@@ -176,24 +169,20 @@ fn a_key_that_is_rotated_within_its_account_takes_over_in_the_middle_of_a_releas
         until_copies_are(&world, &["NEXT"]).await?;
         accept(&world.simulator, &["NEXT"]);
         world.simulator.set_frozen("port-1", false);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn a_new_key_takes_over_at_once_when_zenlayer_rejects_the_old_one() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         accept(&world.simulator, &["NEXT"]);
         world.until_reason("edge", "Unauthorized").await?;
         world.put_secret("NEXT", "PASSWORD").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         assert_eq!(signers(&world), ["NEXT"], "{}", world.log());
         Ok(())
     });
@@ -221,8 +210,7 @@ fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
         assert_eq!(copies(&world).await?, ["KEY"], "the key that has proved itself stays");
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         assert_eq!(signers(&world), ["KEY"], "{}", world.log());
         Ok(())
     });
@@ -231,8 +219,7 @@ fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
 #[test]
 fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         world.kubectl(&["delete", "secret", SECRET]).await?;
         until("the message says that the Secret is gone", async || {
             let said = ready(&world.objects().await?.get("edge").await?);
@@ -250,9 +237,7 @@ fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() 
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -280,8 +265,7 @@ fn a_secret_that_is_deleted_together_with_its_object_does_not_stop_the_release_h
         until_it_says(&world, "other", "does not exist").await?;
         let world = world.killed_and_restarted().await?;
         world.simulator.set_frozen("port-1", false);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         // For this one the Secret was gone long before.
         world.delete("other").await?;
         world.until_reason("other", "CredentialsUnavailable").await?;
@@ -400,8 +384,7 @@ fn a_copy_that_nobody_needs_any_more_is_deleted_by_the_next_operator() {
 fn without_copies_a_secret_that_is_gone_serves_nothing() {
     run(async {
         let none = "credentials.keepCopies=false";
-        let world = given([recycled("port-1")]).value(RESYNC).value(none).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).value(none).start_with_edge().await?;
         assert_eq!(copies(&world).await?, Vec::<String>::new());
         world.kubectl(&["delete", "secret", SECRET]).await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;

@@ -35,8 +35,7 @@ async fn healthy_until_reason(world: &World, name: &str, reason: &str) -> Result
 #[test]
 fn an_outage_of_zenlayer_restarts_no_pod_and_takes_none_out_of_service() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).start_with_edge().await?;
         let process = world.operator().id();
         world.simulator.fault(Rule::default().answer(Answer::Reset));
         world.own("new", "port-2", "Destroy").await?;

@@ -24,9 +24,7 @@ fn deletion_protection_holds_until_the_printed_command_takes_it_off() {
         let message = world.until_reason("edge", "DeletionProtected").await?;
         world.assert_only_destroyed(&[]);
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -46,16 +44,13 @@ fn a_prepaid_port_is_held_as_prepaid_port() {
 #[test]
 fn an_unknown_status_is_held_and_nothing_is_called() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         world.simulator.set_status("port-1", PortStatus::Other("FROZEN".into()));
         world.until_reason("edge", "UnknownPortStatus").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "UnknownPortStatus").await?;
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
-        Ok(())
+        world.until_gone_with("edge", &[]).await
     });
 }
 
@@ -88,17 +83,14 @@ fn a_port_that_somebody_restored_is_held_as_restored_elsewhere() {
 fn an_id_that_names_another_port_by_now_is_held_as_identity_changed() {
     run(async {
         let first = recycled("port-1").created("2026-01-01T00:00:00Z".parse()?);
-        let world = given([first]).value(RESYNC).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([first]).value(RESYNC).start_with_edge().await?;
         world.simulator.seed(recycled("port-1").created("2026-02-02T00:00:00Z".parse()?));
         world.until_reason("edge", "IdentityChanged").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "IdentityChanged").await?;
         world.assert_only_destroyed(&[]);
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -149,9 +141,7 @@ fn foreign_finalizers_are_waited_for() {
         world.assert_only_destroyed(&[]);
         let patch = r#"{"metadata":{"finalizers":["sdn.zenlayer.com/destroy-port"]}}"#;
         world.patch("edge", patch).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -174,8 +164,7 @@ fn an_object_that_another_finalizer_keeps_shows_that_the_operator_has_let_go() {
         .await?;
         let reason = world.until_reason("edge", "PortRetained").await;
         world.strip_finalizers("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
+        world.until_gone_with("edge", &[]).await?;
         reason.map(drop)
     });
 }
@@ -215,17 +204,14 @@ fn a_call_whose_answer_is_lost_is_confirmed_by_readings_and_not_repeated() {
 #[test]
 fn a_cloud_that_cannot_be_read_is_shown_as_cloud_unavailable_and_never_taken_for_absence() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         world.simulator.fault(Rule::on("DescribePorts").answer(Answer::html(502)));
         world.until_reason("edge", "CloudUnavailable").await?;
         world.delete("edge").await?;
         world.until_held("edge", "CloudUnavailable").await?;
         world.assert_only_destroyed(&[]);
         world.simulator.clear_faults();
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -284,8 +270,7 @@ fn a_port_in_use_is_held_and_what_uses_it_is_named() {
     run(async {
         let used = recycled("port-1").used_by(PortUser::PrivateConnect("connect-1".to_owned()));
         let used = used.used_by(PortUser::CloudRouter("router-1".to_owned()));
-        let world = given([used]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([used]).start_with_edge().await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "InUse").await?;
         assert!(message.contains("private connect connect-1, cloud router router-1"), "{message}");

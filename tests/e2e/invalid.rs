@@ -67,8 +67,7 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
         let world = world.restarted().await?;
         world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         until_unparsed(&world, "odd").await.map(drop)
     });
 }
@@ -76,8 +75,7 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
 #[test]
 fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again() {
     run(async {
-        let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).with_later_words().start_with_edge().await?;
         set_policy(&world, "edge", LATER_POLICY).await?;
         until_unparsed(&world, "edge").await?;
         world.delete("edge").await?;
@@ -87,17 +85,14 @@ fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again
         assert!(has_finalizer(&world, "edge").await?, "{}", world.log());
         world.assert_only_destroyed(&[]);
         set_policy(&world, "edge", "Destroy").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
     run(async {
-        let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).with_later_words().start_with_edge().await?;
         let call = json!({
             "action": LATER_ACTION, "attempt": 1, "requestedTime": "2026-01-01T00:00:00Z",
             "portStatusBefore": "RECYCLED", "credential": "", "outcome": { "pending": {} },

@@ -37,8 +37,7 @@ fn kubectl_wait_ends_when_the_object_is_ready_and_when_it_is_gone() {
 #[test]
 fn a_deletion_is_told_in_two_events() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let reasons = world.event_reasons().await?;

@@ -20,8 +20,7 @@ type Scrape = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// What the leader tells once it has destroyed a port.
 async fn metrics_after_a_deletion() -> Result<String> {
-    let world = given([recycled("port-1")]).start().await?;
-    world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+    let world = given([recycled("port-1")]).start_with_edge().await?;
     world.delete("edge").await?;
     world.until_gone("edge").await?;
     // The finalizer is off a moment before that is counted.

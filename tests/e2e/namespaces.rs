@@ -49,8 +49,7 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
 #[test]
 fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
     run(async {
-        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start_with_edge().await?;
         delete_namespace(&world).await?;
         until_namespace_is_gone(&world).await?;
         world.assert_only_destroyed(&["port-1"]);
@@ -98,8 +97,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
 #[test]
 fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_copy_over_a_restart() {
     run(async {
-        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start_with_edge().await?;
         world.operator().kill()?;
         delete_namespace(&world).await?;
         until_secret_is_gone(&world).await?;

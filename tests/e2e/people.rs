@@ -8,7 +8,16 @@ use serde_json::Value;
 use test_support::objects::{self, SECRET, advised_command, spec};
 use tokio::time::timeout;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, Setup, World};
+
+impl Setup {
+    /// Starts, and the object `edge` owns the port `port-1` in the recycle bin, to be destroyed with it.
+    pub async fn start_with_edge(self) -> Result<World> {
+        let world = self.start().await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        Ok(world)
+    }
+}
 
 impl World {
     pub async fn put_secret(&self, id: &str, password: &str) -> Result<()> {

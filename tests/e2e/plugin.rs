@@ -149,17 +149,15 @@ fn status_says_who_must_act_and_its_command_is_the_right_one() {
         let command = report["ports"][0]["remedies"][1]["command"].as_str().context("a command")?.to_owned();
         assert!(held.out.contains(&command), "the screen shows the same command: {}", held.out);
         world.type_command_of(&format!("type: {command}")).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn explain_names_the_row_the_call_and_what_comes_next() {
     run(async {
-        let world = given([recycled("port-1")]).value("deletion.requireApproval=true").start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world =
+            given([recycled("port-1")]).value("deletion.requireApproval=true").start_with_edge().await?;
         world.delete("edge").await?;
         world.until_held("edge", "ApprovalRequired").await?;
         let explained = world.plugin(&["explain", "edge"]).await?;

@@ -7,8 +7,7 @@ use crate::world::{given, recycled, run, running, until};
 #[test]
 fn a_recycled_port_is_destroyed_and_its_object_goes_only_after_the_port_is_gone() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).start_with_edge().await?;
         world.delete("edge").await?;
         world.until_reason("edge", "Destroying").await?;
         world.until_gone("edge").await?;
@@ -23,8 +22,7 @@ fn a_port_that_is_listed_as_destroyed_for_a_while_is_gone() {
     run(async {
         let setup =
             given([recycled("port-1")]).times(|times| times.destroyed_listed_for = Duration::from_mins(10));
-        let world = setup.start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = setup.start_with_edge().await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let status = world.simulator.port("port-1").map(|port| format!("{:?}", port.port_status));
@@ -116,23 +114,18 @@ fn a_port_that_the_policy_would_leave_in_the_bin_is_destroyed_by_the_printed_com
         world.own("edge", "port-1", "Terminate").await?;
         let message = world.until_reason("edge", "PortRecycled").await?;
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn within_the_grace_period_one_can_change_ones_mind() {
     run(async {
-        let world = given([recycled("port-1")]).value("deletion.grace=1h").start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value("deletion.grace=1h").start_with_edge().await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "GracePeriod").await?;
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
-        Ok(())
+        world.until_gone_with("edge", &[]).await
     });
 }
 

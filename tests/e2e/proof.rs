@@ -33,17 +33,14 @@ fn what_is_deleted_before_any_operator_saw_it_is_released_only_if_its_manifest_h
         world.delete("edge").await?;
         world.until_gone("unseen").await?;
         let world = world.restarted().await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-2"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-2"]).await
     });
 }
 
 #[test]
 fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
     run(async {
-        let world = given([recycled("port-1")]).value("polling.resyncInterval=10s").start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value("polling.resyncInterval=10s").start_with_edge().await?;
         world.simulator.remove_port("port-1");
         world.until_alive("edge", "PortNotFound").await?;
         world.delete("edge").await?;
@@ -81,8 +78,7 @@ fn the_absence_that_another_accounts_key_reports_releases_nothing() {
 #[test]
 fn one_reading_that_misses_the_port_is_not_believed() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         world.simulator.fault(Rule::on("DescribePorts").once().list([ListFault::Empty]));
         world.delete("edge").await?;
         world.until_gone("edge").await?;

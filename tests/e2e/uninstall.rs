@@ -35,8 +35,7 @@ pub async fn check(world: &World, service_account: Option<&str>) -> Result<Strin
 #[test]
 fn the_check_names_what_is_left_and_passes_once_nothing_is() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         let refused = check(&world, None).await.expect_err("an object is left").to_string();
         let named = format!("{}/edge (port-1): PortRecycled", world.namespace);
         for word in ["exit status: 1", "still have it: 1", &named, "Retain", "--no-hooks"] {
@@ -114,8 +113,7 @@ fn what_could_not_be_read_is_not_taken_for_nothing() {
 #[test]
 fn without_its_hooks_a_release_is_uninstalled_and_its_objects_stay() {
     run(async {
-        let world = given([recycled("port-1")]).loses_permissions().start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).loses_permissions().start_with_edge().await?;
         world
             .cluster
             .helm(&["uninstall", world.release(), "--namespace", world.release(), "--no-hooks"])

@@ -22,9 +22,7 @@ fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
         world.delete("edge").await?;
         world.until_held("edge", "Throttled").await?;
         world.simulator.clear_fault(rule);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -75,25 +73,20 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
         world.delete("edge").await?;
         world.until_reason("edge", "ClockSkew").await?;
         world.simulator.clear_fault(rule);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn a_port_that_zenlayer_works_on_is_shown_as_port_busy_until_it_is_done() {
     run(async {
-        let world = given([recycled("port-1")]).value(LONG_GRACE).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(LONG_GRACE).start_with_edge().await?;
         world.delete("edge").await?;
         world.simulator.set_status("port-1", PortStatus::Updating);
         world.until_reason("edge", "PortBusy").await?;
         world.assert_only_destroyed(&[]);
         world.simulator.set_status("port-1", PortStatus::Recycled);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use anyhow::Result;
 use test_support::oracle::{Chronicle, Evidence, Limits, Violation, judge};
 use zenlayer_simulator::Journal;
 
@@ -55,6 +56,13 @@ impl World {
             .filter(|port| !destroyed.contains(&&**port))
             .collect();
         assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
+    }
+
+    /// Waits until the object is gone: by then these ports were destroyed, as [`World::assert_only_destroyed`] has it.
+    pub async fn until_gone_with(&self, name: &str, destroyed: &[&str]) -> Result<()> {
+        self.until_gone(name).await?;
+        self.assert_only_destroyed(destroyed);
+        Ok(())
     }
 
     pub fn assert_not_terminated(&self, port: &str) {

@@ -81,16 +81,14 @@ async fn freeze_finalizers(world: &World, words: &str) -> Result<()> {
 fn a_policy_that_keeps_the_finalizer_is_named_on_the_object_and_the_end_is_told_once() {
     run(async {
         const WORDS: &str = "finalizers are frozen until Monday";
-        let world = given([recycled("port-1")]).start().await?;
-        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         freeze_finalizers(&world, WORDS).await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "UpdateRefused").await?;
         assert!(message.contains(WORDS), "{message}");
         let binding = format!("frozen-{}", world.namespace);
         world.cluster.kubectl(&["delete", "validatingadmissionpolicybinding", &binding]).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         let told = until("the end is told", async || {
             let told = world.event_reasons().await?;
             Ok(told.contains(&"PortDestroyed".to_owned()).then_some(told))
