@@ -13,7 +13,7 @@
 //! | O7 no secret | no log, event, object or metric holds a part of a credential |
 
 mod chronicle;
-mod judge;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use std::fmt;
 use zenlayer_port_operator::api::DeletionPolicy;
 
 pub use self::chronicle::{Calls, Change, ChangeRequest, Chronicle, Move, Mover, Request};
-pub use self::judge::judge;
+pub use self::rules::judge;
 
 /// All that a case leaves behind to be judged. Times are milliseconds since the simulator started.
 #[derive(Clone, Debug, Default)]
