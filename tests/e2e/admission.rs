@@ -80,11 +80,12 @@ fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_
         patch(&world, json!({ "deletionProtection": true })).await?;
         assert_eq!(refusal(&world, &[]).await, None, "it is being deleted already");
         patch(&world, json!({ "deletionPolicy": "Retain" })).await?;
-        let ours = until("the operator's finalizer is off", async || {
-            let object = world.objects().await?.get("edge").await?;
-            Ok((!object.has_finalizer()).then_some(()))
-        });
-        ours.await.context(world.log())?;
+        world
+            .until("the operator's finalizer is off", async || {
+                let object = world.objects().await?.get("edge").await?;
+                Ok((!object.has_finalizer()).then_some(()))
+            })
+            .await?;
         world.strip_finalizers("edge").await?;
         world.until_gone_with("edge", &[]).await
     });
@@ -107,10 +108,7 @@ fn a_namespace_stays_while_a_protected_object_is_in_it() {
         assert!(!world.objects().await?.get("edge").await?.is_terminating(), "{}", world.log());
         world.assert_only_destroyed(&[]);
         patch(&world, json!({ "deletionProtection": false, "deletionPolicy": "Retain" })).await?;
-        let gone = until("the namespace is gone", async || {
-            Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
-        });
-        gone.await.context(world.log())
+        world.until_namespace_is_gone().await
     });
 }
 

@@ -5,11 +5,14 @@ use std::path::Path;
 use std::process::Output;
 
 use anyhow::{Context, Result, bail, ensure};
+use kube::Api;
 use serde_json::json;
 use tempfile::TempDir;
 use test_cluster::{Cluster, FinishedJob, RunningPod};
 use test_support::objects::manifest;
+use test_support::sight;
 use tokio::time::timeout;
+use zenlayer_port_operator::api::ZenlayerPort;
 use zenlayer_simulator::{Account, Config, Port, Simulator};
 
 use crate::typed::{in_sentences, typed};
@@ -106,21 +109,17 @@ impl Reader {
 
     /// Waits until the object has this reason; returns its message.
     async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
-        let ready = r#"{.status.conditions[?(@.type=="Ready")]['reason','message']}"#;
-        let output = format!("--output=jsonpath={ready}");
-        let get = ["get", "zenlayerport", name, "--namespace", OBJECTS, &output];
-        let wish = format!("{name} shows {reason}");
-        let shown = until(&wish, async || {
-            let shown = self.cluster.kubectl(&get).await?;
-            Ok(shown.starts_with(reason).then_some(shown))
-        });
-        shown.await.with_context(|| self.log())
+        let objects = self.objects().await?;
+        sight::until_reason(&objects, name, reason, PATIENCE).await.with_context(|| self.log())
     }
 
     async fn until_gone(&self, name: &str) -> Result<()> {
-        let object = format!("zenlayerport/{name}");
-        let wait = ["wait", "--for=delete", &object, "--namespace", OBJECTS, "--timeout=90s"];
-        self.cluster.kubectl(&wait).await.map(drop).with_context(|| self.log())
+        let objects = self.objects().await?;
+        sight::until_gone(&objects, name, PATIENCE).await.with_context(|| self.log())
+    }
+
+    async fn objects(&self) -> Result<Api<ZenlayerPort>> {
+        Ok(Api::namespaced(self.cluster.client().await?, OBJECTS))
     }
 
     /// What a node does with the Job of `helm uninstall`.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use test_cluster::RunningPod;
 use zenlayer_simulator::{Answer, Rule};
 
-use crate::world::{PATIENCE, World, given, recycled, run, until};
+use crate::world::{PATIENCE, World, given, recycled, run};
 
 /// The statuses of `/livez` and of `/readyz`.
 async fn probes(pod: &RunningPod) -> Result<[u16; 2]> {
@@ -63,9 +63,9 @@ fn an_operator_that_may_not_list_the_objects_is_alive_and_not_ready_until_it_may
         world.operator().terminate(PATIENCE).await?;
         world.operator().start()?;
         let said = |text: &str| world.operator().logs().contains(text);
-        let tried =
-            until("it has tried", async || Ok(said("the watch on ZenlayerPorts failed").then_some(())));
-        tried.await.with_context(|| world.log())?;
+        world
+            .until("it has tried", async || Ok(said("the watch on ZenlayerPorts failed").then_some(())))
+            .await?;
         assert_eq!(probes(world.operator()).await?, [200, 503], "{}", world.log());
 
         let mut saved: serde_json::Value = serde_json::from_str(&saved)?;

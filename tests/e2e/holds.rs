@@ -1,6 +1,5 @@
 //! What holds a deletion, and what ends the hold.
 
-use anyhow::Context;
 use serde_json::json;
 use zenlayer_simulator::{Answer, ChargeType, PortStatus, PortUser, Rule};
 
@@ -180,7 +179,7 @@ fn a_refused_call_is_shown_as_refused_and_tried_again() {
         let said = "Zenlayer refused DestroyPort for port port-1 with INVALID_PORT_STATUS: ";
         assert!(message.starts_with(said) && message.contains(" (request "), "{message}");
         let told = async || Ok(world.event_reasons().await?.contains(&"Refused".to_owned()).then_some(()));
-        until("an Event tells of the refusal", told).await.with_context(|| world.log())?;
+        world.until("an Event tells of the refusal", told).await?;
         world.until_gone("edge").await?;
         assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());
         Ok(())

@@ -5,7 +5,7 @@ use serde_json::json;
 use test_cluster::Cluster;
 use test_support::metrics::metrics;
 
-use crate::world::{World, given, recycled, run, spec, until};
+use crate::world::{World, given, recycled, run, spec};
 
 /// A deletionPolicy and the action of a call that the operator does not know.
 pub const LATER_POLICY: &str = "Evaporate";
@@ -30,13 +30,14 @@ pub async fn add_later_words(cluster: &Cluster) -> Result<()> {
 pub async fn until_unparsed(world: &World, name: &str) -> Result<String> {
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
     let stalled = "jsonpath={.status.conditions[?(@.type==\"Stalled\")].status}";
-    let held = until("the object is held as InvalidSpec", async || {
-        let ready = world.kubectl(&["get", "zenlayerport", name, "--output", ready]).await?;
-        let ready: serde_json::Value = serde_json::from_str(&ready).unwrap_or_default();
-        Ok((ready["reason"] == "InvalidSpec")
-            .then(|| ready["message"].as_str().unwrap_or_default().to_owned()))
-    });
-    let message = held.await.map_err(|error| error.context(world.log()))?;
+    let message = world
+        .until("the object is held as InvalidSpec", async || {
+            let ready = world.kubectl(&["get", "zenlayerport", name, "--output", ready]).await?;
+            let ready: serde_json::Value = serde_json::from_str(&ready).unwrap_or_default();
+            Ok((ready["reason"] == "InvalidSpec")
+                .then(|| ready["message"].as_str().unwrap_or_default().to_owned()))
+        })
+        .await?;
     assert_eq!(world.kubectl(&["get", "zenlayerport", name, "--output", stalled]).await?, "True");
     Ok(message)
 }

@@ -11,7 +11,7 @@ use test_support::metrics::{metrics, samples};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::world::{given, recycled, run, running, until};
+use crate::world::{given, recycled, run, running};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -25,12 +25,12 @@ async fn metrics_after_a_deletion() -> Result<String> {
     world.until_gone("edge").await?;
     // The finalizer is off a moment before that is counted.
     let counted = "deletions_total{reason=\"PortDestroyed\"} 1";
-    until("the deletion is counted", async || {
-        let text = metrics(world.operator()).await?;
-        Ok(text.contains(counted).then_some(text))
-    })
-    .await
-    .with_context(|| world.log())
+    world
+        .until("the deletion is counted", async || {
+            let text = metrics(world.operator()).await?;
+            Ok(text.contains(counted).then_some(text))
+        })
+        .await
 }
 
 fn scrape(text: &str) -> Scrape {

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use zenlayer_simulator::{Account, Answer, Rule};
 
 use crate::secrets::{PASSWORD, shapes};
-use crate::world::{PATIENCE, Setup, World, given, recycled, run, running, until};
+use crate::world::{PATIENCE, Setup, World, given, recycled, run, running};
 
 /// What the collector asks for in a header.
 const HEADER: &str = "hK3~mV8_xT5.qB1";
@@ -248,7 +248,7 @@ fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
         world.simulator.seed(running("port-3"));
         world.own_until("third", "port-3", "Retain", "Running").await?;
         let again = || (times("the collector takes traces again") == 1).then_some(());
-        until("the operator tells of it", async || Ok(again())).await.with_context(|| world.log())?;
+        world.until("the operator tells of it", async || Ok(again())).await?;
         assert!(!collector.spans()?.is_empty());
         Ok(())
     });
@@ -266,9 +266,7 @@ fn a_collector_that_never_answers_delays_neither_a_deletion_nor_the_end_of_the_o
         world.delete("edge").await?;
         world.until_gone_with("edge", &["port-1"]).await?;
         let is_told = || world.operator().logs().contains("the collector does not take traces").then_some(());
-        until("the operator gives up the first request", async || Ok(is_told()))
-            .await
-            .with_context(|| world.log())?;
+        world.until("the operator gives up the first request", async || Ok(is_told())).await?;
         let status = world.operator().terminate(PATIENCE).await?;
         assert!(status.success(), "{status}: {}", world.log());
         drop(listener);

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::future::try_join_all;
 use kube::api::ListParams;
 use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
 
-use crate::world::{given, ready, recycled, run, running, until};
+use crate::world::{given, ready, recycled, run, running};
 
 /// Longer than a reading counts: what is called then rests on a reading from after the deletion.
 const LONG_GRACE: &str = "deletion.grace=60s";
@@ -36,13 +35,13 @@ fn a_call_that_takes_its_turn_behind_others_is_shown_as_queued() {
         let messages = world.hold_as_mass_deletion(&ids).await?;
         try_join_all(messages.iter().map(|message| world.type_command_of(message))).await?;
         let objects = world.objects().await?;
-        until("one of them is queued", async || {
-            let listed = objects.list(&ListParams::default()).await?;
-            let queued = |object| ready(object).is_some_and(|(reason, _)| reason == "Queued");
-            Ok(listed.iter().any(queued).then_some(()))
-        })
-        .await
-        .with_context(|| world.log())?;
+        world
+            .until("one of them is queued", async || {
+                let listed = objects.list(&ListParams::default()).await?;
+                let queued = |object| ready(object).is_some_and(|(reason, _)| reason == "Queued");
+                Ok(listed.iter().any(queued).then_some(()))
+            })
+            .await?;
         for id in &ids {
             world.until_gone(id).await?;
         }

@@ -1,17 +1,17 @@
 //! One control plane for all tests; for each test its own namespaces, simulator, Helm release and operator.
 
-use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use test_cluster::{Cluster, RunningPod};
 pub use test_support::objects::{SECRET, ready, spec};
 pub use test_support::release::CHART;
 use test_support::release::{Release, Values, serve_the_kind};
-use test_support::wait::{self, Look, until_wanted};
 use test_support::witness::Witness;
+use test_support::{sight, wait};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zenlayer_port_operator::api::ZenlayerPort;
@@ -63,7 +63,7 @@ async fn serving_the_kind() -> Result<Cluster> {
 }
 
 /// Waits until `look` finds something, and returns it.
-pub async fn until<T>(what: impl Display, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     wait::until(PATIENCE, what, look).await
 }
 
@@ -325,16 +325,7 @@ impl World {
     /// Waits until the object's `Ready` condition has this reason; returns its message.
     pub async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
         let objects = self.objects().await?;
-        let shown = until_wanted(PATIENCE, format!("{name} is {reason}"), async || {
-            let Some(object) = objects.get_opt(name).await? else {
-                bail!("{name} is gone, before it was {reason}")
-            };
-            Ok(match ready(&object) {
-                Some((seen, message)) if seen == reason => Look::Wanted(message),
-                _ => Look::Instead(format!("{:?}", object.status)),
-            })
-        });
-        shown.await.with_context(|| self.log())
+        sight::until_reason(&objects, name, reason, PATIENCE).await.with_context(|| self.log())
     }
 
     /// Waits until the object that is being deleted is held for this reason, and sees that it stays so for longer than the
@@ -369,19 +360,24 @@ impl World {
     /// Waits until the object is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
-        let gone = until_wanted(PATIENCE, format!("{name} is gone"), async || {
-            Ok(match objects.get_opt(name).await? {
-                // The watch may show it a little later.
-                None if self.objects_seen.newest(name).is_some_and(|life| life.gone.is_none()) => {
-                    Look::Instead("the watch shows it still".to_owned())
-                }
-                None => Look::Wanted(()),
-                Some(object) => {
-                    Look::Instead(format!("{:?}, {:?}", object.metadata.finalizers, object.status))
-                }
-            })
-        });
-        gone.await.with_context(|| self.log())
+        sight::until_gone(&objects, name, PATIENCE).await.with_context(|| self.log())?;
+        let is_gone =
+            async || Ok(self.objects_seen.newest(name).is_none_or(|life| life.gone.is_some()).then_some(()));
+        until("the watch shows that it is gone", is_gone).await
+    }
+
+    /// Waits until the objects' namespace is gone.
+    pub async fn until_namespace_is_gone(&self) -> Result<()> {
+        let namespaces = Api::<Namespace>::all(self.cluster.client().await?);
+        self.until("the namespace is gone", async || {
+            Ok(namespaces.get_opt(&self.namespace).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
+    /// As [`until`], with an error that shows the operator's log.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        until(what, look).await.with_context(|| self.log())
     }
 
     pub async fn until_alive(&self, name: &str, reason: &str) -> Result<()> {

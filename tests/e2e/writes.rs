@@ -89,11 +89,12 @@ fn a_policy_that_keeps_the_finalizer_is_named_on_the_object_and_the_end_is_told_
         let binding = format!("frozen-{}", world.namespace);
         world.cluster.kubectl(&["delete", "validatingadmissionpolicybinding", &binding]).await?;
         world.until_gone_with("edge", &["port-1"]).await?;
-        let told = until("the end is told", async || {
-            let told = world.event_reasons().await?;
-            Ok(told.contains(&"PortDestroyed".to_owned()).then_some(told))
-        });
-        let told = told.await.context(world.log())?;
+        let told = world
+            .until("the end is told", async || {
+                let told = world.event_reasons().await?;
+                Ok(told.contains(&"PortDestroyed".to_owned()).then_some(told))
+            })
+            .await?;
         for reason in ["UpdateRefused", "PortDestroyed"] {
             let times = told.iter().filter(|it| *it == reason).count();
             assert_eq!(times, 1, "{reason} in {told:?}\n{}", world.log());

@@ -12,7 +12,7 @@
 //! | [`release`] | a release of the chart, with values for tests, and its Pods |
 //! | [`objects`] | manifests, and what an object shows |
 //! | [`metrics`] | what a process tells Prometheus |
-//! | [`wait`] | waiting with a deadline |
+//! | [`wait`], [`sight`] | waiting with a deadline, for anything and for what an object shows |
 //! | [`witness`] | what a watch has shown |
 //! | [`oracle`] | judges what happened |
 //! | [`proxy`], [`tls`] | a connection that can be spoilt; Zenlayer behind TLS |
@@ -25,6 +25,7 @@ pub mod objects;
 pub mod oracle;
 pub mod proxy;
 pub mod release;
+pub mod sight;
 pub mod tls;
 pub mod wait;
 pub mod witness;
