@@ -8,6 +8,7 @@ use serde_json::json;
 use zenlayer_port_operator::api::FINALIZER;
 
 use crate::world::{Permissions, SECRET, World, given, recycled, run, spec, until};
+use test_support::objects::manifest;
 
 /// A world whose policy is in force: one object of it is protected, and its deletion is refused.
 async fn guarded() -> Result<World> {
@@ -39,8 +40,7 @@ async fn refusal(world: &World, options: &[&str]) -> Option<String> {
 }
 
 async fn patch(world: &World, spec: serde_json::Value) -> Result<()> {
-    let patch = json!({ "spec": spec }).to_string();
-    world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", &patch]).await.map(drop)
+    world.patch("edge", json!({ "spec": spec })).await
 }
 
 #[test]
@@ -52,9 +52,7 @@ fn a_protected_object_is_not_deleted_before_the_printed_command_takes_the_protec
         assert!(!object.is_terminating(), "it is refused, and not held");
         world.type_command_of(&message).await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -62,8 +60,7 @@ fn a_protected_object_is_not_deleted_before_the_printed_command_takes_the_protec
 fn an_object_without_protection_is_deleted_beside_a_protected_one() {
     run(async {
         let world = guarded().await?;
-        world.own("other", "port-2", "Destroy").await?;
-        world.until_alive("other", "PortRecycled").await?;
+        world.own_until("other", "port-2", "Destroy", "PortRecycled").await?;
         world.delete("other").await?;
         world.until_gone("other").await?;
         world.assert_only_destroyed(&["port-2"]);
@@ -83,24 +80,14 @@ fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_
         patch(&world, json!({ "deletionProtection": true })).await?;
         assert_eq!(refusal(&world, &[]).await, None, "it is being deleted already");
         patch(&world, json!({ "deletionPolicy": "Retain" })).await?;
-        let ours = until("the operator's finalizer is off", async || {
-            let object = world.objects().await?.get("edge").await?;
-            Ok((!object.has_finalizer()).then_some(()))
-        });
-        ours.await.context(world.log())?;
         world
-            .kubectl(&[
-                "patch",
-                "zenlayerport",
-                "edge",
-                "--type=merge",
-                "-p",
-                r#"{"metadata":{"finalizers":null}}"#,
-            ])
+            .until("the operator's finalizer is off", async || {
+                let object = world.objects().await?.get("edge").await?;
+                Ok((!object.has_finalizer()).then_some(()))
+            })
             .await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
-        Ok(())
+        world.strip_finalizers("edge").await?;
+        world.until_gone_with("edge", &[]).await
     });
 }
 
@@ -121,10 +108,7 @@ fn a_namespace_stays_while_a_protected_object_is_in_it() {
         assert!(!world.objects().await?.get("edge").await?.is_terminating(), "{}", world.log());
         world.assert_only_destroyed(&[]);
         patch(&world, json!({ "deletionProtection": false, "deletionPolicy": "Retain" })).await?;
-        let gone = until("the namespace is gone", async || {
-            Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
-        });
-        gone.await.context(world.log())
+        world.until_namespace_is_gone().await
     });
 }
 
@@ -133,9 +117,7 @@ fn a_release_guards_no_namespace_but_those_that_it_watches() {
     run(async {
         let world = guarded().await?;
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
-        let mut object = world.manifest("edge", &protected());
-        object["metadata"]["namespace"] = json!(elsewhere);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&manifest(&elsewhere, "edge", &protected())).await?;
         world
             .cluster
             .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])
@@ -167,9 +149,7 @@ fn an_object_that_is_made_and_deleted_while_no_operator_runs_stays_until_one_has
         let object = world.objects().await?.get("edge").await.context("it went, and its port stays")?;
         assert!(object.is_terminating() && object.has_finalizer(), "{object:?}");
         let world = world.restarted().await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -184,20 +164,10 @@ fn the_api_server_adds_the_finalizer_once_and_beside_others() {
             (json!([FINALIZER]), json!([FINALIZER])),
             (json!(["example.com/backup"]), json!(["example.com/backup", FINALIZER])),
         ] {
-            let mut object = world.manifest("edge", &spec("port-1", "Retain"));
-            object["metadata"]["finalizers"] = given.clone();
-            world.cluster.apply(&object.to_string()).await?;
+            world.create_with_finalizers("edge", spec("port-1", "Retain"), &given).await?;
             let object = world.objects().await?.get("edge").await?;
             assert_eq!(json!(object.metadata.finalizers), expected, "of {given}");
-            let patch = [
-                "patch",
-                "zenlayerport",
-                "edge",
-                "--type=merge",
-                "-p",
-                r#"{"metadata":{"finalizers":null}}"#,
-            ];
-            world.kubectl(&patch).await?;
+            world.strip_finalizers("edge").await?;
             world.kubectl(&["delete", "zenlayerport", "edge", "--timeout=60s"]).await?;
         }
         Ok(())
@@ -211,9 +181,7 @@ fn an_object_in_a_namespace_that_is_not_watched_gets_no_finalizer() {
         let world = given([]).value("admission.addFinalizer=true").start().await?;
         until_it_adds_the_finalizer(&world).await?;
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
-        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
-        object["metadata"]["namespace"] = json!(elsewhere);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&manifest(&elsewhere, "edge", &spec("port-1", "Destroy"))).await?;
         world
             .cluster
             .kubectl(&["delete", "zenlayerport", "edge", "--namespace", &elsewhere, "--timeout=60s"])

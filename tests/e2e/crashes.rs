@@ -7,9 +7,7 @@ use crate::world::{World, given, recycled, run};
 
 /// Deletes an object with an operator that kills itself at `point`, and waits until it has.
 async fn killed(point: &str) -> Result<World> {
-    let world = given([recycled("port-1")]).crash_at(point).start().await?;
-    world.own("edge", "port-1", "Destroy").await?;
-    world.until_alive("edge", "PortRecycled").await?;
+    let world = given([recycled("port-1")]).crash_at(point).start_with_edge().await?;
     world.delete("edge").await?;
     world.until_killed().await?;
     Ok(world)

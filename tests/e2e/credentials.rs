@@ -4,6 +4,7 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::json;
+use test_support::objects::key_secret;
 use zenlayer_port_operator::api::FINALIZER;
 use zenlayer_simulator::{Account, PortStatus, Rule, Simulator};
 
@@ -50,9 +51,7 @@ fn an_object_waits_for_its_secret_and_goes_on_once_it_is_there() {
         world.delete("edge").await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -68,9 +67,7 @@ fn a_wrong_key_is_shown_as_unauthorized_and_a_corrected_secret_is_taken_up() {
         world.until_reason("edge", "Unauthorized").await?;
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -81,9 +78,7 @@ fn the_operators_own_credentials_serve_the_namespaces_that_are_listed() {
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -93,16 +88,11 @@ fn the_operators_own_credentials_are_replaced_without_a_restart() {
         let world = given([recycled("port-1")]).without_secret().own_credentials().start().await?;
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
-        let next = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": world.release() },
-            "stringData": { "accessKeyId": "NEXT", "accessKeyPassword": "PASSWORD" },
-        });
-        world.cluster.apply(&next.to_string()).await?;
+        world.secret_in(world.release(), "NEXT", "PASSWORD").await?;
         world.operator().refresh_volumes().await?;
         accept(&world.simulator, &["NEXT"]);
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         // The old key may have been tried once, and refused, before the new one was read.
         assert_eq!(signers(&world).last().map(String::as_str), Some("NEXT"), "{}", world.log());
         assert_eq!(copies(&world).await?, Vec::<String>::new(), "the operator's own need no copy");
@@ -132,8 +122,7 @@ fn a_key_that_may_not_destroy_is_shown_as_permission_denied() {
         let world = given([recycled("port-1")]).start().await?;
         let denied = "AUTHFAILURE_UNAUTHORIZED_OPERATION";
         let rule = world.simulator.fault(Rule::on("DestroyPort").refuse(401, denied));
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "PermissionDenied").await?;
         world.simulator.clear_fault(rule);
@@ -147,13 +136,8 @@ fn a_key_that_may_not_destroy_is_shown_as_permission_denied() {
 fn whoever_names_anothers_key_id_with_a_wrong_password_reaches_nothing() {
     run(async {
         let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own("owner", "port-1", "Destroy").await?;
-        world.until_alive("owner", "PortRecycled").await?;
-        let guessed = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "guessed", "namespace": world.namespace },
-            "stringData": { "accessKeyId": "KEY", "accessKeyPassword": "GUESSED" },
-        });
-        world.cluster.apply(&guessed.to_string()).await?;
+        world.own_until("owner", "port-1", "Destroy", "PortRecycled").await?;
+        world.apply(&key_secret(&world.namespace, "guessed", ("KEY", "GUESSED"))).await?;
         world.create("thief", json!({ "portId": "port-1", "credentialsRef": { "name": "guessed" } })).await?;
         world.until_reason("thief", "Unauthorized").await?;
         world.delete("thief").await?;
@@ -177,8 +161,7 @@ fn a_key_that_is_rotated_within_its_account_takes_over_in_the_middle_of_a_releas
     run(async {
         let world = given([recycled("port-1")]).value(RESYNC).start().await?;
         accept(&world.simulator, &["KEY", "NEXT"]);
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.simulator.set_frozen("port-1", true);
         world.delete("edge").await?;
         world.until_reason("edge", "Destroying").await?;
@@ -186,25 +169,20 @@ fn a_key_that_is_rotated_within_its_account_takes_over_in_the_middle_of_a_releas
         until_copies_are(&world, &["NEXT"]).await?;
         accept(&world.simulator, &["NEXT"]);
         world.simulator.set_frozen("port-1", false);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn a_new_key_takes_over_at_once_when_zenlayer_rejects_the_old_one() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         accept(&world.simulator, &["NEXT"]);
         world.until_reason("edge", "Unauthorized").await?;
         world.put_secret("NEXT", "PASSWORD").await?;
         world.until_alive("edge", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         assert_eq!(signers(&world), ["NEXT"], "{}", world.log());
         Ok(())
     });
@@ -232,8 +210,7 @@ fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
         assert_eq!(copies(&world).await?, ["KEY"], "the key that has proved itself stays");
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         assert_eq!(signers(&world), ["KEY"], "{}", world.log());
         Ok(())
     });
@@ -242,9 +219,7 @@ fn another_accounts_key_holds_a_release_until_the_right_one_is_back() {
 #[test]
 fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() {
     run(async {
-        let world = given([recycled("port-1")]).value(RESYNC).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).start_with_edge().await?;
         world.kubectl(&["delete", "secret", SECRET]).await?;
         until("the message says that the Secret is gone", async || {
             let said = ready(&world.objects().await?.get("edge").await?);
@@ -262,9 +237,7 @@ fn a_secret_that_somebody_deletes_is_a_brake_on_changes_and_not_on_the_status() 
         world.until_reason("edge", "CredentialsUnavailable").await?;
         world.assert_only_destroyed(&[]);
         world.put_secret("KEY", "PASSWORD").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -292,8 +265,7 @@ fn a_secret_that_is_deleted_together_with_its_object_does_not_stop_the_release_h
         until_it_says(&world, "other", "does not exist").await?;
         let world = world.killed_and_restarted().await?;
         world.simulator.set_frozen("port-1", false);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         // For this one the Secret was gone long before.
         world.delete("other").await?;
         world.until_reason("other", "CredentialsUnavailable").await?;
@@ -306,22 +278,16 @@ fn a_secret_that_is_deleted_together_with_its_object_does_not_stop_the_release_h
 fn a_finalizer_in_the_manifest_a_secret_made_later_and_another_secret_named_each_get_their_copy() {
     run(async {
         let world = given([recycled("port-1")]).without_secret().value(RESYNC).start().await?;
-        let mut manifest = world.manifest("edge", &spec("port-1", "Destroy"));
-        manifest["metadata"]["finalizers"] = json!([FINALIZER]);
-        world.cluster.apply(&manifest.to_string()).await?;
+        world.create_with_finalizers("edge", spec("port-1", "Destroy"), &json!([FINALIZER])).await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;
         assert_eq!(copies(&world).await?, Vec::<String>::new());
         world.put_secret("KEY", "PASSWORD").await?;
         until_copies_are(&world, &["KEY"]).await?;
 
         accept(&world.simulator, &["KEY", "NEXT"]);
-        let another = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "another", "namespace": world.namespace },
-            "stringData": { "accessKeyId": "NEXT", "accessKeyPassword": "PASSWORD" },
-        });
-        world.cluster.apply(&another.to_string()).await?;
+        world.apply(&key_secret(&world.namespace, "another", ("NEXT", "PASSWORD"))).await?;
         let edit = r#"{"spec":{"credentialsRef":{"name":"another"}}}"#;
-        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", edit]).await?;
+        world.patch("edge", edit).await?;
         until_copies_are(&world, &["NEXT"]).await?;
         // One that somebody deletes is made again.
         let component = "--selector=app.kubernetes.io/component=credentials-copy";
@@ -338,7 +304,7 @@ fn a_copy_that_a_quota_forbids_is_told_by_the_object_before_it_has_the_finalizer
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few", "namespace": world.release() },
             "spec": { "hard": { "count/secrets": "0" } },
         });
-        world.cluster.apply(&quota.to_string()).await?;
+        world.apply(&quota).await?;
         until("the quota is counted", async || {
             let used = [
                 "get",
@@ -390,8 +356,7 @@ fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
         world.until_alive("one", "PortRecycled").await?;
         assert_eq!(copies(&world).await?, ["KEY"], "{}", world.log());
 
-        world.own("two", "port-2", "Destroy").await?;
-        world.until_alive("two", "PortRecycled").await?;
+        world.own_until("two", "port-2", "Destroy", "PortRecycled").await?;
         world.delete("one").await?;
         world.until_gone("one").await?;
         let world = world.killed_and_restarted().await?;
@@ -405,11 +370,9 @@ fn a_copy_is_there_before_the_finalizer_and_goes_with_the_last_object() {
 fn a_copy_that_nobody_needs_any_more_is_deleted_by_the_next_operator() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Retain").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Retain", "PortRecycled").await?;
         world.operator().kill()?;
-        let bare = r#"{"metadata":{"finalizers":null}}"#;
-        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", bare]).await?;
+        world.strip_finalizers("edge").await?;
         world.delete("edge").await?;
         assert_eq!(copies(&world).await?, ["KEY"]);
         let world = world.restarted().await?;
@@ -421,9 +384,7 @@ fn a_copy_that_nobody_needs_any_more_is_deleted_by_the_next_operator() {
 fn without_copies_a_secret_that_is_gone_serves_nothing() {
     run(async {
         let none = "credentials.keepCopies=false";
-        let world = given([recycled("port-1")]).value(RESYNC).value(none).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(RESYNC).value(none).start_with_edge().await?;
         assert_eq!(copies(&world).await?, Vec::<String>::new());
         world.kubectl(&["delete", "secret", SECRET]).await?;
         world.until_reason("edge", "CredentialsUnavailable").await?;

@@ -5,10 +5,14 @@ use std::path::Path;
 use std::process::Output;
 
 use anyhow::{Context, Result, bail, ensure};
+use kube::Api;
 use serde_json::json;
 use tempfile::TempDir;
-use test_cluster::{Binary, Cluster, FinishedJob, RunningPod};
+use test_cluster::{Cluster, FinishedJob, RunningPod};
+use test_support::objects::manifest;
+use test_support::sight;
 use tokio::time::timeout;
+use zenlayer_port_operator::api::ZenlayerPort;
 use zenlayer_simulator::{Account, Config, Port, Simulator};
 
 use crate::typed::{in_sentences, typed};
@@ -80,14 +84,9 @@ impl Reader {
     }
 
     async fn tries(&self, command: &str) -> Result<Output> {
-        let kubectl = self.cluster.binary(Binary::Kubectl);
-        let programs = kubectl.parent().context("kubectl stands in a folder")?;
-        let path = [self.folder.path(), programs, Path::new("/usr/bin"), Path::new("/bin")];
-        let mut shell = tokio::process::Command::new("sh");
-        shell.args(["-c", &with_names(command)]).current_dir(self.folder.path()).kill_on_drop(true);
-        shell.env("PATH", std::env::join_paths(path)?).env("HOME", self.folder.path());
+        let mut shell = self.cluster.shell(&[self.folder.path()], &with_names(command))?;
         // Whoever edits an object leaves it as it is.
-        shell.env("KUBECONFIG", self.cluster.kubeconfig()).env("EDITOR", "true");
+        shell.current_dir(self.folder.path()).env("HOME", self.folder.path()).env("EDITOR", "true");
         timeout(PATIENCE, shell.output()).await.with_context(|| command.to_owned())?.context("no shell")
     }
 
@@ -100,11 +99,7 @@ impl Reader {
 
     /// Makes an object as its owner does, as soon as the API server serves the kind.
     async fn owns(&self, name: &str, spec: serde_json::Value) -> Result<()> {
-        let object = json!({
-            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
-            "metadata": { "name": name, "namespace": OBJECTS }, "spec": spec,
-        });
-        let object = object.to_string();
+        let object = manifest(OBJECTS, name, &spec).to_string();
         until("the object is made", async || Ok(self.cluster.apply(&object).await.ok())).await.map(drop)
     }
 
@@ -114,21 +109,17 @@ impl Reader {
 
     /// Waits until the object has this reason; returns its message.
     async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
-        let ready = r#"{.status.conditions[?(@.type=="Ready")]['reason','message']}"#;
-        let output = format!("--output=jsonpath={ready}");
-        let get = ["get", "zenlayerport", name, "--namespace", OBJECTS, &output];
-        let wish = format!("{name} shows {reason}");
-        let shown = until(&wish, async || {
-            let shown = self.cluster.kubectl(&get).await?;
-            Ok(shown.starts_with(reason).then_some(shown))
-        });
-        shown.await.with_context(|| self.log())
+        let objects = self.objects().await?;
+        sight::until_reason(&objects, name, reason, PATIENCE).await.with_context(|| self.log())
     }
 
     async fn until_gone(&self, name: &str) -> Result<()> {
-        let object = format!("zenlayerport/{name}");
-        let wait = ["wait", "--for=delete", &object, "--namespace", OBJECTS, "--timeout=90s"];
-        self.cluster.kubectl(&wait).await.map(drop).with_context(|| self.log())
+        let objects = self.objects().await?;
+        sight::until_gone(&objects, name, PATIENCE).await.with_context(|| self.log())
+    }
+
+    async fn objects(&self) -> Result<Api<ZenlayerPort>> {
+        Ok(Api::namespaced(self.cluster.client().await?, OBJECTS))
     }
 
     /// What a node does with the Job of `helm uninstall`.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use test_cluster::RunningPod;
 use zenlayer_simulator::{Answer, Rule};
 
-use crate::world::{PATIENCE, World, given, recycled, run, until};
+use crate::world::{PATIENCE, World, given, recycled, run};
 
 /// The statuses of `/livez` and of `/readyz`.
 async fn probes(pod: &RunningPod) -> Result<[u16; 2]> {
@@ -35,9 +35,7 @@ async fn healthy_until_reason(world: &World, name: &str, reason: &str) -> Result
 #[test]
 fn an_outage_of_zenlayer_restarts_no_pod_and_takes_none_out_of_service() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).start_with_edge().await?;
         let process = world.operator().id();
         world.simulator.fault(Rule::default().answer(Answer::Reset));
         world.own("new", "port-2", "Destroy").await?;
@@ -65,9 +63,9 @@ fn an_operator_that_may_not_list_the_objects_is_alive_and_not_ready_until_it_may
         world.operator().terminate(PATIENCE).await?;
         world.operator().start()?;
         let said = |text: &str| world.operator().logs().contains(text);
-        let tried =
-            until("it has tried", async || Ok(said("the watch on ZenlayerPorts failed").then_some(())));
-        tried.await.with_context(|| world.log())?;
+        world
+            .until("it has tried", async || Ok(said("the watch on ZenlayerPorts failed").then_some(())))
+            .await?;
         assert_eq!(probes(world.operator()).await?, [200, 503], "{}", world.log());
 
         let mut saved: serde_json::Value = serde_json::from_str(&saved)?;
@@ -75,7 +73,7 @@ fn an_operator_that_may_not_list_the_objects_is_alive_and_not_ready_until_it_may
             .as_object_mut()
             .context("metadata")?
             .retain(|field, _| field == "name" || field == "labels");
-        world.cluster.apply(&saved.to_string()).await?;
+        world.apply(&saved).await?;
         world.operator().wait_ready(PATIENCE).await.with_context(|| world.log())?;
         assert_eq!(probes(world.operator()).await?, [200, 200]);
         Ok(())

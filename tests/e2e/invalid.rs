@@ -3,8 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 use test_cluster::Cluster;
+use test_support::metrics::metrics;
 
-use crate::world::{World, given, recycled, run, spec, until};
+use crate::world::{World, given, recycled, run, spec};
 
 /// A deletionPolicy and the action of a call that the operator does not know.
 pub const LATER_POLICY: &str = "Evaporate";
@@ -29,20 +30,20 @@ pub async fn add_later_words(cluster: &Cluster) -> Result<()> {
 pub async fn until_unparsed(world: &World, name: &str) -> Result<String> {
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
     let stalled = "jsonpath={.status.conditions[?(@.type==\"Stalled\")].status}";
-    let held = until("the object is held as InvalidSpec", async || {
-        let ready = world.kubectl(&["get", "zenlayerport", name, "--output", ready]).await?;
-        let ready: serde_json::Value = serde_json::from_str(&ready).unwrap_or_default();
-        Ok((ready["reason"] == "InvalidSpec")
-            .then(|| ready["message"].as_str().unwrap_or_default().to_owned()))
-    });
-    let message = held.await.map_err(|error| error.context(world.log()))?;
+    let message = world
+        .until("the object is held as InvalidSpec", async || {
+            let ready = world.kubectl(&["get", "zenlayerport", name, "--output", ready]).await?;
+            let ready: serde_json::Value = serde_json::from_str(&ready).unwrap_or_default();
+            Ok((ready["reason"] == "InvalidSpec")
+                .then(|| ready["message"].as_str().unwrap_or_default().to_owned()))
+        })
+        .await?;
     assert_eq!(world.kubectl(&["get", "zenlayerport", name, "--output", stalled]).await?, "True");
     Ok(message)
 }
 
 pub async fn set_policy(world: &World, name: &str, policy: &str) -> Result<()> {
-    let patch = json!({ "spec": { "deletionPolicy": policy } }).to_string();
-    world.kubectl(&["patch", "zenlayerport", name, "--type=merge", "-p", &patch]).await.map(drop)
+    world.patch(name, json!({ "spec": { "deletionPolicy": policy } })).await
 }
 
 async fn has_finalizer(world: &World, name: &str) -> Result<bool> {
@@ -61,15 +62,13 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
             message.contains(LATER_POLICY) && message.contains("kubectl edit zenlayerport odd"),
             "{message}"
         );
-        let metrics = reqwest::get(format!("{}/metrics", world.operator().url()?)).await?.text().await?;
+        let metrics = metrics(world.operator()).await?;
         assert!(metrics.contains("zenlayer_port_operator_invalid_objects 1"), "{metrics}");
 
         let world = world.restarted().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         until_unparsed(&world, "odd").await.map(drop)
     });
 }
@@ -77,9 +76,7 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
 #[test]
 fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again() {
     run(async {
-        let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).with_later_words().start_with_edge().await?;
         set_policy(&world, "edge", LATER_POLICY).await?;
         until_unparsed(&world, "edge").await?;
         world.delete("edge").await?;
@@ -89,18 +86,14 @@ fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again
         assert!(has_finalizer(&world, "edge").await?, "{}", world.log());
         world.assert_only_destroyed(&[]);
         set_policy(&world, "edge", "Destroy").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
     run(async {
-        let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).with_later_words().start_with_edge().await?;
         let call = json!({
             "action": LATER_ACTION, "attempt": 1, "requestedTime": "2026-01-01T00:00:00Z",
             "portStatusBefore": "RECYCLED", "credential": "", "outcome": { "pending": {} },
@@ -123,8 +116,7 @@ fn an_object_whose_status_alone_cannot_be_parsed_goes_on_once_that_can() {
 fn an_object_that_cannot_be_parsed_still_claims_its_port() {
     run(async {
         let world = given([recycled("port-1")]).with_later_words().start().await?;
-        world.own("odd", "port-1", "Destroy").await?;
-        world.until_alive("odd", "PortRecycled").await?;
+        world.own_until("odd", "port-1", "Destroy", "PortRecycled").await?;
         set_policy(&world, "odd", LATER_POLICY).await?;
         until_unparsed(&world, "odd").await?;
         let world = world.restarted().await?;

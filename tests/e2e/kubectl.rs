@@ -8,8 +8,7 @@ use crate::world::{given, recycled, run, running, spec};
 fn the_columns_of_kubectl_get_tell_port_status_and_reason() {
     run(async {
         let world = given([running("port-1").name("uplink")]).start().await?;
-        world.own("edge", "port-1", "Terminate").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Terminate", "Running").await?;
         let table = world.kubectl(&["get", "zlp"]).await?;
         let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(cells[0], ["NAME", "PORT-ID", "PORT-NAME", "STATUS", "READY", "REASON", "AGE"], "{table}");
@@ -38,9 +37,7 @@ fn kubectl_wait_ends_when_the_object_is_ready_and_when_it_is_gone() {
 #[test]
 fn a_deletion_is_told_in_two_events() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let reasons = world.event_reasons().await?;

@@ -13,6 +13,7 @@ mod invalid;
 mod kubectl;
 mod metrics;
 mod namespaces;
+mod people;
 mod permissions;
 mod plugin;
 mod policies;

@@ -7,48 +7,38 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use test_support::metrics::{metrics, samples};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::world::{World, given, recycled, run, running, until};
+use crate::world::{given, recycled, run, running};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The values of each label of each metric.
 type Scrape = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-async fn metrics(world: &World) -> Result<String> {
-    let url = format!("{}/metrics", world.operator().url()?);
-    Ok(reqwest::get(url).await?.error_for_status()?.text().await?)
-}
-
 /// What the leader tells once it has destroyed a port.
 async fn metrics_after_a_deletion() -> Result<String> {
-    let world = given([recycled("port-1")]).start().await?;
-    world.own("edge", "port-1", "Destroy").await?;
-    world.until_alive("edge", "PortRecycled").await?;
+    let world = given([recycled("port-1")]).start_with_edge().await?;
     world.delete("edge").await?;
     world.until_gone("edge").await?;
     // The finalizer is off a moment before that is counted.
     let counted = "deletions_total{reason=\"PortDestroyed\"} 1";
-    until("the deletion is counted", async || {
-        let text = metrics(&world).await?;
-        Ok(text.contains(counted).then_some(text))
-    })
-    .await
-    .with_context(|| world.log())
+    world
+        .until("the deletion is counted", async || {
+            let text = metrics(world.operator()).await?;
+            Ok(text.contains(counted).then_some(text))
+        })
+        .await
 }
 
 fn scrape(text: &str) -> Scrape {
     let mut scrape = Scrape::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
-        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let known = scrape.entry(name.to_owned()).or_default();
-        for (label, value) in
-            labels.trim_end_matches('}').split("\",").filter_map(|one| one.split_once("=\""))
-        {
-            known.entry(label.to_owned()).or_default().insert(value.trim_end_matches('"').to_owned());
+    for sample in samples(text) {
+        let known = scrape.entry(sample.name.to_owned()).or_default();
+        for (label, value) in sample.labels() {
+            known.entry(label.to_owned()).or_default().insert(value.to_owned());
         }
     }
     scrape
@@ -173,8 +163,7 @@ fn the_commands_of_the_runbook_can_be_typed() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
         for (name, port) in [("edge", "port-1"), ("other", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "Running").await?;
+            world.own_until(name, port, "Destroy", "Running").await?;
         }
         world.delete("edge").await?;
         world.until_reason("edge", "NotInRecycleBin").await?;

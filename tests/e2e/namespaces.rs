@@ -18,14 +18,6 @@ async fn delete_namespace(world: &World) -> Result<()> {
     world.cluster.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.map(drop)
 }
 
-async fn until_namespace_is_gone(world: &World) -> Result<()> {
-    let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
-    let gone = until("the namespace is gone", async || {
-        Ok(namespaces.get_opt(&world.namespace).await?.is_none().then_some(()))
-    });
-    gone.await.map_err(|error| error.context(world.log()))
-}
-
 async fn until_secret_is_gone(world: &World) -> Result<()> {
     let secrets = Api::<Secret>::namespaced(world.cluster.client().await?, &world.namespace);
     until("the Secret is gone", async || Ok(secrets.get_opt(SECRET).await?.is_none().then_some(()))).await
@@ -39,7 +31,7 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
         world.create("edge", json!({ "portId": "port-1" })).await?;
         world.until_alive("edge", "PortRecycled").await?;
         delete_namespace(&world).await?;
-        until_namespace_is_gone(&world).await?;
+        world.until_namespace_is_gone().await?;
         assert!(world.simulator.port("port-1").is_none(), "{}", world.log());
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
@@ -49,11 +41,9 @@ fn a_namespace_goes_with_the_object_in_it_once_the_port_is_gone() {
 #[test]
 fn a_namespace_whose_secret_goes_first_is_released_by_the_copy() {
     run(async {
-        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start_with_edge().await?;
         delete_namespace(&world).await?;
-        until_namespace_is_gone(&world).await?;
+        world.until_namespace_is_gone().await?;
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
@@ -66,10 +56,9 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
             .value("polling.resyncInterval=10s")
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         delete_namespace(&world).await?;
-        until_namespace_is_gone(&world).await?;
+        world.until_namespace_is_gone().await?;
 
         world.cluster.kubectl(&["create", "namespace", &world.namespace]).await?;
         // The chart's Role went with the namespace.
@@ -77,22 +66,21 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
         world.kubectl(&["create", "role", "again", "--verb=get", "--resource=secrets"]).await?;
         world.kubectl(&["create", "rolebinding", "again", "--role=again", &account]).await?;
         world.put_secret("KEY", "PASSWORD").await?;
-        world.own("edge", "port-2", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-2", "Destroy", "PortRecycled").await?;
         let namespaces = Api::<Namespace>::all(world.cluster.client().await?);
         let uid = namespaces.get(&world.namespace).await?.metadata.uid;
-        until("the copy is of the new namespace", async || {
-            let home = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
-            let labelled = ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
-            let made_for = home.list(&labelled).await?.items.into_iter().filter_map(|copy| {
-                copy.metadata.annotations?.remove("sdn.zenlayer.com/copy-of-namespace-uid")
-            });
-            Ok((made_for.collect::<Vec<_>>() == uid.iter().cloned().collect::<Vec<_>>()).then_some(()))
-        })
-        .await
-        .map_err(|error| error.context(world.log()))?;
+        world
+            .until("the copy is of the new namespace", async || {
+                let home = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
+                let labelled = ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
+                let made_for = home.list(&labelled).await?.items.into_iter().filter_map(|copy| {
+                    copy.metadata.annotations?.remove("sdn.zenlayer.com/copy-of-namespace-uid")
+                });
+                Ok((made_for.collect::<Vec<_>>() == uid.iter().cloned().collect::<Vec<_>>()).then_some(()))
+            })
+            .await?;
         delete_namespace(&world).await?;
-        until_namespace_is_gone(&world).await?;
+        world.until_namespace_is_gone().await?;
         world.assert_only_destroyed(&["port-1", "port-2"]);
         Ok(())
     });
@@ -101,9 +89,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
 #[test]
 fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_copy_over_a_restart() {
     run(async {
-        let world = deleted_with_its_roles([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = deleted_with_its_roles([recycled("port-1")]).start_with_edge().await?;
         world.operator().kill()?;
         delete_namespace(&world).await?;
         until_secret_is_gone(&world).await?;
@@ -112,7 +98,7 @@ fn a_namespace_that_lost_its_secret_while_no_operator_ran_is_released_by_the_cop
         world.until_reason("edge", "Destroying").await?;
         let world = world.killed_and_restarted().await?;
         world.simulator.set_frozen("port-1", false);
-        until_namespace_is_gone(&world).await?;
+        world.until_namespace_is_gone().await?;
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });

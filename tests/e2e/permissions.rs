@@ -11,7 +11,7 @@ use test_cluster::Access;
 
 use crate::invalid::{LATER_POLICY, set_policy, until_unparsed};
 use crate::world::{Permissions, World, given, recycled, run, until};
-use crate::{check, uninstall};
+use crate::{check, uninstall, witness};
 
 thread_local! {
     /// What operators asked for without a permission, in the worlds that ended on this thread.
@@ -26,6 +26,7 @@ pub fn assert_that_none_was_missing() {
 
 impl Drop for World {
     fn drop(&mut self) {
+        witness::judge_the_end_of(self);
         if self.permissions == Permissions::Lost {
             return;
         }
@@ -127,8 +128,7 @@ fn the_operator_and_the_checks_use_every_permission_that_the_chart_grants_and_no
 
         world.own("odd", "port-2", LATER_POLICY).await?;
         until_unparsed(&world, "odd").await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         until_writes_conflict(&world, "edge").await?;
         let (passes, said) = check::check(&world, &[], None).await?;
         assert!(passes, "{said}");

@@ -1,13 +1,10 @@
 //! `kubectl zenlayerport`, typed by people with the operator at work.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_cluster::Binary;
-use tokio::process::Command;
 
 use crate::world::{World, given, recycled, run, running};
 
@@ -34,16 +31,8 @@ impl World {
 
     async fn kubectl_with_plugin(&self, args: &[&str]) -> Result<Typed> {
         let folder = plugin_folder()?;
-        let kubectl = self.cluster.binary(Binary::Kubectl);
-        let programs = kubectl.parent().context("kubectl stands in a folder")?;
-        let path = std::env::join_paths([folder.path(), programs, Path::new("/usr/bin"), Path::new("/bin")])?;
-        let output = Command::new(&kubectl)
-            .args(args)
-            .env("PATH", path)
-            .env("KUBECONFIG", self.cluster.kubeconfig())
-            .env("HOME", folder.path())
-            .output()
-            .await?;
+        let mut kubectl = self.cluster.shell(&[folder.path()], "kubectl \"$@\"")?;
+        let output = kubectl.arg("kubectl").args(args).env("HOME", folder.path()).output().await?;
         Ok(Typed {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout)?,
@@ -90,8 +79,7 @@ fn what_plan_says_before_a_deletion_is_what_comes_of_it() {
             ("left", "port-5", "Terminate", "Running"),
             ("wrong", "port-9", "Destroy", "PortNotFound"),
         ] {
-            world.own(name, port, policy).await?;
-            world.until_alive(name, shown).await?;
+            world.own_until(name, port, policy, shown).await?;
         }
         let plan = world.plugin(&["plan", "-o", "json"]).await?.json()?;
         let ends = [
@@ -145,8 +133,7 @@ fn status_says_who_must_act_and_its_command_is_the_right_one() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
         for (name, port) in [("edge", "port-1"), ("spare", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "Running").await?;
+            world.own_until(name, port, "Destroy", "Running").await?;
         }
         let calm = world.plugin(&["status", "--exit-code"]).await?;
         assert_eq!(calm.code, 0, "{}{}", calm.out, calm.err);
@@ -162,18 +149,15 @@ fn status_says_who_must_act_and_its_command_is_the_right_one() {
         let command = report["ports"][0]["remedies"][1]["command"].as_str().context("a command")?.to_owned();
         assert!(held.out.contains(&command), "the screen shows the same command: {}", held.out);
         world.type_command_of(&format!("type: {command}")).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn explain_names_the_row_the_call_and_what_comes_next() {
     run(async {
-        let world = given([recycled("port-1")]).value("deletion.requireApproval=true").start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world =
+            given([recycled("port-1")]).value("deletion.requireApproval=true").start_with_edge().await?;
         world.delete("edge").await?;
         world.until_held("edge", "ApprovalRequired").await?;
         let explained = world.plugin(&["explain", "edge"]).await?;
@@ -264,8 +248,7 @@ fn who_may_not_list_ports_or_names_no_cluster_is_told_so_and_not_that_there_are_
 fn kubectl_completes_commands_and_the_names_of_ports() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         let completed = async |words: &[&str]| -> Result<String> {
             let typed = world.kubectl_with_plugin(&[&["__complete", "zenlayerport"], words].concat()).await?;
             ensure!(typed.code == 0, "{}", typed.err);

@@ -7,9 +7,7 @@ use crate::world::{given, recycled, run, running, until};
 #[test]
 fn a_recycled_port_is_destroyed_and_its_object_goes_only_after_the_port_is_gone() {
     run(async {
-        let world = given([recycled("port-1"), recycled("port-2")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1"), recycled("port-2")]).start_with_edge().await?;
         world.delete("edge").await?;
         world.until_reason("edge", "Destroying").await?;
         world.until_gone("edge").await?;
@@ -24,9 +22,7 @@ fn a_port_that_is_listed_as_destroyed_for_a_while_is_gone() {
     run(async {
         let setup =
             given([recycled("port-1")]).times(|times| times.destroyed_listed_for = Duration::from_mins(10));
-        let world = setup.start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = setup.start_with_edge().await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let status = world.simulator.port("port-1").map(|port| format!("{:?}", port.port_status));
@@ -40,8 +36,7 @@ fn a_port_that_is_listed_as_destroyed_for_a_while_is_gone() {
 fn a_running_port_waits_as_not_in_recycle_bin_and_goes_on_by_the_patch_that_its_message_prints() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "NotInRecycleBin").await?;
         assert_eq!(world.journal().calls("TerminatePort").count(), 0, "{}", world.log());
@@ -57,8 +52,7 @@ fn a_running_port_waits_as_not_in_recycle_bin_and_goes_on_by_the_patch_that_its_
 fn a_running_port_that_a_person_recycles_is_destroyed_by_the_policy_destroy() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "NotInRecycleBin").await?;
         world.simulator.set_status("port-1", zenlayer_simulator::PortStatus::Recycled);
@@ -73,8 +67,7 @@ fn a_running_port_that_a_person_recycles_is_destroyed_by_the_policy_destroy() {
 fn terminate_and_destroy_takes_a_running_port_all_the_way_by_one_call_each() {
     run(async {
         let world = given([running("port-1"), running("port-2")]).start().await?;
-        world.own("edge", "port-1", "TerminateAndDestroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_terminated("port-1");
@@ -88,8 +81,7 @@ fn terminate_and_destroy_takes_a_running_port_all_the_way_by_one_call_each() {
 fn terminate_moves_a_running_port_to_the_recycle_bin_and_lets_go() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Terminate").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Terminate", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         world.assert_terminated("port-1");
@@ -104,8 +96,7 @@ fn terminate_moves_a_running_port_to_the_recycle_bin_and_lets_go() {
 fn retain_lets_go_and_calls_nothing() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Retain").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Retain", "Running").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         let events = world.event_reasons().await?;
@@ -123,24 +114,18 @@ fn a_port_that_the_policy_would_leave_in_the_bin_is_destroyed_by_the_printed_com
         world.own("edge", "port-1", "Terminate").await?;
         let message = world.until_reason("edge", "PortRecycled").await?;
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn within_the_grace_period_one_can_change_ones_mind() {
     run(async {
-        let world = given([recycled("port-1")]).value("deletion.grace=1h").start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value("deletion.grace=1h").start_with_edge().await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "GracePeriod").await?;
         world.type_command_of(&message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&[]);
-        Ok(())
+        world.until_gone_with("edge", &[]).await
     });
 }
 
@@ -153,7 +138,7 @@ fn a_hundred_and_fifty_ports_of_one_account_are_destroyed_once_each() {
         let objects = ids.iter().map(|id| world.manifest(id, &crate::world::spec(id, "Destroy")));
         let list =
             serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() });
-        world.cluster.apply(&list.to_string()).await?;
+        world.apply(&list).await?;
         for id in &ids {
             world.until_alive(id, "PortRecycled").await?;
         }

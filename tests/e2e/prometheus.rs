@@ -63,8 +63,7 @@ async fn assert_that_all_rules_work(prometheus: &Prometheus, number: usize) -> R
 fn prometheus_evaluates_all_alerts_and_fires_the_one_about_an_object_that_needs_a_person() {
     run(async {
         let world = given([running("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "NotInRecycleBin").await?;
 

@@ -10,8 +10,7 @@ use crate::world::{SECRET, given, recycled, run, running, spec};
 fn an_object_of_a_wrong_port_id_says_so_and_goes_without_a_call() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;
-        world.own("typo", "port-x", "TerminateAndDestroy").await?;
-        world.until_alive("typo", "PortNotFound").await?;
+        world.own_until("typo", "port-x", "TerminateAndDestroy", "PortNotFound").await?;
         world.delete("typo").await?;
         world.until_gone("typo").await?;
         let events = world.event_reasons().await?;
@@ -29,23 +28,19 @@ fn what_is_deleted_before_any_operator_saw_it_is_released_only_if_its_manifest_h
         world.own("unseen", "port-1", "Destroy").await?;
         let mut manifest = world.manifest("edge", &spec("port-2", "Destroy"));
         manifest["metadata"]["finalizers"] = json!([FINALIZER]);
-        world.cluster.apply(&manifest.to_string()).await?;
+        world.apply(&manifest).await?;
         world.delete("unseen").await?;
         world.delete("edge").await?;
         world.until_gone("unseen").await?;
         let world = world.restarted().await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-2"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-2"]).await
     });
 }
 
 #[test]
 fn a_port_that_somebody_else_destroyed_is_gone_after_enough_readings() {
     run(async {
-        let world = given([recycled("port-1")]).value("polling.resyncInterval=10s").start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value("polling.resyncInterval=10s").start_with_edge().await?;
         world.simulator.remove_port("port-1");
         world.until_alive("edge", "PortNotFound").await?;
         world.delete("edge").await?;
@@ -83,9 +78,7 @@ fn the_absence_that_another_accounts_key_reports_releases_nothing() {
 #[test]
 fn one_reading_that_misses_the_port_is_not_believed() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         world.simulator.fault(Rule::on("DescribePorts").once().list([ListFault::Empty]));
         world.delete("edge").await?;
         world.until_gone("edge").await?;

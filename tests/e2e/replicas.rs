@@ -1,15 +1,15 @@
 //! Several replicas, of which one works: killed, paused, cut off and ended in order.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
-use fault_matrix::proxy::{Line, Proxy};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use test_cluster::RunningPod;
+use test_support::metrics::metrics;
+use test_support::proxy::{Line, Proxy};
+
 use tokio_util::sync::CancellationToken;
 use zenlayer_port_operator::clock::Clock;
 use zenlayer_port_operator::lease::{Announced, Candidate, LeaseSettings, LeaseTiming, PodIdentity};
@@ -24,8 +24,7 @@ async fn two_replicas() -> Result<(World, RunningPod)> {
     let world = given([recycled("port-1")]).start().await?;
     until_leading(world.operator()).await?;
     let other = world.start_replica(&[]).await?;
-    world.own("edge", "port-1", "Destroy").await?;
-    world.until_alive("edge", "PortRecycled").await?;
+    world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
     Ok((world, other))
 }
 
@@ -56,7 +55,7 @@ fn of_two_replicas_one_works_and_the_other_watches_nothing() {
         assert!(holder.starts_with(world.operator().name()), "{holder} holds the Lease\n{}", world.log());
         let log = other.logs();
         assert!(log.contains("this one waits") && !log.contains(LEADS) && !log.contains("listed"), "{log}");
-        let metrics = reqwest::get(format!("{}/metrics", other.url()?)).await?.text().await?;
+        let metrics = metrics(&other).await?;
         let waits = "zenlayer_port_operator_leader 0\n";
         assert!(metrics.contains(waits) && !metrics.contains("zenlayer_port_operator_ports"), "{metrics}");
         Ok(())
@@ -75,14 +74,20 @@ fn a_replica_takes_over_from_one_that_is_killed_and_repeats_no_call() {
     });
 }
 
-/// A replica with a Pod object, to which the Lease belongs while that replica holds it.
-async fn replica_of_pod(world: &World, name: &str) -> Result<RunningPod> {
-    let pods = Api::<Pod>::namespaced(world.cluster.client().await?, world.release());
+/// Makes a Pod object in the operator's namespace; returns its uid.
+async fn create_pod(pods: &Api<Pod>, name: &str) -> Result<String> {
     let pod = serde_json::from_value(json!({
         "metadata": { "name": name },
         "spec": { "containers": [{ "name": "operator", "image": "none" }] },
     }))?;
-    let uid = pods.create(&PostParams::default(), &pod).await?.metadata.uid.context("a uid")?;
+    let pod = pods.create(&PostParams::default(), &pod).await?;
+    pod.metadata.uid.context("the API server made a Pod without a uid")
+}
+
+/// A replica with a Pod object, to which the Lease belongs while that replica holds it.
+async fn replica_of_pod(world: &World, name: &str) -> Result<RunningPod> {
+    let pods = Api::<Pod>::namespaced(world.cluster.client().await?, world.release());
+    let uid = create_pod(&pods, name).await?;
     world.start_replica(&[("POD_NAME", name.to_owned()), ("POD_UID", uid)]).await
 }
 
@@ -97,8 +102,7 @@ fn a_replica_takes_the_lease_over_from_a_pod_that_is_still_there() {
         // The node of the first is gone, and its Pod object stays.
         first.kill()?;
         until_leading(&second).await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         goes_by_one_destroy(&world, &second).await
     });
@@ -122,12 +126,7 @@ fn a_leader_that_was_paused_for_longer_than_its_lease_ends_itself_and_calls_noth
 
 /// Runs another Pod of the operator, which reaches the API server through a line that can be cut.
 async fn replica_behind_a_line(world: &World) -> Result<(RunningPod, Proxy)> {
-    let url = world.cluster.url();
-    let line = Proxy::to(url.trim_start_matches("https://")).await?;
-    let direct = world.cluster.token_kubeconfig(world.release(), &world.deployment()).await?;
-    let through = direct.with_extension("line");
-    let text = fs::read_to_string(&direct)?.replace(url, &format!("https://{}", line.address()));
-    fs::write(&through, text)?;
+    let (through, line) = world.release.kubeconfig_behind_proxy(world.cluster).await?;
     let replica = world.start_replica(&[("KUBECONFIG", through.display().to_string())]).await?;
     Ok((replica, line))
 }
@@ -141,8 +140,7 @@ fn a_leader_that_is_cut_off_from_the_api_server_ends_itself_and_no_call_is_repea
         until_leading(&cut_off).await?;
         let other = world.start_replica(&[]).await?;
         for (name, port) in [("edge", "port-1"), ("late", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "PortRecycled").await?;
+            world.own_until(name, port, "Destroy", "PortRecycled").await?;
         }
         world.simulator.set_frozen("port-1", true);
         world.delete("edge").await?;
@@ -217,15 +215,7 @@ fn the_lease_goes_with_the_pod_of_its_holder_where_it_could_not_be_released() {
         let world = given([]).start().await?;
         let client = world.cluster.client().await?;
         let pods = Api::<Pod>::namespaced(client.clone(), world.release());
-        let pod = serde_json::from_value(json!({
-            "metadata": { "name": "holder" },
-            "spec": { "containers": [{ "name": "operator", "image": "none" }] },
-        }))?;
-        let pod = pods.create(&PostParams::default(), &pod).await?;
-        let identity = PodIdentity {
-            name: "holder".to_owned(),
-            uid: pod.metadata.uid.context("the API server made a Pod without a uid")?,
-        };
+        let identity = PodIdentity { name: "holder".to_owned(), uid: create_pod(&pods, "holder").await? };
         let settings = LeaseSettings {
             namespace: Some(world.release().to_owned()),
             name: "held".to_owned(),

@@ -68,9 +68,7 @@ fn an_editor_deletes_and_only_an_admin_approves() {
         world.type_command(&format!("{advice} --as=edit")).await.expect_err("who is refused sees why");
 
         world.type_command_of_as("--as=admin", &message).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 

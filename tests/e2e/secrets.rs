@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
 use serde_json::json;
+use test_support::metrics::metrics;
+use test_support::objects::secret;
 use zenlayer_simulator::{Account, Answer, Rule};
 
-use crate::world::{SECRET, Setup, World, given, recycled, run, running};
+use crate::world::{Setup, World, given, recycled, run, running};
 
 /// With characters that encodings change, and no part that stands anywhere by chance.
 pub const PASSWORD: &str = "zQ7/vK2w+mZ9x=tL4p&9";
@@ -39,11 +41,7 @@ fn no_secret_shows_in_logs_metrics_events_and_objects_however_things_go_wrong() 
         world
             .create("by-token", json!({ "portId": "port-2", "credentialsRef": { "name": "token" } }))
             .await?;
-        let token = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "token", "namespace": world.namespace },
-            "stringData": { "token": TOKEN },
-        });
-        world.cluster.apply(&token.to_string()).await?;
+        world.apply(&secret(&world.namespace, "token", &[("token", TOKEN)])).await?;
         world.until_alive("by-token", "Running").await?;
 
         world.simulator.fault(Rule::on("DescribePorts").times(3).answer(Answer::html(502)));
@@ -69,17 +67,12 @@ fn no_secret_shows_in_logs_metrics_events_and_objects_however_things_go_wrong() 
 
 /// A password in two lines, which an error might be tempted to quote.
 async fn put_malformed_secret(world: &World) -> Result<()> {
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": world.namespace },
-        "stringData": { "accessKeyId": "KEY", "accessKeyPassword": format!("{PASSWORD}\n{PASSWORD}") },
-    });
-    world.cluster.apply(&secret.to_string()).await.map(drop)
+    world.put_secret("KEY", &format!("{PASSWORD}\n{PASSWORD}")).await
 }
 
 async fn all_that_shows(world: &World) -> Result<String> {
-    let metrics = format!("{}/metrics", world.operator().url()?);
-    let metrics = reqwest::get(metrics).await?.error_for_status()?;
-    let mut texts = vec![("the log", world.operator().logs()), ("the metrics", metrics.text().await?)];
+    let mut texts =
+        vec![("the log", world.operator().logs()), ("the metrics", metrics(world.operator()).await?)];
     for kind in ["events", "zenlayerports"] {
         texts.push((kind, world.kubectl(&["get", kind, "--output", "yaml"]).await?));
     }

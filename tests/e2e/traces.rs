@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use zenlayer_simulator::{Account, Answer, Rule};
 
 use crate::secrets::{PASSWORD, shapes};
-use crate::world::{PATIENCE, Setup, World, given, recycled, run, running, until};
+use crate::world::{PATIENCE, Setup, World, given, recycled, run, running};
 
 /// What the collector asks for in a header.
 const HEADER: &str = "hK3~mV8_xT5.qB1";
@@ -235,8 +235,7 @@ fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
             .start()
             .await?;
         for (name, port) in [("edge", "port-1"), ("other", "port-2")] {
-            world.own(name, port, "Destroy").await?;
-            world.until_alive(name, "PortRecycled").await?;
+            world.own_until(name, port, "Destroy", "PortRecycled").await?;
             world.delete(name).await?;
             world.until_gone(name).await?;
         }
@@ -247,10 +246,9 @@ fn a_collector_that_is_down_is_told_of_once_and_delays_no_deletion() {
         drop(socket);
         let collector = Collector::start(address).await?;
         world.simulator.seed(running("port-3"));
-        world.own("third", "port-3", "Retain").await?;
-        world.until_alive("third", "Running").await?;
+        world.own_until("third", "port-3", "Retain", "Running").await?;
         let again = || (times("the collector takes traces again") == 1).then_some(());
-        until("the operator tells of it", async || Ok(again())).await.with_context(|| world.log())?;
+        world.until("the operator tells of it", async || Ok(again())).await?;
         assert!(!collector.spans()?.is_empty());
         Ok(())
     });
@@ -264,15 +262,11 @@ fn a_collector_that_never_answers_delays_neither_a_deletion_nor_the_end_of_the_o
             .env("OTEL_BSP_SCHEDULE_DELAY", "100")
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
+        world.until_gone_with("edge", &["port-1"]).await?;
         let is_told = || world.operator().logs().contains("the collector does not take traces").then_some(());
-        until("the operator gives up the first request", async || Ok(is_told()))
-            .await
-            .with_context(|| world.log())?;
+        world.until("the operator gives up the first request", async || Ok(is_told())).await?;
         let status = world.operator().terminate(PATIENCE).await?;
         assert!(status.success(), "{status}: {}", world.log());
         drop(listener);
@@ -302,13 +296,12 @@ fn each_transition_of_a_deletion_is_one_line_of_the_log() {
             .times(|times| times.destroy = Duration::from_secs(5))
             .start()
             .await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "Destroy", "Running").await?;
         let uid = world.uid("edge").await?;
         world.delete("edge").await?;
         world.until_held("edge", "NotInRecycleBin").await?;
         let policy = json!({ "spec": { "deletionPolicy": "TerminateAndDestroy" } });
-        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", &policy.to_string()]).await?;
+        world.patch("edge", policy).await?;
         world.until_gone("edge").await?;
 
         let log = world.operator().logs();

@@ -35,9 +35,7 @@ pub async fn check(world: &World, service_account: Option<&str>) -> Result<Strin
 #[test]
 fn the_check_names_what_is_left_and_passes_once_nothing_is() {
     run(async {
-        let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         let refused = check(&world, None).await.expect_err("an object is left").to_string();
         let named = format!("{}/edge (port-1): PortRecycled", world.namespace);
         for word in ["exit status: 1", "still have it: 1", &named, "Retain", "--no-hooks"] {
@@ -55,12 +53,10 @@ fn the_check_names_what_is_left_and_passes_once_nothing_is() {
 fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Retain").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Retain", "PortRecycled").await?;
         // The operator itself deletes them within a minute.
         world.operator().kill()?;
-        let bare = r#"{"metadata":{"finalizers":null}}"#;
-        world.kubectl(&["patch", "zenlayerport", "edge", "--type=merge", "-p", bare]).await?;
+        world.strip_finalizers("edge").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
         // An object in a namespace that this operator no longer watches still needs its copy.
@@ -68,7 +64,7 @@ fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
         let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
         object["metadata"]["namespace"] = json!(elsewhere);
         object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&object).await?;
         let copy = json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {
@@ -82,7 +78,7 @@ fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
                 },
             },
         });
-        world.cluster.apply(&copy.to_string()).await?;
+        world.apply(&copy).await?;
         let passed = check(&world, None).await?;
         assert!(passed.contains("no object uses any more: 1."), "{passed}");
         let component = "--selector=app.kubernetes.io/component=credentials-copy";
@@ -99,7 +95,7 @@ fn objects_that_another_operator_looks_after_are_none_of_its_business() {
         let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
         object["metadata"]["namespace"] = json!(world.cluster.create_namespace("elsewhere").await?);
         object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&object).await?;
         check(&world, None).await.map(drop)
     });
 }
@@ -117,9 +113,7 @@ fn what_could_not_be_read_is_not_taken_for_nothing() {
 #[test]
 fn without_its_hooks_a_release_is_uninstalled_and_its_objects_stay() {
     run(async {
-        let world = given([recycled("port-1")]).loses_permissions().start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).loses_permissions().start_with_edge().await?;
         world
             .cluster
             .helm(&["uninstall", world.release(), "--namespace", world.release(), "--no-hooks"])

@@ -32,7 +32,7 @@ async fn arrived(world: &World, moment: &str) -> Result<()> {
     let held = format!("{moment}-held");
     world.until_reason(&held, "NotInRecycleBin").await?;
     let policy = r#"{"spec":{"deletionPolicy":"TerminateAndDestroy"}}"#;
-    world.kubectl(&["patch", "zenlayerport", &held, "--type=merge", "-p", policy]).await?;
+    world.patch(&held, policy).await?;
     world.until_gone(&held).await
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use futures::future::try_join_all;
 use kube::api::ListParams;
 use zenlayer_simulator::{Answer, Apply, PortStatus, Rule};
 
-use crate::world::{given, ready, recycled, run, running, until};
+use crate::world::{given, ready, recycled, run, running};
 
 /// Longer than a reading counts: what is called then rests on a reading from after the deletion.
 const LONG_GRACE: &str = "deletion.grace=60s";
@@ -22,9 +21,7 @@ fn a_throttled_account_is_shown_as_throttled_and_goes_on_by_itself() {
         world.delete("edge").await?;
         world.until_held("edge", "Throttled").await?;
         world.simulator.clear_fault(rule);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -38,13 +35,13 @@ fn a_call_that_takes_its_turn_behind_others_is_shown_as_queued() {
         let messages = world.hold_as_mass_deletion(&ids).await?;
         try_join_all(messages.iter().map(|message| world.type_command_of(message))).await?;
         let objects = world.objects().await?;
-        until("one of them is queued", async || {
-            let listed = objects.list(&ListParams::default()).await?;
-            let queued = |object| ready(object).is_some_and(|(reason, _)| reason == "Queued");
-            Ok(listed.iter().any(queued).then_some(()))
-        })
-        .await
-        .with_context(|| world.log())?;
+        world
+            .until("one of them is queued", async || {
+                let listed = objects.list(&ListParams::default()).await?;
+                let queued = |object| ready(object).is_some_and(|(reason, _)| reason == "Queued");
+                Ok(listed.iter().any(queued).then_some(()))
+            })
+            .await?;
         for id in &ids {
             world.until_gone(id).await?;
         }
@@ -71,31 +68,24 @@ fn a_clock_that_is_off_is_shown_as_clock_skew() {
         let world = given([recycled("port-1")]).start().await?;
         let expired = Rule::on("DescribePorts").refuse(401, "AUTHFAILURE_SIGNATURE_EXPIRED");
         let rule = world.simulator.fault(expired);
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "ClockSkew").await?;
+        world.own_until("edge", "port-1", "Destroy", "ClockSkew").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "ClockSkew").await?;
         world.simulator.clear_fault(rule);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
 #[test]
 fn a_port_that_zenlayer_works_on_is_shown_as_port_busy_until_it_is_done() {
     run(async {
-        let world = given([recycled("port-1")]).value(LONG_GRACE).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).value(LONG_GRACE).start_with_edge().await?;
         world.delete("edge").await?;
         world.simulator.set_status("port-1", PortStatus::Updating);
         world.until_reason("edge", "PortBusy").await?;
         world.assert_only_destroyed(&[]);
         world.simulator.set_status("port-1", PortStatus::Recycled);
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        Ok(())
+        world.until_gone_with("edge", &["port-1"]).await
     });
 }
 
@@ -104,8 +94,7 @@ fn a_terminated_port_is_shown_as_terminating_until_it_lies_in_the_bin() {
     run(async {
         let slow = given([running("port-1")]).times(|times| times.terminate = Duration::from_secs(3));
         let world = slow.start().await?;
-        world.own("edge", "port-1", "TerminateAndDestroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.delete("edge").await?;
         world.until_reason("edge", "Terminating").await?;
         world.until_gone("edge").await?;
@@ -120,8 +109,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
     run(async {
         let world = given([recycled("port-1")]).start().await?;
         world.simulator.fault(Rule::on("DestroyPort").once().apply(Apply::Never).answer(Answer::Lost));
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "Confirming").await?;
         assert!(message.contains("got no clear answer"), "{message}");
@@ -136,8 +124,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
 fn a_port_that_vanishes_is_shown_as_confirming_absence_until_it_is_proven() {
     run(async {
         let world = given([running("port-1")]).value(LONG_GRACE).start().await?;
-        world.own("edge", "port-1", "TerminateAndDestroy").await?;
-        world.until_alive("edge", "Running").await?;
+        world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.simulator.remove_port("port-1");
         world.delete("edge").await?;
         world.until_reason("edge", "ConfirmingAbsence").await?;

@@ -1,8 +1,35 @@
-//! What the simulator's journal says of the operator.
+//! What the simulator's journal says of the operator, alone and together with what the objects showed.
 
+use std::cell::RefCell;
+
+use anyhow::Result;
+use test_support::oracle::{Chronicle, Evidence, Limits, Violation, judge};
 use zenlayer_simulator::Journal;
 
-use crate::world::World;
+use crate::world::{ACCOUNT, World};
+
+thread_local! {
+    /// In the worlds that ended on this thread.
+    static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Every test ends with this.
+pub fn assert_that_the_oracles_hold() {
+    let violations = VIOLATIONS.take();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// A world that ends is judged. Each test says itself how often calls are sent, and how its objects end.
+pub fn judge_the_end_of(world: &World) {
+    let evidence = Evidence {
+        chronicle: world.simulator.with_journal(|journal| Chronicle::from(journal)),
+        subjects: world.objects_seen.subjects(world.began, |_, _| Some(ACCOUNT)),
+        limits: Limits { sends: usize::MAX, reads: usize::MAX },
+        ..Evidence::default()
+    };
+    let describe = |violation: Violation| format!("{violation}\n{}", world.log());
+    VIOLATIONS.with_borrow_mut(|all| all.extend(judge(&evidence).into_iter().map(describe)));
+}
 
 impl World {
     pub fn journal(&self) -> Journal {
@@ -29,6 +56,13 @@ impl World {
             .filter(|port| !destroyed.contains(&&**port))
             .collect();
         assert!(others.is_empty(), "DestroyPort was called for {others:?}\n{}", self.log());
+    }
+
+    /// Waits until the object is gone: by then these ports were destroyed, as [`World::assert_only_destroyed`] has it.
+    pub async fn until_gone_with(&self, name: &str, destroyed: &[&str]) -> Result<()> {
+        self.until_gone(name).await?;
+        self.assert_only_destroyed(destroyed);
+        Ok(())
     }
 
     pub fn assert_not_terminated(&self, port: &str) {

@@ -1,46 +1,42 @@
 //! One control plane for all tests; for each test its own namespaces, simulator, Helm release and operator.
 
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use test_cluster::{Cluster, RunningPod};
-use tokio::runtime::Runtime;
+pub use test_support::objects::{SECRET, ready, spec};
+pub use test_support::release::CHART;
+use test_support::release::{Release, Values, serve_the_kind};
+use test_support::witness::Witness;
+use test_support::{sight, wait};
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::Instant;
 use zenlayer_port_operator::api::ZenlayerPort;
-use zenlayer_simulator::{Account, Config, Port, PortStatus, Simulator, Times};
-
-/// Every duration of the operator is a tenth of what it is in production.
-const TIME_SCALE: &str = "0.1";
+use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Port, PortStatus, Simulator, Times};
 
 /// The longest that anything may take to happen. The machine may be busy: this is no measure of speed.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The Secret that objects name, unless a test says otherwise.
-pub const SECRET: &str = "zenlayer-credentials";
-
-pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
 /// The chart of the release before this one.
 pub const PREVIOUS_CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/previous");
-const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/zenlayerports.sdn.zenlayer.com.yaml");
 pub const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 /// Its CustomResourceDefinition is wider than the one that is shipped.
 static LATER_CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
+/// Whose the ports are.
+pub const ACCOUNT: &str = DEFAULT_ACCOUNT;
+
 /// The grace of a deletion, unless a test says otherwise.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Runs a test on the runtime that the cluster lives on.
 pub fn run(test: impl Future<Output = Result<()>>) {
-    if let Err(error) = RUNTIME.block_on(test) {
-        panic!("{error:#}");
-    }
+    test_support::run(test);
+    crate::witness::assert_that_the_oracles_hold();
     crate::permissions::assert_that_none_was_missing();
 }
 
@@ -62,23 +58,13 @@ async fn later_cluster() -> Result<&'static Cluster> {
 
 async fn serving_the_kind() -> Result<Cluster> {
     let cluster = Cluster::start_audited().await?;
-    cluster.install_kind::<ZenlayerPort>(CRD).await?;
+    serve_the_kind(&cluster).await?;
     Ok(cluster)
 }
 
-/// Polls until `look` finds something, and returns it.
-pub async fn until<T>(what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut tick = interval(Duration::from_millis(50));
-    loop {
-        tick.tick().await;
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        if Instant::now() > deadline {
-            bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
-        }
-    }
+/// Waits until `look` finds something, and returns it.
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    wait::until(PATIENCE, what, look).await
 }
 
 /// What a test starts with.
@@ -195,17 +181,29 @@ impl Setup {
         let cluster = if self.later_words { later_cluster().await? } else { cluster().await? };
         let simulator = Simulator::start(Config {
             accounts: vec![
-                Account::new("default").key("KEY", "PASSWORD"),
+                Account::new(ACCOUNT).key("KEY", "PASSWORD"),
                 Account::new("another").key("ANOTHER", "PASSWORD"),
             ],
             ports: self.ports,
             times: self.times,
             ..Config::default()
         })?;
-        let home = cluster.create_namespace("operator").await?;
+        let began = Instant::now();
+        let release = Release::new(cluster).await?;
         let namespace = cluster.create_namespace("ports").await?;
+        let objects_seen = Witness::of(&cluster.client().await?, [namespace.as_str()]);
         let (audited_since, permissions) = (cluster.end_of_audit_log()?, self.permissions);
-        let world = World { cluster, simulator, home, namespace, operator: None, audited_since, permissions };
+        let world = World {
+            cluster,
+            simulator,
+            release,
+            namespace,
+            operator: None,
+            began,
+            objects_seen,
+            audited_since,
+            permissions,
+        };
         if self.secret {
             world.put_secret("KEY", "PASSWORD").await?;
         }
@@ -217,11 +215,13 @@ impl Setup {
 pub struct World {
     pub cluster: &'static Cluster,
     pub simulator: Simulator,
-    /// The operator's namespace, which also names its release.
-    home: String,
+    pub release: Release,
     /// The objects' namespace.
     pub namespace: String,
     operator: Option<RunningPod>,
+    /// When the time of the simulator's journal began.
+    pub began: Instant,
+    pub objects_seen: Witness,
     /// Where the cluster's audit log ended before.
     pub audited_since: u64,
     pub permissions: Permissions,
@@ -235,35 +235,18 @@ impl World {
         values: &[String],
         own_credentials: bool,
     ) -> Result<()> {
-        let mut settings = vec![
-            "crds.enabled=false".to_owned(),
-            // What the operator itself does about protection must not rest on it.
-            "deletion.admissionPolicy=false".to_owned(),
-            "admission.addFinalizer=false".to_owned(),
-            format!("watchNamespaces={{{}}}", self.namespace),
-            format!("zenlayer.endpoint={}", self.simulator.url()),
-            "zenlayer.requestsPerSecond=200".to_owned(),
-            "log.format=text".to_owned(),
-            format!("extraArgs={{--time-scale={TIME_SCALE}}}"),
-        ];
+        let mut settings = Values::at(&self.simulator.url()).quick().watching([self.namespace.as_str()]);
         if chart == CHART {
             // They are objects of the whole cluster, which `roles` tries.
-            settings.push(
-                "deletion.restrictApproval=false,rbac.aggregateRoles=false,flowSchema.enabled=false"
-                    .to_owned(),
-            );
+            let off = "deletion.restrictApproval=false,rbac.aggregateRoles=false,flowSchema.enabled=false";
+            settings = settings.set(off);
         }
         if own_credentials {
-            self.secret_in(&self.home, "KEY", "PASSWORD").await?;
-            settings.push(format!("credentials.existingSecret={SECRET}"));
-            settings.push(format!("credentials.namespaces={{{}}}", self.namespace));
+            self.secret_in(self.release(), "KEY", "PASSWORD").await?;
+            settings = settings.set(format!("credentials.existingSecret={SECRET}"));
+            settings = settings.set(format!("credentials.namespaces={{{}}}", self.namespace));
         }
-        settings.extend_from_slice(values);
-        let mut args = vec![command, &self.home, chart, "--namespace", &self.home];
-        for setting in &settings {
-            args.extend(["--set", setting]);
-        }
-        self.cluster.helm(&args).await.map(drop)
+        self.release.deploy(self.cluster, command, chart, &settings.set_all(values)).await
     }
 
     async fn start_operator(mut self, env: &[(&'static str, String)]) -> Result<Self> {
@@ -273,24 +256,19 @@ impl World {
 
     /// Starts another Pod of the operator's Deployment.
     pub async fn start_replica(&self, env: &[(&'static str, String)]) -> Result<RunningPod> {
-        let name = self.deployment();
-        let mut run = self.cluster.run_deployment(&self.home, &name, Path::new(OPERATOR));
-        for (variable, value) in env {
-            run = run.env(variable, value);
-        }
-        let replica = run.start().await?;
+        let replica = self.release.start_pod(self.cluster, Path::new(OPERATOR), env).await?;
         replica.wait_ready(PATIENCE).await?;
         Ok(replica)
     }
 
     /// The name of the operator's Deployment, and of its Lease.
     pub fn deployment(&self) -> String {
-        format!("{}-zenlayer-port-operator", self.home)
+        self.release.deployment()
     }
 
     /// The name of the operator's release, and of its namespace.
     pub fn release(&self) -> &str {
-        &self.home
+        self.release.name()
     }
 
     pub fn operator(&self) -> &RunningPod {
@@ -318,7 +296,7 @@ impl World {
 
     /// `helm rollback` to the first revision, and the Pods that follow from it.
     pub async fn rolled_back(self) -> Result<Self> {
-        self.cluster.helm(&["rollback", &self.home, "1", "--namespace", &self.home]).await?;
+        self.cluster.helm(&["rollback", self.release(), "1", "--namespace", self.release()]).await?;
         self.replaced().await
     }
 
@@ -337,49 +315,7 @@ impl World {
 
     /// The end of the operator's log, for messages of failed tests.
     pub fn log(&self) -> String {
-        let log = self.operator.as_ref().map(|operator| operator.logs()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        format!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
-    }
-
-    pub async fn put_secret(&self, id: &str, password: &str) -> Result<()> {
-        self.secret_in(&self.namespace, id, password).await
-    }
-
-    async fn secret_in(&self, namespace: &str, id: &str, password: &str) -> Result<()> {
-        let secret = serde_json::json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": namespace },
-            "stringData": { "accessKeyId": id, "accessKeyPassword": password },
-        });
-        self.cluster.apply(&secret.to_string()).await.map(drop)
-    }
-
-    /// Creates an object as a user would.
-    pub async fn create(&self, name: &str, spec: serde_json::Value) -> Result<()> {
-        self.cluster.apply(&self.manifest(name, &spec).to_string()).await.map(drop)
-    }
-
-    pub fn manifest(&self, name: &str, spec: &serde_json::Value) -> serde_json::Value {
-        serde_json::json!({
-            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
-            "metadata": { "name": name, "namespace": self.namespace }, "spec": spec,
-        })
-    }
-
-    /// Creates an object of this port and policy with the Secret of the namespace.
-    pub async fn own(&self, name: &str, port: &str, policy: &str) -> Result<()> {
-        self.create(name, spec(port, policy)).await
-    }
-
-    /// `kubectl delete`, without waiting for the end.
-    pub async fn delete(&self, name: &str) -> Result<()> {
-        self.kubectl(&["delete", "zenlayerport", name, "--wait=false"]).await.map(drop)
-    }
-
-    /// kubectl in the objects' namespace.
-    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let all = [&["--namespace", &self.namespace], args].concat();
-        self.cluster.kubectl(&all).await
+        self.operator.as_ref().map(|operator| operator.log_tail()).unwrap_or_default()
     }
 
     pub async fn objects(&self) -> Result<Api<ZenlayerPort>> {
@@ -389,20 +325,7 @@ impl World {
     /// Waits until the object's `Ready` condition has this reason; returns its message.
     pub async fn until_reason(&self, name: &str, reason: &str) -> Result<String> {
         let objects = self.objects().await?;
-        let waiting = until("the reason appears", async || {
-            let Some(object) = objects.get_opt(name).await? else {
-                bail!("{name} is gone, before it was {reason}")
-            };
-            let ready = ready(&object);
-            Ok(ready.filter(|(seen, _)| seen == reason).map(|(_, message)| message))
-        });
-        match waiting.await {
-            Ok(message) => Ok(message),
-            Err(error) => {
-                let object = objects.get_opt(name).await?.map(|object| object.status);
-                Err(error.context(format!("{name} was to be {reason}, and is {object:?}\n{}", self.log())))
-            }
-        }
+        sight::until_reason(&objects, name, reason, PATIENCE).await.with_context(|| self.log())
     }
 
     /// Waits until the object that is being deleted is held for this reason, and sees that it stays so for longer than the
@@ -434,79 +357,30 @@ impl World {
         Ok(reasons)
     }
 
-    /// Makes an object for each of these recycled ports, deletes all at once, and waits until all are held as one of too many;
-    /// returns what each of them says.
-    pub async fn hold_as_mass_deletion(&self, ids: &[String]) -> Result<Vec<String>> {
-        for id in ids {
-            self.own(id, id, "Destroy").await?;
-        }
-        for id in ids {
-            self.until_alive(id, "PortRecycled").await?;
-        }
-        self.kubectl(&["delete", "zenlayerports", "--all", "--wait=false"]).await?;
-        let mut messages = Vec::new();
-        for id in ids {
-            messages.push(self.until_reason(id, "MassDeletion").await?);
-        }
-        Ok(messages)
-    }
-
     /// Waits until the object is gone.
     pub async fn until_gone(&self, name: &str) -> Result<()> {
         let objects = self.objects().await?;
-        let gone =
-            until("the object is gone", async || Ok(objects.get_opt(name).await?.is_none().then_some(())))
-                .await;
-        if gone.is_ok() {
-            return Ok(());
-        }
-        let object = objects.get_opt(name).await?.map(|object| (object.metadata.finalizers, object.status));
-        bail!("{name} does not go: {object:?}\n{}", self.log())
+        sight::until_gone(&objects, name, PATIENCE).await.with_context(|| self.log())?;
+        let is_gone =
+            async || Ok(self.objects_seen.newest(name).is_none_or(|life| life.gone.is_some()).then_some(()));
+        until("the watch shows that it is gone", is_gone).await
+    }
+
+    /// Waits until the objects' namespace is gone.
+    pub async fn until_namespace_is_gone(&self) -> Result<()> {
+        let namespaces = Api::<Namespace>::all(self.cluster.client().await?);
+        self.until("the namespace is gone", async || {
+            Ok(namespaces.get_opt(&self.namespace).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
+    /// As [`until`], with an error that shows the operator's log.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        until(what, look).await.with_context(|| self.log())
     }
 
     pub async fn until_alive(&self, name: &str, reason: &str) -> Result<()> {
         self.until_reason(name, reason).await.map(drop)
     }
-
-    /// Types the last command that a message prints, to the letter.
-    pub async fn type_command_of(&self, message: &str) -> Result<()> {
-        self.type_command_of_as("", message).await
-    }
-
-    /// The same with more options at its end, such as `--as=NAME`.
-    pub async fn type_command_of_as(&self, options: &str, message: &str) -> Result<()> {
-        let (_, command) = message.rsplit_once(": ").context(format!("no command in: {message}"))?;
-        self.type_command(&format!("{command} {options}")).await
-    }
-
-    /// Types the command that follows these words of a message, up to the semicolon before the next.
-    pub async fn type_command_after(&self, words: &str, message: &str) -> Result<()> {
-        let (_, command) = message.split_once(words).context(format!("no {words:?} in: {message}"))?;
-        self.type_command(command.split_once("; to ").map_or(command, |(command, _)| command)).await
-    }
-
-    pub async fn type_command(&self, command: &str) -> Result<()> {
-        anyhow::ensure!(command.starts_with("kubectl "), "no command of kubectl: {command}");
-        let kubectl = self.cluster.binary(test_cluster::Binary::Kubectl);
-        let programs = kubectl.parent().context("kubectl stands in a folder")?;
-        let plugin = Path::new(env!("CARGO_BIN_EXE_kubectl-zenlayerport")).parent().context("a folder")?;
-        let path = std::env::join_paths([programs, plugin, "/usr/bin".as_ref(), "/bin".as_ref()])?;
-        let mut shell = tokio::process::Command::new("sh");
-        shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
-        let typed = timeout(PATIENCE, shell.output()).await??;
-        anyhow::ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
-        Ok(())
-    }
-}
-
-/// A spec with the Secret of the namespace.
-pub fn spec(port: &str, policy: &str) -> serde_json::Value {
-    serde_json::json!({ "portId": port, "deletionPolicy": policy, "credentialsRef": { "name": SECRET } })
-}
-
-/// Reason and message of the `Ready` condition.
-pub fn ready(object: &ZenlayerPort) -> Option<(String, String)> {
-    let conditions = &object.status.as_ref()?.conditions;
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
-    Some((ready.reason.clone(), ready.message.clone()))
 }

@@ -20,7 +20,7 @@ fn what_users_and_others_wrote_stays_when_the_operator_writes() {
         object["metadata"]["annotations"] =
             json!({ "example.com/note": "ours", "sdn.zenlayer.com/approve": "x" });
         object["metadata"]["finalizers"] = json!(["example.com/backup"]);
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&object).await?;
         world.until_alive("edge", "PortRecycled").await?;
         let written = raw(&world, "edge").await?;
         let metadata = &written["metadata"];
@@ -66,7 +66,7 @@ async fn freeze_finalizers(world: &World, words: &str) -> Result<()> {
         },
     });
     for object in [policy, binding] {
-        world.cluster.apply(&object.to_string()).await?;
+        world.apply(&object).await?;
     }
     let patch = r#"{"metadata":{"finalizers":["example.com/backup"]}}"#;
     let try_it = ["patch", "zenlayerport", "edge", "--type=merge", "-p", patch, "--dry-run=server"];
@@ -81,22 +81,20 @@ async fn freeze_finalizers(world: &World, words: &str) -> Result<()> {
 fn a_policy_that_keeps_the_finalizer_is_named_on_the_object_and_the_end_is_told_once() {
     run(async {
         const WORDS: &str = "finalizers are frozen until Monday";
-        let world = given([recycled("port-1")]).start().await?;
-        world.own("edge", "port-1", "Destroy").await?;
-        world.until_alive("edge", "PortRecycled").await?;
+        let world = given([recycled("port-1")]).start_with_edge().await?;
         freeze_finalizers(&world, WORDS).await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "UpdateRefused").await?;
         assert!(message.contains(WORDS), "{message}");
         let binding = format!("frozen-{}", world.namespace);
         world.cluster.kubectl(&["delete", "validatingadmissionpolicybinding", &binding]).await?;
-        world.until_gone("edge").await?;
-        world.assert_only_destroyed(&["port-1"]);
-        let told = until("the end is told", async || {
-            let told = world.event_reasons().await?;
-            Ok(told.contains(&"PortDestroyed".to_owned()).then_some(told))
-        });
-        let told = told.await.context(world.log())?;
+        world.until_gone_with("edge", &["port-1"]).await?;
+        let told = world
+            .until("the end is told", async || {
+                let told = world.event_reasons().await?;
+                Ok(told.contains(&"PortDestroyed".to_owned()).then_some(told))
+            })
+            .await?;
         for reason in ["UpdateRefused", "PortDestroyed"] {
             let times = told.iter().filter(|it| *it == reason).count();
             assert_eq!(times, 1, "{reason} in {told:?}\n{}", world.log());

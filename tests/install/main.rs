@@ -3,38 +3,30 @@
 mod dry_run;
 
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use test_cluster::{Binary, Cluster, FinishedJob};
-use tokio::runtime::Runtime;
+use test_cluster::{Cluster, FinishedJob};
+use test_support::objects::manifest;
+use test_support::release::{CHART, serve_the_kind};
+use test_support::run;
 use tokio::sync::OnceCell;
-use zenlayer_port_operator::api::{FINALIZER, ZenlayerPort};
+use zenlayer_port_operator::api::FINALIZER;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart");
-const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/zenlayerports.sdn.zenlayer.com.yaml");
 const OPERATOR: &str = env!("CARGO_BIN_EXE_zenlayer-port-operator");
 
 /// The longest that anything may take to happen. The machine may be busy: this is no measure of speed.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a tokio runtime"));
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-
-fn run(test: impl Future<Output = Result<()>>) {
-    if let Err(error) = RUNTIME.block_on(test) {
-        panic!("{error:#}");
-    }
-}
 
 async fn cluster() -> Result<&'static Cluster> {
     CLUSTER
         .get_or_try_init(|| async {
             let cluster = Cluster::start().await?;
-            cluster.install_kind::<ZenlayerPort>(CRD).await?;
+            serve_the_kind(&cluster).await?;
             Ok(cluster)
         })
         .await
@@ -99,11 +91,8 @@ impl Release {
 
     /// An object as the operator has left it: with the finalizer.
     async fn own(&self, name: &str) -> Result<()> {
-        let object = json!({
-            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
-            "metadata": { "name": name, "namespace": self.name, "finalizers": [FINALIZER] },
-            "spec": { "portId": "port-1" },
-        });
+        let mut object = manifest(&self.name, name, &json!({ "portId": "port-1" }));
+        object["metadata"]["finalizers"] = json!([FINALIZER]);
         self.cluster.apply(&object.to_string()).await.map(drop)
     }
 
@@ -119,18 +108,6 @@ impl Release {
         ])
         .await?;
         self.kubectl(&["delete", "zenlayerport", name, "--timeout=60s"]).await.map(drop)
-    }
-
-    /// Types a command in a shell where helm is.
-    async fn type_command(&self, command: &str) -> Result<()> {
-        let helm = self.cluster.binary(Binary::Helm);
-        let programs = helm.parent().context("helm stands in a folder")?;
-        let path = std::env::join_paths([programs, "/usr/bin".as_ref(), "/bin".as_ref()])?;
-        let mut shell = tokio::process::Command::new("sh");
-        shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
-        let typed = shell.output().await?;
-        ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
-        Ok(())
     }
 }
 
@@ -150,7 +127,7 @@ fn a_refused_uninstall_removes_nothing_and_the_printed_command_repairs_the_relea
         release.deploy("upgrade", &[]).await.expect_err("Helm does not upgrade a release in this state");
 
         let (_, command) = check.logs.trim().rsplit_once("To repair that: ").context(check.logs.clone())?;
-        release.type_command(command).await?;
+        release.cluster.type_command(&[], command).await?;
         assert_eq!(release.status().await?, "deployed", "after {command}");
         release.deploy("upgrade", &[]).await?;
 

@@ -4,16 +4,10 @@ use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use test_cluster::{Assets, Binary};
-use tokio::io::AsyncWriteExt as _;
+use anyhow::Result;
+use test_cluster::{Assets, Binary, stdout_of};
 use tokio::process::Command;
-use tokio::time;
-
-/// Longer than any wait that a command is given here.
-const LIMIT: Duration = Duration::from_mins(5);
 
 /// One program and the cluster it speaks to.
 #[derive(Clone, Debug)]
@@ -58,24 +52,7 @@ impl Tool {
 
     /// As [`Tool::run`], with `input` on its stdin.
     pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<String> {
-        let mut command = self.command(args);
-        command.stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("starting {}", self.program.display()))?;
-        let stdin = child.stdin.take();
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read its input closes the pipe; its exit status tells the rest.
-                let _ = stdin.write_all(input.as_bytes()).await;
-            }
-        };
-        let run = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let line = self.command_line(args);
-        let output = time::timeout(LIMIT, run).await.with_context(|| format!("`{line}` hangs"))??;
-        if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            bail!("`{line}` ended with {}:\n{}", output.status, stderr.trim_end());
-        }
-        Ok(String::from_utf8(output.stdout)?)
+        stdout_of(self.command(args), &self.command_line(args), input).await
     }
 
     /// Shows the command line as one would type it, runs it, and shows what it says.

@@ -28,6 +28,7 @@ mod ports;
 mod process;
 mod prometheus;
 mod registry;
+mod shell;
 mod tool;
 
 pub use assets::{Assets, Binary, Linters, gitops_health, promtool, release_tools};
@@ -40,4 +41,4 @@ pub use process::Process;
 pub use prometheus::{Alert, Prometheus, Rule, Sample, Target, as_grafana_sends};
 pub use registry::Registry;
 pub use rustix::process::Signal;
-pub use tool::Tool;
+pub use tool::{Tool, stdout_of};

@@ -149,6 +149,14 @@ impl Process {
         )
     }
 
+    /// Its name and the end of what it wrote, for messages of failed tests.
+    pub fn log_tail(&self) -> String {
+        let log = self.logs();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(25)..];
+        format!("the log of {} ends:\n{}", self.name, tail.join("\n"))
+    }
+
     /// Repeats `probe` until it succeeds. If the process ends first, or the time does, the error says what the
     /// probe said last and how the log ends.
     pub(crate) async fn ready<T>(&self, within: Duration, probe: impl AsyncFn() -> Result<T>) -> Result<T> {
@@ -199,13 +207,6 @@ impl Process {
             self.folder.unregister(child.id());
         }
         Ok(status)
-    }
-
-    fn log_tail(&self) -> String {
-        let log = self.logs();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(20)..];
-        format!("the last lines of its log:\n{}", tail.join("\n"))
     }
 }
 

@@ -5,30 +5,29 @@ mod kubernetes;
 mod objects;
 mod pods;
 mod storage;
-mod told;
 
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use kube::Client;
-use serde_json::json;
 use test_cluster::Cluster;
+use test_support::objects::{SECRET, key_secret};
+use test_support::oracle::{Evidence, Limits, Subject, Violation, judge};
+use test_support::proxy::Proxy;
+use test_support::release::Release;
+use test_support::tls::TlsServer;
+use test_support::wait::{Look, until_wanted};
+use test_support::witness::Witness;
 use tokio::time::{Instant, sleep};
 use zenlayer_simulator::{Account, Config, Rule, Simulator, Times};
 
 pub use self::objects::Object;
 use self::pods::Pod;
 pub use self::storage::Revisions;
-use self::told::Told;
-use crate::oracle::{Evidence, Limits, Subject, Violation, judge};
-use crate::proxy::Proxy;
-use crate::tls::TlsServer;
-
-/// Every duration of the operator is a tenth of what it is in production.
-pub const TIME_SCALE: f64 = 0.1;
 
 /// The longest that anything may take to happen once nothing stands in its way. The machine may be busy: this is no
 /// measure of speed.
@@ -36,14 +35,6 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Ends after every reading, and every Secret as it was read, from before the deletion has grown too old to act upon.
 pub const LONG_GRACE: &str = "deletion.grace=130s";
-
-/// The Secret that objects name.
-pub const SECRET: &str = "zenlayer";
-
-pub const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/zenlayerports.sdn.zenlayer.com.yaml");
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/chart");
-
-const POLL: Duration = Duration::from_millis(50);
 
 /// A namespace with objects, and the account that their Secret is of.
 #[derive(Clone, Debug)]
@@ -62,15 +53,14 @@ pub struct Bench {
     pub tenant: Tenant,
     /// Whom they must not concern.
     pub neighbour: Tenant,
-    /// The operator's namespaces, which also name its releases.
-    homes: Vec<String>,
+    releases: Vec<Release>,
     values: Vec<String>,
     client: Client,
     binary: PathBuf,
     began: Instant,
     pods: Vec<Pod>,
     subjects: Vec<Subject>,
-    told: Told,
+    witness: Witness,
     /// How much of what each object said was listened to.
     heard: Vec<usize>,
     texts: Vec<(String, String)>,
@@ -105,13 +95,13 @@ impl Bench {
         let namespace = cluster.create_namespace("neighbour").await?;
         let neighbour = Tenant { namespace, account: "neighbour", password: other };
         let client = cluster.client().await?;
-        let told = Told::of(&client, [tenant.namespace.as_str(), neighbour.namespace.as_str()]);
+        let witness = Witness::of(&client, [tenant.namespace.as_str(), neighbour.namespace.as_str()]);
         let bench = Self {
             values: Vec::new(),
-            homes: Vec::new(),
+            releases: Vec::new(),
             pods: Vec::new(),
             subjects: Vec::new(),
-            told,
+            witness,
             heard: Vec::new(),
             texts: Vec::new(),
             secrets: vec![tenant.password.clone(), neighbour.password.clone()],
@@ -198,10 +188,7 @@ impl Bench {
     }
 
     async fn put_secret(&self, tenant: &Tenant, id: &str, password: &str) -> Result<()> {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET, "namespace": tenant.namespace },
-            "data": null, "stringData": { "accessKeyId": id, "accessKeyPassword": password },
-        });
+        let secret = key_secret(&tenant.namespace, SECRET, (id, password));
         self.cluster.apply(&secret.to_string()).await.map(drop)
     }
 
@@ -211,20 +198,21 @@ impl Bench {
     }
 
     /// Polls until `look` finds something; meanwhile processes that have ended are started again.
-    pub async fn until<T>(&self, what: &str, look: impl AsyncFn(&Self) -> Result<Option<T>>) -> Result<T> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+    pub async fn until<T>(
+        &self,
+        what: impl Display,
+        look: impl AsyncFn(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        until_wanted(PATIENCE, what, async || {
             self.tend()?;
-            let last = look(self).await;
-            if let Ok(Some(found)) = last {
-                return Ok(found);
-            }
-            if Instant::now() > deadline {
-                let error = last.err().map(|error| format!(" ({error:#})")).unwrap_or_default();
-                bail!("waited {} s in vain until {what}{error}", PATIENCE.as_secs());
-            }
-            sleep(POLL).await;
-        }
+            Ok(match look(self).await {
+                Ok(Some(found)) => Look::Wanted(found),
+                Ok(None) => Look::Instead(String::new()),
+                // The API server may be away.
+                Err(error) => Look::Instead(format!("{error:#}")),
+            })
+        })
+        .await
     }
 
     fn now_ms(&self) -> u64 {

@@ -1,5 +1,5 @@
 //! The fault matrix: each case runs the operator's own process against a real API server and etcd and a simulated Zenlayer,
-//! spoils something, and is judged by the [`oracle`]s.
+//! spoils something, and is judged by the oracles ([`test_support::oracle`]).
 //!
 //! ```text
 //!   case ── asks ──▶ bench: cluster, simulator of two accounts, operator processes, proxies
@@ -14,11 +14,8 @@
 mod bench;
 mod cases;
 mod fault_list;
-pub mod oracle;
-pub mod proxy;
 mod report;
 mod soak;
-pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -30,10 +27,10 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::{self, StreamExt as _};
 use test_cluster::Cluster;
+use test_support::release::serve_the_kind;
 use tokio::sync::OnceCell;
-use zenlayer_port_operator::api::ZenlayerPort;
 
-use crate::bench::{Bench, CRD};
+use crate::bench::Bench;
 pub use crate::cases::{CASES, IN_CARGO_TEST};
 pub use crate::report::report;
 pub use crate::soak::{Soaked, soak};
@@ -129,6 +126,6 @@ impl Matrix {
 /// A control plane that serves the kind.
 async fn cluster() -> Result<Arc<Cluster>> {
     let cluster = Cluster::start().await?;
-    cluster.install_kind::<ZenlayerPort>(CRD).await?;
+    serve_the_kind(&cluster).await?;
     Ok(Arc::new(cluster))
 }

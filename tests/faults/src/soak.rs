@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use test_support::oracle::Limits;
 use tokio::time::Instant;
 use zenlayer_port_operator::api::DeletionPolicy;
 use zenlayer_simulator::{Answer, Apply, ListFault, PortStatus, Rule};
 
 use crate::bench::{Bench, Object};
 use crate::cluster;
-use crate::oracle::Limits;
 
 /// Objects at a time.
 const OBJECTS: usize = 200;

@@ -19,7 +19,7 @@ use zenlayer_simulator::{self as simulator, Port, Times};
 
 use crate::Bench;
 use crate::cloud::AccessKey;
-use crate::deletion::{Calls, destroyed_once};
+use crate::deletion::{Calls, destroyed, destroyed_once};
 use crate::fleet::{DestroyTime, Layout};
 use crate::stats::{Spread, small};
 
@@ -99,11 +99,8 @@ impl Baseline {
         let took = began.elapsed();
         let journal = bench.cloud.journal().await?;
         destroyed_once(&journal, &ids)?;
-        let lags =
-            journal.transitions.iter().filter(|transition| transition.to.as_deref() == Some("DESTROYED"));
-        let lags = lags.filter_map(|transition| {
-            let gone = gone.get(transition.port_id.as_str())?;
-            Some(gone.saturating_duration_since(bench.cloud.instant(transition.at_ms)))
+        let lags = destroyed(&journal).into_iter().filter_map(|(port, at_ms)| {
+            Some(gone.get(port)?.saturating_duration_since(bench.cloud.instant(at_ms)))
         });
         let lag = Spread::of(lags);
         Ok(Self {

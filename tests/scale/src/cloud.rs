@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
+use test_support::oracle::Chronicle;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use zenlayer_simulator::{Port, Rule};
@@ -19,41 +20,6 @@ pub struct Cloud {
     http: reqwest::Client,
     /// When the simulator's time began, by this process's clock.
     began: Instant,
-}
-
-/// What the simulator tells of what happened; times in milliseconds since it began.
-#[derive(Debug, Default, Deserialize)]
-pub struct Journal {
-    pub requests: Vec<Request>,
-    pub transitions: Vec<Transition>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Request {
-    pub at_ms: u64,
-    pub account: Option<String>,
-    pub action: String,
-    /// The HTTP status of the answer, if there was one.
-    pub status: Option<u16>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Transition {
-    pub at_ms: u64,
-    pub port_id: String,
-    pub to: Option<String>,
-    pub cause: Cause,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Cause {
-    /// A call, by its number.
-    Request(u64),
-    Time,
-    Control,
 }
 
 impl Cloud {
@@ -79,9 +45,14 @@ impl Cloud {
         let before = Instant::now();
         self.seed(&[Port::new("clock")]).await?;
         let middle = before + before.elapsed() / 2;
-        let transition = self.journal().await?.transitions.pop().context("the journal is empty")?;
+        let step = self.journal().await?.moves.pop().context("the journal is empty")?;
         self.reset().await?;
-        middle.checked_sub(Duration::from_millis(transition.at_ms)).context("before this machine started")
+        middle.checked_sub(Duration::from_millis(step.at_ms)).context("before this machine started")
+    }
+
+    /// When the simulator's time began, by this process's clock.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// The simulator's time as this process's.
@@ -129,7 +100,7 @@ impl Cloud {
         self.ask(Method::POST, "reset", &Value::Null).await.map(drop)
     }
 
-    pub async fn journal(&self) -> Result<Journal> {
+    pub async fn journal(&self) -> Result<Chronicle> {
         let journal = self.ask(Method::GET, "journal", &Value::Null).await?;
         serde_json::from_slice(&journal).context("the simulator's journal cannot be read")
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use test_support::oracle::{Change, Chronicle};
+use zenlayer_simulator::PortStatus;
 
 use crate::Bench;
-use crate::cloud::{Cause, Journal};
 use crate::fleet::{Fleet, Layout};
 use crate::operator::{Operator, Usage, Values};
 use crate::proc::Memory;
@@ -41,7 +42,7 @@ pub struct Calls {
 
 impl Calls {
     /// Those of these accounts since `from_ms`.
-    pub fn of(journal: &Journal, accounts: &HashSet<&str>, from_ms: u64) -> Self {
+    pub fn of(journal: &Chronicle, accounts: &HashSet<&str>, from_ms: u64) -> Self {
         let mut calls = Self::default();
         let theirs =
             |account: &Option<String>| account.as_deref().is_some_and(|name| accounts.contains(name));
@@ -108,7 +109,7 @@ impl Deletion {
         let after = operator.usage().await?;
         let requests = bench.requests().await? - &requests;
         let journal = bench.cloud.journal().await?;
-        destroyed_once(&journal, &fleet.ports)?;
+        fleet.judge(bench, &journal)?;
         let accounts = fleet.tenants.iter().map(|tenant| tenant.account.as_str()).collect();
         Ok(Self {
             layout: fleet.layout,
@@ -129,31 +130,27 @@ impl Deletion {
 }
 
 /// Each of these ports must have been destroyed by exactly one call that took effect.
-pub fn destroyed_once(journal: &Journal, ports: &[String]) -> Result<()> {
-    let mut destroys: HashMap<&str, usize> = HashMap::new();
-    for transition in &journal.transitions {
-        if matches!(transition.cause, Cause::Request(_)) && transition.to.as_deref() == Some("DESTROYING") {
-            *destroys.entry(&transition.port_id).or_default() += 1;
-        }
-    }
+pub fn destroyed_once(journal: &Chronicle, ports: &[String]) -> Result<()> {
+    let calls = journal.calls_by_port(Change::Destroy);
     for port in ports {
-        let count = destroys.get(port.as_str()).copied().unwrap_or_default();
+        let count = calls.get(port.as_str()).map_or(0, |calls| calls.committed);
         ensure!(count == 1, "{count} calls destroyed {port}");
     }
     Ok(())
 }
 
+/// When the cloud had destroyed each port, by its id.
+pub fn destroyed(journal: &Chronicle) -> HashMap<&str, u64> {
+    let destroyed = journal.moves.iter().filter(|step| step.to == Some(PortStatus::Destroyed));
+    destroyed.map(|step| (step.port_id.as_str(), step.at_ms)).collect()
+}
+
 /// From when the cloud had destroyed each port to when its object was seen to be gone.
-pub fn lags(bench: &Bench, journal: &Journal, ports: &[String]) -> Vec<Duration> {
-    let destroyed: HashMap<&str, u64> = journal
-        .transitions
-        .iter()
-        .filter(|transition| transition.to.as_deref() == Some("DESTROYED"))
-        .map(|transition| (transition.port_id.as_str(), transition.at_ms))
-        .collect();
+pub fn lags(bench: &Bench, journal: &Chronicle, ports: &[String]) -> Vec<Duration> {
+    let destroyed = destroyed(journal);
     let lag = |port: &String| {
-        let gone = bench.tracker.gone(port)?;
-        let destroyed = bench.cloud.instant(*destroyed.get(port.as_str())?);
+        let gone = bench.witness.newest(port)?.gone?;
+        let destroyed = bench.cloud.instant(*destroyed.get(port.as_str())?).into();
         Some(gone.saturating_duration_since(destroyed))
     };
     ports.iter().filter_map(lag).collect()

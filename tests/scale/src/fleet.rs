@@ -2,25 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
-use serde_json::json;
-use zenlayer_port_operator::api::{CredentialsRef, DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
-use zenlayer_port_operator::port::PortId;
+use test_support::objects::{SECRET, key_secret, manifest, spec};
+use test_support::oracle::{Chronicle, Evidence, Expected, Limits, judge};
+use test_support::witness::Life;
+use zenlayer_port_operator::api::ZenlayerPort;
 use zenlayer_simulator::{Port, PortStatus, Times};
 
 use crate::cloud::AccessKey;
+use crate::deletion::destroyed_once;
 use crate::stats::log_normal;
-use crate::tracker::Sight;
 use crate::{Bench, PATIENCE};
 
 /// Requests of the bench to the API server at a time.
 const AT_A_TIME: usize = 64;
-const SECRET: &str = "zenlayer";
 
 /// How long the cloud takes from `DestroyPort` to DESTROYED.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,15 +108,12 @@ impl Fleet {
     pub async fn create_with(&self, bench: &Bench, metadata: &ObjectMeta) -> Result<Duration> {
         let began = Instant::now();
         let creations = self.ports.iter().enumerate().map(|(number, id)| async move {
-            let spec = ZenlayerPortSpec {
-                port_id: PortId::new(id.as_str()),
-                deletion_policy: DeletionPolicy::Destroy,
-                deletion_protection: false,
-                credentials_ref: Some(CredentialsRef { name: SECRET.to_owned() }),
-            };
+            let object = manifest(&self.tenant(number).namespace, id, &spec(id, "Destroy"));
+            let object: ZenlayerPort = serde_json::from_value(object)?;
             let metadata = ObjectMeta { name: Some(id.clone()), ..metadata.clone() };
-            let object = ZenlayerPort { metadata, spec, status: None };
-            self.api(bench, number).create(&PostParams::default(), &object).await.map(drop)
+            let object = ZenlayerPort { metadata, ..object };
+            self.api(bench, number).create(&PostParams::default(), &object).await?;
+            anyhow::Ok(())
         });
         stream::iter(creations).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
         self.until_up_to_date(bench, "uplink").await?;
@@ -125,11 +122,11 @@ impl Fleet {
 
     /// Waits until all objects tell that their ports lie in the recycle bin under this name.
     pub async fn until_up_to_date(&self, bench: &Bench, port_name: &str) -> Result<()> {
-        let up_to_date = |sight: &Sight| match sight {
-            Sight::There(port) => port.name.as_deref() == Some(port_name) && port.status == "RECYCLED",
-            Sight::Gone(_) => false,
+        let up_to_date = |life: &Life| {
+            let port = life.port.as_ref().filter(|_| life.gone.is_none());
+            port.is_some_and(|port| port.name.as_deref() == Some(port_name) && port.status == "RECYCLED")
         };
-        bench.tracker.until(&self.ports, "up to date", self.patience(), up_to_date).await
+        bench.witness.until_all(&self.ports, "up to date", self.patience(), up_to_date).await
     }
 
     /// Asks for the deletion of all objects at once.
@@ -147,7 +144,37 @@ impl Fleet {
         let calls =
             Duration::from_secs_f64(crate::stats::small(count) / crate::stats::small(accounts) / rate);
         let within = self.patience() + extra + calls * 3 + destroy.longest();
-        bench.tracker.until(ports, "gone", within, |sight| matches!(sight, Sight::Gone(_))).await
+        bench.witness.until_all(ports, "gone", within, |life| life.gone.is_some()).await
+    }
+
+    /// All objects must be gone by now, each after exactly one call that took effect and destroyed its port. How often a call is
+    /// sent is measured.
+    pub fn judge(&self, bench: &Bench, journal: &Chronicle) -> Result<()> {
+        destroyed_once(journal, &self.ports)?;
+        let account_of = |port: &str| {
+            let number = self.ports.binary_search_by(|known| known.as_str().cmp(port)).ok()?;
+            Some(self.tenant(number).account.as_str())
+        };
+        // Other fleets may have been at work on the same API server.
+        let is_ours = |port: &String| account_of(port).is_some();
+        let mut chronicle = journal.clone();
+        chronicle.requests.retain(|request| request.port_ids.iter().any(is_ours));
+        chronicle.moves.retain(|step| is_ours(&step.port_id));
+        let mut subjects = bench.witness.subjects(bench.cloud.began().into(), |_, name| account_of(name));
+        for subject in &mut subjects {
+            subject.expected = Expected::Gone;
+        }
+        ensure!(
+            subjects.len() == self.ports.len(),
+            "{} of {} objects were seen",
+            subjects.len(),
+            self.ports.len()
+        );
+        let limits = Limits { sends: usize::MAX, reads: usize::MAX };
+        let violations = judge(&Evidence { chronicle, subjects, limits, ..Evidence::default() });
+        let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        ensure!(violations.is_empty(), "{}", violations.join("\n"));
+        Ok(())
     }
 
     /// The API server takes a few milliseconds for each write, of which there are about ten for an object.
@@ -181,10 +208,7 @@ async fn tenant(bench: &Bench, run: u32, number: usize, rate: f64) -> Result<Ten
     let key = AccessKey::of(&account);
     bench.cloud.put_account(&account, &key, Some(rate)).await?;
     let namespace = bench.cluster.create_namespace(&account).await?;
-    let secret = serde_json::from_value(json!({
-        "metadata": { "name": SECRET },
-        "stringData": { "accessKeyId": key.id, "accessKeyPassword": key.password },
-    }))?;
+    let secret = serde_json::from_value(key_secret(&namespace, SECRET, (&key.id, &key.password)))?;
     let secrets = Api::<k8s_openapi::api::core::v1::Secret>::namespaced(bench.client.clone(), &namespace);
     secrets.create(&PostParams::default(), &secret).await.context("making a Secret")?;
     Ok(Tenant { account, namespace })

@@ -6,7 +6,7 @@ use anyhow::Result;
 use zenlayer_simulator::{Answer, Rule};
 
 use crate::Bench;
-use crate::deletion::{destroyed_once, lags};
+use crate::deletion::lags;
 use crate::fleet::{Fleet, Layout};
 use crate::operator::{Operator, Values};
 use crate::stats::Spread;
@@ -77,7 +77,7 @@ impl Isolation {
         fleet.until_gone(bench, &fleet.ports, fleet.layout.destroy.longest()).await?;
         operator.stop().await?;
         let journal = bench.cloud.journal().await?;
-        destroyed_once(&journal, &fleet.ports)?;
+        fleet.judge(bench, &journal)?;
         Ok(Self { trouble, lag: Spread::of(lags(bench, &journal, &others)), took })
     }
 }

@@ -26,7 +26,6 @@ mod prometheus;
 mod rest;
 mod stats;
 mod throughput;
-mod tracker;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,19 +34,17 @@ use std::time::Duration;
 use anyhow::Result;
 use kube::Client;
 use test_cluster::Cluster;
-use zenlayer_port_operator::api::ZenlayerPort;
+use test_support::release::serve_the_kind;
+use test_support::witness::Witness;
 
 use crate::cloud::Cloud;
 pub use crate::machine::Machine;
 pub use crate::plan::{Findings, Scenario, quick};
 
 use crate::prometheus::Requests;
-use crate::tracker::Tracker;
 
 /// The longest that anything may take beyond the time that it takes by its nature.
 const PATIENCE: Duration = Duration::from_mins(5);
-
-const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/zenlayerports.sdn.zenlayer.com.yaml");
 
 /// Release builds of what runs as processes.
 #[derive(Clone, Debug)]
@@ -58,7 +55,7 @@ pub struct Binaries {
 
 /// What all measurements share. It ends in the order of the fields: the cluster after those that use it.
 pub struct Bench {
-    tracker: Tracker,
+    witness: Witness,
     cloud: Cloud,
     client: Client,
     cluster: Cluster,
@@ -71,11 +68,11 @@ pub struct Bench {
 impl Bench {
     pub async fn start(binaries: Binaries, grace: Duration) -> Result<Self> {
         let cluster = Cluster::start().await?;
-        cluster.install_kind::<ZenlayerPort>(CRD).await?;
+        serve_the_kind(&cluster).await?;
         let client = cluster.client().await?;
         let cloud = Cloud::start(&binaries.simulator).await?;
-        let tracker = Tracker::start(client.clone());
-        Ok(Self { cluster, cloud, tracker, client, binaries, grace, runs: AtomicU32::new(0) })
+        let witness = Witness::of_all(client.clone());
+        Ok(Self { cluster, cloud, witness, client, binaries, grace, runs: AtomicU32::new(0) })
     }
 
     /// A number that no other fleet has.

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use test_cluster::{Cluster, RunningPod};
+use test_support::metrics::{metrics, sum};
+use test_support::release::{self as chart, CHART, Release};
 
 use crate::PATIENCE;
 use crate::proc::{self, Memory};
-use crate::prometheus;
-
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/chart");
 
 /// A release of the chart with its one process, which ends with this.
 pub struct Operator {
     pod: RunningPod,
-    http: reqwest::Client,
 }
 
 /// Chart values that differ from the defaults, or depend on where things are.
@@ -40,29 +38,16 @@ pub struct Usage {
 impl Operator {
     /// Installs a release and waits until it is ready. The gate for mass deletions is off: nobody is here to approve.
     pub async fn install(cluster: &Cluster, binary: &Path, values: &Values<'_>) -> Result<Self> {
-        let home = cluster.create_namespace("operator").await?;
-        let mut settings = vec![
-            "crds.enabled=false".to_owned(),
-            "deletion.admissionPolicy=false".to_owned(),
-            "admission.addFinalizer=false".to_owned(),
-            "deletion.massDeletionThreshold=0".to_owned(),
-            format!("deletion.grace={}s", values.grace.as_secs()),
-            format!("zenlayer.endpoint={}", values.endpoint),
-            format!("zenlayer.requestsPerSecond={}", values.rate),
-        ];
-        if !values.namespaces.is_empty() {
-            settings.push(format!("watchNamespaces={{{}}}", values.namespaces.join(",")));
-        }
-        let mut args = vec!["install", &home, CHART, "--namespace", &home];
-        for setting in &settings {
-            args.extend(["--set", setting]);
-        }
-        cluster.helm(&args).await?;
-        let deployment = format!("{home}-zenlayer-port-operator");
-        let pod = cluster.run_deployment(&home, &deployment, binary).start().await?;
+        let release = Release::new(cluster).await?;
+        let settings = chart::Values::at(values.endpoint)
+            .watching(values.namespaces.iter().map(String::as_str))
+            .set("deletion.massDeletionThreshold=0")
+            .set(format!("deletion.grace={}s", values.grace.as_secs()))
+            .set(format!("zenlayer.requestsPerSecond={}", values.rate));
+        release.deploy(cluster, "install", CHART, &settings).await?;
+        let pod = release.start_pod::<&str>(cluster, binary, &[]).await?;
         pod.wait_ready(PATIENCE).await?;
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { pod, http })
+        Ok(Self { pod })
     }
 
     /// Ends it as the kubelet does, with SIGTERM.
@@ -78,20 +63,15 @@ impl Operator {
     /// Whether it still runs, and the end of its log.
     pub fn last_words(&self) -> String {
         let state = if self.pod.id().is_some() { "runs" } else { "has ended" };
-        let log = self.pod.logs();
-        let lines: Vec<&str> = log.lines().collect();
-        format!(
-            "the operator {state}; the end of its log:\n{}",
-            lines[lines.len().saturating_sub(20)..].join("\n")
-        )
+        format!("the operator {state}; {}", self.pod.log_tail())
     }
 
     pub async fn usage(&self) -> Result<Usage> {
         let pid = self.pod.id().with_context(|| format!("the operator has ended: {}", self.pod.logs()))?;
-        let metrics = self.http.get(format!("{}/metrics", self.pod.url()?)).send().await?.text().await?;
+        let metrics = metrics(&self.pod).await?;
         Ok(Usage {
             cpu: proc::cpu(pid)?,
-            reconciles: prometheus::sum(&metrics, "zenlayer_port_operator_reconciles_total"),
+            reconciles: sum(&metrics, "zenlayer_port_operator_reconciles_total"),
             memory: Memory::of(pid)?,
         })
     }

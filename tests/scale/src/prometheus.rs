@@ -1,31 +1,9 @@
-//! Samples out of a text that a Prometheus would scrape.
+//! What an API server tells Prometheus of the requests that it has answered.
 
 use std::collections::BTreeMap;
 use std::ops::Sub;
 
-/// The sum of all samples with this name.
-pub fn sum(text: &str, name: &str) -> f64 {
-    samples(text, name).map(|(_, value)| value).sum()
-}
-
-/// Labels and value of each sample with this name. A line that cannot be read is left out.
-fn samples<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-    text.lines().filter_map(move |line| {
-        let rest = line.strip_prefix(name)?;
-        let (labels, value) = match rest.strip_prefix('{') {
-            Some(rest) => rest.split_once('}')?,
-            None => ("", rest),
-        };
-        // Another metric's name may begin with this one.
-        let value = value.strip_prefix(' ')?;
-        Some((labels, value.split(' ').next()?.parse().ok()?))
-    })
-}
-
-fn label<'a>(labels: &'a str, name: &str) -> &'a str {
-    let its = |pair: &'a str| pair.split_once("=\"").filter(|(key, _)| *key == name).map(|(_, value)| value);
-    labels.split("\",").find_map(its).unwrap_or_default().trim_end_matches('"')
-}
+use test_support::metrics::samples;
 
 /// Requests that an API server has answered, by verb and resource.
 ///
@@ -42,10 +20,10 @@ impl Requests {
 
     pub fn of(metrics: &str) -> Self {
         let mut counts = BTreeMap::new();
-        for (labels, value) in samples(metrics, "apiserver_request_total") {
-            let (verb, resource) = (label(labels, "verb"), label(labels, "resource"));
+        for sample in samples(metrics).filter(|sample| sample.name == "apiserver_request_total") {
+            let (verb, resource) = (sample.label("verb"), sample.label("resource"));
             if Self::VERBS.contains(&verb) && Self::RESOURCES.contains(&resource) {
-                *counts.entry((verb.to_owned(), resource.to_owned())).or_default() += value;
+                *counts.entry((verb.to_owned(), resource.to_owned())).or_default() += sample.value;
             }
         }
         Self(counts)
@@ -87,22 +65,12 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "\
-# TYPE reconciles counter
-reconciles_total{result=\"ok\"} 7
-reconciles_total{result=\"kubernetes\"} 2 1700000000
-reconciles_total_of_another 100
 apiserver_request_total{code=\"200\",resource=\"zenlayerports\",subresource=\"status\",verb=\"PUT\"} 30
 apiserver_request_total{code=\"409\",resource=\"zenlayerports\",subresource=\"status\",verb=\"PUT\"} 1
 apiserver_request_total{code=\"200\",resource=\"zenlayerports\",verb=\"DELETE\"} 10
 apiserver_request_total{code=\"201\",resource=\"events\",verb=\"POST\"} 20
 apiserver_request_total{code=\"200\",resource=\"leases\",verb=\"PUT\"} 5
 ";
-
-    #[test]
-    fn samples_of_one_name_are_added_up() {
-        assert!((sum(TEXT, "reconciles_total") - 9.0).abs() < f64::EPSILON);
-        assert!(sum(TEXT, "nothing").abs() < f64::EPSILON);
-    }
 
     #[test]
     fn requests_are_those_of_the_operator() {

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use zenlayer_simulator::{Answer, Rule};
 
 use crate::Bench;
-use crate::deletion::{Calls, destroyed_once};
+use crate::deletion::Calls;
 use crate::fleet::{Fleet, Layout};
 use crate::operator::{Operator, Usage, Values};
 use crate::proc::Memory;
@@ -145,7 +145,7 @@ impl Stage<'_> {
         self.bench.cloud.clear_faults().await?;
         let (lasted, ended) = (began.elapsed(), Instant::now());
         self.fleet.until_gone(self.bench, &self.fleet.ports, Duration::from_mins(10)).await?;
-        destroyed_once(&self.bench.cloud.journal().await?, &self.fleet.ports)?;
+        self.fleet.judge(self.bench, &self.bench.cloud.journal().await?)?;
         Ok(Storm {
             lasted,
             calls,

@@ -156,7 +156,7 @@ impl Cloud {
     ///
     /// # Panics
     ///
-    /// Before that time.
+    /// If [`Exchange::wait`] is not over.
     pub fn answer(&mut self, exchange: Exchange) -> Result<http::Response<Body>, Severed> {
         let Exchange { due, arrival, result, .. } = exchange;
         let now = self.now.monotonic;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use test_support::objects::{key_secret, list, manifest};
 use tokio::time;
 
-use crate::play::{ACCESS_KEY, advised_command};
+use crate::play::{ACCESS_KEY, SECRET, advised_command};
 use crate::svg;
 use crate::tool::Tool;
 
@@ -17,6 +18,8 @@ use crate::tool::Tool;
 pub(super) const PORT_ID: &str = "port-0a1b2c3d";
 
 const OBJECT: &str = "edge";
+/// Where kubectl looks unless one says so.
+const NAMESPACE: &str = "default";
 const MESSAGE: &str = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
 
 /// Deletes one object, follows the advice in its message, and draws everything that was typed and shown.
@@ -46,13 +49,8 @@ pub(super) async fn draw(kubectl: &Tool, file: &Path) -> Result<()> {
 }
 
 async fn create(kubectl: &Tool) -> Result<()> {
-    let (id, password) = ACCESS_KEY;
-    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
-        { "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "zenlayer" },
-          "stringData": { "accessKeyId": id, "accessKeyPassword": password } },
-        { "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort", "metadata": { "name": OBJECT },
-          "spec": { "portId": PORT_ID, "credentialsRef": { "name": "zenlayer" } } },
-    ] });
+    let spec = json!({ "portId": PORT_ID, "credentialsRef": { "name": SECRET } });
+    let objects = list(&[key_secret(NAMESPACE, SECRET, ACCESS_KEY), manifest(NAMESPACE, OBJECT, &spec)]);
     kubectl.run_with_input(&["apply", "-f", "-"], &objects.to_string()).await.map(drop)
 }
 

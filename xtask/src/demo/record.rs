@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use test_cluster::{Prometheus, as_grafana_sends};
-use tokio::time::{self, Instant};
-use zenlayer_port_operator::api::{READY, ZenlayerPort};
+use test_support::objects::{list, manifest};
+use test_support::wait;
+use zenlayer_port_operator::api::ZenlayerPort;
 use zenlayer_simulator::{Port, PortStatus};
 
 use super::world::{OPERATOR_NAMESPACE, World};
@@ -75,11 +76,9 @@ impl Scene<'_> {
             self.world.seed(Port::new(port).name(format!("uplink-{name}")).status(status));
         };
         let mut add = |name: &str, port: &str, policy: &str, secret: &str| {
-            objects.push(json!({
-                "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
-                "metadata": { "name": name, "namespace": NAMESPACE },
-                "spec": { "portId": port, "deletionPolicy": policy, "credentialsRef": { "name": secret } },
-            }));
+            let secret = json!({ "name": secret });
+            let spec = json!({ "portId": port, "deletionPolicy": policy, "credentialsRef": secret });
+            objects.push(manifest(NAMESPACE, name, &spec));
         };
         for name in many() {
             let port = format!("port-{name}");
@@ -97,7 +96,7 @@ impl Scene<'_> {
             add(name, port, policy, secret);
         }
         add("edge-hk-2-copy", "p-hk2", "Destroy", SECRET);
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+        let list = list(&objects);
         self.stage.kubectl.run_with_input(&["create", "--filename", "-"], &list.to_string()).await?;
         let mut reasons: BTreeMap<String, &str> = many().map(|name| (name, "PortRecycled")).collect();
         reasons.extend(
@@ -185,7 +184,7 @@ fn many() -> impl Iterator<Item = String> {
 /// What the object shows about its last change.
 fn reason(object: &ZenlayerPort) -> Option<&str> {
     let status = object.status.as_ref()?;
-    let ready = status.conditions.iter().find(|condition| condition.type_ == READY)?;
+    let ready = status.ready()?;
     (status.observed_generation == object.metadata.generation).then_some(ready.reason.as_str())
 }
 
@@ -213,12 +212,7 @@ async fn answers(prometheus: &Prometheus) -> Result<Vec<Answered>> {
 }
 
 async fn until(what: &str, reached: impl AsyncFn() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !reached().await? {
-        ensure!(Instant::now() < deadline, "waited {} s in vain until {what}", PATIENCE.as_secs());
-        time::sleep(Duration::from_millis(250)).await;
-    }
-    Ok(())
+    wait::until(PATIENCE, what, async || Ok(reached().await?.then_some(()))).await
 }
 
 fn write(path: &str, content: &impl Serialize) -> Result<()> {

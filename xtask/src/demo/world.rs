@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use test_cluster::{Binary, Cluster, DeploymentRun, ExistingCluster, RunningPod, Target};
+use test_support::oracle::Chronicle;
 use zenlayer_simulator::{Account, Config, DEFAULT_ACCOUNT, Port, Simulator};
 
 use super::NAMESPACE;
 use crate::chart::{self, RELEASE};
 use crate::operator;
-use crate::play::{ACCESS_KEY, CASES, Case, Journal, Stage, TIMES};
+use crate::play::{ACCESS_KEY, CASES, Case, Stage, TIMES};
 use crate::smoke::{self, Image, simulator};
 use crate::tool::{Tool, on_path};
 use crate::trial::{REMOVE_CRD, Trial};
@@ -74,10 +75,10 @@ impl World {
         Ok(Self { stage: trial.stage.clone(), site: Site::Inside, binaries: None })
     }
 
-    pub(super) async fn journal(&self) -> Result<Journal> {
+    pub(super) async fn journal(&self) -> Result<Chronicle> {
         match &self.site {
             Site::OwnCluster { simulator, .. } | Site::Outside { simulator, .. } => {
-                Ok(serde_json::from_value(serde_json::to_value(simulator.journal())?)?)
+                Ok(simulator.with_journal(|journal| Chronicle::from(journal)))
             }
             Site::Inside => simulator::journal(&self.stage.kubectl, &self.stage.namespace).await,
         }

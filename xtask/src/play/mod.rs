@@ -1,7 +1,7 @@
 //! The play that `demo` and `smoke` put on: seven objects, what is asked of each, and whether it came so.
 
 mod cases;
-mod journal;
+mod notes;
 mod verdict;
 
 use std::time::Duration;
@@ -9,13 +9,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
+use test_support::objects;
+use test_support::oracle::Chronicle;
 use tokio::time::{self, Instant};
-use zenlayer_port_operator::api::{READY, ZenlayerPort};
+use zenlayer_port_operator::api::ZenlayerPort;
 
+use self::notes::Notes;
 use crate::tool::Tool;
 
 pub use cases::{CASES, Case, SECRET, TIMES, Wish};
-pub use journal::{Calls, Change, Journal};
 pub use verdict::{Verdict, judge};
 
 /// The access key that the simulator knows: its id and password.
@@ -38,9 +40,14 @@ pub struct Stage {
 impl Stage {
     /// Plays it and prints each step and the verdict. An error: a step was not done in its time, or the verdict
     /// has faults.
-    pub async fn play(&self, journal: impl AsyncFn() -> Result<Journal>) -> Result<()> {
-        let played = self.acts(&journal).await;
-        let verdict = judge(&CASES, &journal().await?, &self.objects().await?);
+    pub async fn play(&self, journal: impl AsyncFn() -> Result<Chronicle>) -> Result<()> {
+        let mut notes = Notes::new(&self.namespace, &journal().await?);
+        let played = self.acts(&mut notes, &journal).await;
+        let objects = self.objects().await?;
+        let journal = journal().await?;
+        notes.sees(&objects, &journal);
+        let mut verdict = judge(&CASES, &journal, &objects);
+        verdict.faults.extend(notes.violations(journal));
         println!("\n{verdict}");
         played?;
         ensure!(
@@ -51,12 +58,13 @@ impl Stage {
         Ok(())
     }
 
-    async fn acts(&self, journal: &impl AsyncFn() -> Result<Journal>) -> Result<()> {
+    async fn acts(&self, notes: &mut Notes, journal: &impl AsyncFn() -> Result<Chronicle>) -> Result<()> {
         self.create().await?;
         self.until("every object shows its port", |objects| {
             CASES.iter().all(|case| reason(objects, case) == Some(case.first_reason().as_str()))
         })
         .await?;
+        notes.deletes(&journal().await?);
         self.delete().await?;
         let objects = self
             .until("what was deleted is gone or held", |objects| {
@@ -68,9 +76,12 @@ impl Stage {
             })
             .await?;
         let so_far = journal().await?;
+        notes.sees(&objects, &so_far);
         for case in CASES.iter().filter(|case| matches!(case.wish, Wish::FollowAdvice(_))) {
             verdict::ensure_uncalled(case, &so_far)?;
-            self.follow_advice(case, &objects).await?;
+            let words = Self::advice(case, &objects)?;
+            notes.follows_advice(case, &words, &so_far);
+            self.kubectl.typed(&words.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
         self.until("nothing is left but what is not to be deleted", |objects| {
             CASES.iter().all(|case| case.wish == Wish::LeaveAlone || find(objects, case).is_none())
@@ -115,13 +126,12 @@ impl Stage {
         self.kubectl.typed(&delete.into_iter().chain(doomed).collect::<Vec<_>>()).await
     }
 
-    /// Types the command that the held object's message ends with.
-    async fn follow_advice(&self, case: &Case, objects: &[ZenlayerPort]) -> Result<()> {
+    /// Shows the message of the held object; returns the words of the command that it ends with.
+    fn advice(case: &Case, objects: &[ZenlayerPort]) -> Result<Vec<String>> {
         let message =
             find(objects, case).and_then(ready).map(|ready| ready.message.as_str()).unwrap_or_default();
         println!("\n{} is paused, and its message shows what to do:\n  {message}\n", case.object);
-        let words = advised_command(message)?;
-        self.kubectl.typed(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
+        advised_command(message)
     }
 
     /// Shows the table each time that it changes, until the objects are as they should be.
@@ -173,7 +183,7 @@ fn find<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a ZenlayerPort
 }
 
 fn ready(object: &ZenlayerPort) -> Option<&Condition> {
-    object.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == READY)
+    object.status.as_ref()?.ready()
 }
 
 fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
@@ -182,9 +192,9 @@ fn reason<'a>(objects: &'a [ZenlayerPort], case: &Case) -> Option<&'a str> {
 
 /// The words after `kubectl` of the last command in a message, which lets the deletion go on.
 pub fn advised_command(message: &str) -> Result<Vec<String>> {
-    let (_, command) =
-        message.rsplit_once(": kubectl ").with_context(|| format!("no command in {message:?}"))?;
-    shell_words::split(command).with_context(|| format!("the command in {message:?}"))
+    let command = objects::advised_command(message).with_context(|| format!("no command in {message:?}"))?;
+    let words = shell_words::split(command).with_context(|| format!("the command in {message:?}"))?;
+    Ok(words.into_iter().skip(1).collect())
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use anyhow::{Result, ensure};
+use test_support::oracle::{Calls, Change, Chronicle};
 use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 
-use super::journal::{Calls, Change, Journal};
 use super::{Case, Wish, find, ready};
 
 /// What came of each object, and what did not come as it was asked. Shown as a table.
@@ -18,20 +18,20 @@ pub struct Verdict {
 }
 
 /// Compares what was asked with what Zenlayer was called for and with what is left in Kubernetes.
-pub fn judge(cases: &[Case], journal: &Journal, objects: &[ZenlayerPort]) -> Verdict {
+pub fn judge(cases: &[Case], journal: &Chronicle, objects: &[ZenlayerPort]) -> Verdict {
     let mut faults: Vec<String> = cases.iter().flat_map(|case| faults_of(case, journal, objects)).collect();
     let owned = |port_id: &str| cases.iter().any(|case| case.port_id == port_id);
-    let strangers = journal.changed_ports().filter(|port_id| !owned(port_id));
+    let strangers = journal.changes().map(|request| request.port_id).filter(|port_id| !owned(port_id));
     faults.extend(strangers.map(|port_id| format!("{port_id}: called, though no object owns this port")));
     Verdict {
         rows: cases.iter().map(|case| row(case, journal, objects)).collect(),
-        describes: journal.requests("DescribePorts"),
+        describes: journal.count("DescribePorts"),
         faults,
     }
 }
 
 /// An error if the port of an object that is held was called for before a person had followed the advice.
-pub(super) fn ensure_uncalled(case: &Case, journal: &Journal) -> Result<()> {
+pub(super) fn ensure_uncalled(case: &Case, journal: &Chronicle) -> Result<()> {
     for change in Change::ALL {
         let Calls { sent, .. } = journal.calls(change, case.port_id);
         ensure!(sent == 0, "{}: {} was called {sent} times during the pause", case.object, change.action());
@@ -39,7 +39,7 @@ pub(super) fn ensure_uncalled(case: &Case, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
-fn faults_of(case: &Case, journal: &Journal, objects: &[ZenlayerPort]) -> Vec<String> {
+fn faults_of(case: &Case, journal: &Chronicle, objects: &[ZenlayerPort]) -> Vec<String> {
     let mut faults = Vec::new();
     for (change, wanted) in [(Change::Terminate, case.terminates), (Change::Destroy, case.destroys)] {
         let Calls { sent, committed } = journal.calls(change, case.port_id);
@@ -84,7 +84,7 @@ fn harmed(object: Option<&ZenlayerPort>) -> Option<&'static str> {
 
 const HEADINGS: [&str; 6] = ["OBJECT", "ASKED", "TERMINATEPORT", "DESTROYPORT", "PORT LEFT", "OBJECT LEFT"];
 
-fn row(case: &Case, journal: &Journal, objects: &[ZenlayerPort]) -> [String; 6] {
+fn row(case: &Case, journal: &Chronicle, objects: &[ZenlayerPort]) -> [String; 6] {
     let asked = match case.wish {
         Wish::Release => format!("delete, {}", policy(case.policy)),
         Wish::FollowAdvice(_) => format!("delete, {}, then as advised", policy(case.policy)),
@@ -135,40 +135,41 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use serde::de::IgnoredAny;
+    use test_support::oracle::{Move, Mover, Request};
     use zenlayer_port_operator::api::FINALIZER;
     use zenlayer_simulator::PortStatus;
 
     use super::super::CASES;
-    use super::super::journal::{Cause, Request, Transition};
     use super::*;
 
-    const BY_REQUEST: Cause = Cause::Request(IgnoredAny);
+    fn sends(journal: &mut Chronicle, change: Change, port_id: &str) {
+        journal.requests.push(Request {
+            at_ms: 0,
+            action: change.action().to_owned(),
+            port_ids: vec![port_id.to_owned()],
+            account: None,
+            committed: false,
+            status: None,
+        });
+    }
 
-    impl Journal {
-        fn sends(&mut self, change: Change, port_id: &str) {
-            self.requests
-                .push(Request { action: change.action().to_owned(), port_ids: vec![port_id.to_owned()] });
-        }
+    fn moves(journal: &mut Chronicle, port_id: &str, to: Option<PortStatus>, by: Mover) {
+        journal.moves.push(Move { at_ms: 0, port_id: port_id.to_owned(), from: None, to, by });
+    }
 
-        fn moves(&mut self, port_id: &str, to: Option<PortStatus>, cause: Cause) {
-            self.transitions.push(Transition { port_id: port_id.to_owned(), to, cause });
-        }
-
-        fn commits(&mut self, change: Change, port_id: &str) {
-            self.sends(change, port_id);
-            self.moves(port_id, Some(change.leads_to()), BY_REQUEST);
-        }
+    fn commits(journal: &mut Chronicle, change: Change, port_id: &str) {
+        sends(journal, change, port_id);
+        moves(journal, port_id, Some(change.leads_to()), Mover::Request);
     }
 
     /// The journal and the objects after a play in which all went well.
-    fn as_asked() -> (Journal, Vec<ZenlayerPort>) {
-        let mut journal = Journal::default();
+    fn as_asked() -> (Chronicle, Vec<ZenlayerPort>) {
+        let mut journal = Chronicle::default();
         for case in &CASES {
-            journal.moves(case.port_id, case.port.clone(), Cause::Control);
-            (0..case.terminates).for_each(|_| journal.commits(Change::Terminate, case.port_id));
-            (0..case.destroys).for_each(|_| journal.commits(Change::Destroy, case.port_id));
-            journal.moves(case.port_id, case.port_left.clone(), Cause::Time);
+            moves(&mut journal, case.port_id, case.port.clone(), Mover::Person);
+            (0..case.terminates).for_each(|_| commits(&mut journal, Change::Terminate, case.port_id));
+            (0..case.destroys).for_each(|_| commits(&mut journal, Change::Destroy, case.port_id));
+            moves(&mut journal, case.port_id, case.port_left.clone(), Mover::Time);
         }
         let left = CASES.iter().filter(|case| case.wish == Wish::LeaveAlone);
         (journal, left.map(held).collect())
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_only_fault(journal: &Journal, objects: &[ZenlayerPort], expected: &str) {
+    fn assert_only_fault(journal: &Chronicle, objects: &[ZenlayerPort], expected: &str) {
         let faults = judge(&CASES, journal, objects).faults;
         assert!(
             faults.len() == 1 && faults[0].contains(expected),
@@ -203,18 +204,16 @@ mod tests {
     #[test]
     fn a_second_destroy_that_takes_effect_is_a_fault() {
         let (mut journal, objects) = as_asked();
-        journal.commits(Change::Destroy, "port-recycled");
-        journal.moves("port-recycled", None, Cause::Time);
+        commits(&mut journal, Change::Destroy, "port-recycled");
+        moves(&mut journal, "port-recycled", None, Mover::Time);
         assert_only_fault(&journal, &objects, "recycled: DestroyPort took effect 2 times, not 1");
     }
 
     #[test]
     fn a_destroy_by_other_hands_does_not_count_as_ours() {
         let (mut journal, objects) = as_asked();
-        for transition in
-            journal.transitions.iter_mut().filter(|transition| transition.port_id == "port-recycled")
-        {
-            transition.cause = Cause::Control;
+        for step in journal.moves.iter_mut().filter(|step| step.port_id == "port-recycled") {
+            step.by = Mover::Person;
         }
         assert_only_fault(&journal, &objects, "recycled: DestroyPort took effect 0 times, not 1");
     }
@@ -223,7 +222,7 @@ mod tests {
     fn a_call_that_nobody_asked_for_is_a_fault_even_if_it_was_refused() {
         for name in ["retain", "wrong-id", "untouched"] {
             let (mut journal, objects) = as_asked();
-            journal.sends(Change::Terminate, case(name).port_id);
+            sends(&mut journal, Change::Terminate, case(name).port_id);
             assert_only_fault(&journal, &objects, &format!("{name}: TerminatePort was called 1 times"));
         }
     }
@@ -231,7 +230,7 @@ mod tests {
     #[test]
     fn a_refused_call_that_was_tried_again_is_none() {
         let (mut journal, objects) = as_asked();
-        journal.sends(Change::Destroy, "port-recycled");
+        sends(&mut journal, Change::Destroy, "port-recycled");
         let verdict = judge(&CASES, &journal, &objects);
         assert_eq!(verdict.faults, [""; 0]);
         assert!(verdict.to_string().contains("2, 1 took effect"), "{verdict}");
@@ -240,15 +239,15 @@ mod tests {
     #[test]
     fn a_call_for_a_port_of_nobody_is_a_fault() {
         let (mut journal, objects) = as_asked();
-        journal.sends(Change::Destroy, "port-of-a-stranger");
+        sends(&mut journal, Change::Destroy, "port-of-a-stranger");
         assert_only_fault(&journal, &objects, "port-of-a-stranger");
     }
 
     #[test]
     fn a_call_for_an_object_that_is_held_is_a_fault() {
-        let mut journal = Journal::default();
+        let mut journal = Chronicle::default();
         ensure_uncalled(case("running"), &journal).expect("nothing was called");
-        journal.sends(Change::Terminate, "port-running");
+        sends(&mut journal, Change::Terminate, "port-running");
         let fault = ensure_uncalled(case("running"), &journal).expect_err("called while held").to_string();
         assert!(fault.contains("running: TerminatePort was called 1 times during the pause"), "{fault}");
     }
@@ -256,7 +255,7 @@ mod tests {
     #[test]
     fn a_port_that_is_not_where_it_should_be_is_a_fault() {
         let (mut journal, objects) = as_asked();
-        journal.moves("port-terminate", None, Cause::Time);
+        moves(&mut journal, "port-terminate", None, Mover::Time);
         assert_only_fault(&journal, &objects, "terminate: its port is none, not RECYCLED");
     }
 

@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use test_support::oracle::Chronicle;
 
 use super::image::Image;
-use crate::play::{ACCESS_KEY, CASES, Case, Journal, TIMES};
+use crate::play::{ACCESS_KEY, CASES, Case, TIMES};
 use crate::tool::Tool;
 
 /// Of the Pod, its label and the Service.
@@ -23,7 +24,7 @@ pub(crate) async fn start(kubectl: &Tool, namespace: &str, image: &Image) -> Res
 }
 
 /// What it was asked until now, read through the API server.
-pub(crate) async fn journal(kubectl: &Tool, namespace: &str) -> Result<Journal> {
+pub(crate) async fn journal(kubectl: &Tool, namespace: &str) -> Result<Chronicle> {
     let path = format!("/api/v1/namespaces/{namespace}/services/http:{NAME}:{PORT}/proxy/control/journal");
     let journal = kubectl.run(&["get", "--raw", &path]).await.context("reading the simulator's journal")?;
     serde_json::from_str(&journal).context("the simulator's journal")

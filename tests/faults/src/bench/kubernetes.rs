@@ -1,6 +1,5 @@
 //! Faults on the side of Kubernetes that need no process to be hurt: rights taken away, writers that get in between.
 
-use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use test_cluster::Binary;
-use tokio::process::Command;
+use test_support::objects::advised_command;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use zenlayer_port_operator::api::ZenlayerPort;
@@ -68,8 +66,8 @@ impl Bench {
         verbs: &[&str],
     ) -> Result<Vec<Value>> {
         let mut before = Vec::new();
-        for home in &self.homes {
-            let selector = format!("app.kubernetes.io/instance={home}");
+        for release in &self.releases {
+            let selector = format!("app.kubernetes.io/instance={}", release.name());
             let args = ["get", "clusterroles,roles", "--all-namespaces", "-l", &selector, "-o", "json"];
             let roles: Value = serde_json::from_str(&self.cluster.kubectl(&args).await?)?;
             let roles = roles["items"].as_array().context("a list of roles")?.iter().cloned();
@@ -133,17 +131,8 @@ impl Bench {
 
     /// Types the last command that a message prints, to the letter.
     pub async fn type_command_of(&self, message: &str) -> Result<()> {
-        let command = message.rsplit_once(": ").map(|(_, command)| command);
-        let command = command.filter(|command| command.starts_with("kubectl "));
-        let command = command.with_context(|| format!("no command in: {message}"))?;
-        let kubectl = self.cluster.binary(Binary::Kubectl);
-        let programs = kubectl.parent().context("kubectl is in a folder")?;
-        let path = env::join_paths([programs, "/usr/bin".as_ref(), "/bin".as_ref()])?;
-        let mut shell = Command::new("sh");
-        shell.args(["-c", command]).env("PATH", path).env("KUBECONFIG", self.cluster.kubeconfig());
-        let typed = shell.kill_on_drop(true).output().await?;
-        ensure!(typed.status.success(), "{command}: {}", String::from_utf8_lossy(&typed.stderr));
-        Ok(())
+        let command = advised_command(message).with_context(|| format!("no command in: {message}"))?;
+        self.cluster.type_command(&[], command).await
     }
 
     async fn replace(&self, role: &Value) -> Result<()> {

@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use test_support::objects::{SECRET, list, manifest, ready};
+use test_support::oracle::{Deletion, Expected, Seen, Subject, Wish};
+use test_support::wait::until;
+use tokio::time::Instant;
 use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 use zenlayer_simulator::{Port, PortStatus};
 
-use super::told::ready;
-use super::{Bench, PATIENCE, POLL, SECRET, Tenant};
-use crate::oracle::{Deletion, Expected, Seen, Subject, Wish};
+use super::{Bench, PATIENCE, Tenant};
 
 /// How much later than a `get` the watch may show that an object is gone.
 const WATCH_LAG: Duration = Duration::from_secs(2);
@@ -86,9 +87,7 @@ impl Bench {
             objects.push(self.subject(&tenant, &name, &id, policy));
         }
         let items: Vec<Value> = objects.iter().map(|object| self.manifest(*object)).collect();
-        self.cluster
-            .apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string())
-            .await?;
+        self.cluster.apply(&list(&items).to_string()).await?;
         Ok(objects)
     }
 
@@ -104,20 +103,10 @@ impl Bench {
 
     /// Notes an object that is about to be created.
     pub fn subject(&mut self, tenant: &Tenant, name: &str, port_id: &str, policy: DeletionPolicy) -> Object {
-        self.subjects.push(Subject {
-            name: name.to_owned(),
-            namespace: tenant.namespace.clone(),
-            port_id: port_id.to_owned(),
-            account: tenant.account.to_owned(),
-            wishes: vec![Wish { at_ms: self.now_ms(), deletion: Deletion::NotAsked, policy }],
-            gone_at_ms: None,
-            expected: Expected::Alive,
-            reason: None,
-            told: Vec::new(),
-            unaffected_until_ms: None,
-            excused: None,
-        });
-        self.heard.push(self.told.length(&tenant.namespace, name));
+        let object = (tenant.namespace.as_str(), name);
+        let subject = Subject::created(object, port_id, tenant.account, (self.now_ms(), policy));
+        self.subjects.push(subject);
+        self.heard.push(self.witness.words(&tenant.namespace, name));
         Object(self.subjects.len() - 1)
     }
 
@@ -125,11 +114,9 @@ impl Bench {
     pub fn manifest(&self, object: Object) -> Value {
         let Subject { name, namespace, port_id, wishes, .. } = &self.subjects[object.0];
         let policy = wishes.first().map(|wish| wish.policy);
-        json!({
-            "apiVersion": "sdn.zenlayer.com/v1alpha1", "kind": "ZenlayerPort",
-            "metadata": { "name": name, "namespace": namespace },
-            "spec": { "portId": port_id, "deletionPolicy": policy, "credentialsRef": { "name": SECRET } },
-        })
+        let spec =
+            json!({ "portId": port_id, "deletionPolicy": policy, "credentialsRef": { "name": SECRET } });
+        manifest(namespace, name, &spec)
     }
 
     pub fn name(&self, object: Object) -> &str {
@@ -185,18 +172,13 @@ impl Bench {
     /// Notes that the object's deletion is being asked for, in whatever way.
     pub fn ask_for_deletion(&mut self, object: Object) {
         let at_ms = self.now_ms();
-        let subject = &mut self.subjects[object.0];
-        let last = subject.wishes[subject.wishes.len() - 1];
-        subject.wishes.push(Wish { at_ms, deletion: Deletion::Asked, ..last });
-        subject.expected = Expected::Gone;
+        self.subjects[object.0].ask_for_deletion(at_ms);
     }
 
     /// Changes the policy, as a person does it; returns how many calls were on record when it changed.
     pub async fn set_policy(&mut self, object: Object, policy: DeletionPolicy) -> Result<i64> {
         let at_ms = self.now_ms();
-        let subject = &mut self.subjects[object.0];
-        let last = subject.wishes[subject.wishes.len() - 1];
-        subject.wishes.push(Wish { at_ms, policy, ..last });
+        self.subjects[object.0].ask_for_policy(at_ms, policy);
         let patched = self.patch(object, &json!({ "spec": { "deletionPolicy": policy } })).await?;
         Ok(patched.release().and_then(|release| release.call.as_ref()).map_or(0, |call| call.attempt))
     }
@@ -234,13 +216,13 @@ impl Bench {
             format!("{reason} is shown with {cause:?}")
         };
         let meant = |(said, message): &(String, String)| said == reason && message.contains(cause);
-        let shown = self.until(&what, async |bench| {
+        let shown = self.until(what, async |bench| {
             let Subject { namespace, name, .. } = &bench.subjects[object.0];
-            if let Some((place, message)) = bench.told.find(namespace, name, heard, meant) {
+            if let Some((place, message)) = bench.witness.find(namespace, name, heard, meant) {
                 return Ok(Some((place + 1, message)));
             }
             // The watch may have missed it.
-            let last = heard.checked_sub(1).and_then(|place| bench.told.word(namespace, name, place));
+            let last = heard.checked_sub(1).and_then(|place| bench.witness.word(namespace, name, place));
             let now = bench.get(object).await?.and_then(|object| ready(&object));
             let now = now.filter(|now| meant(now) && last.as_ref() != Some(now));
             Ok(now.map(|(_, message)| (heard, message)))
@@ -318,11 +300,9 @@ impl Bench {
         let lives_since = wishes.iter().rev().find(|wish| wish.deletion == Deletion::NotAsked);
         let after = self.began + Duration::from_millis(lives_since.map_or(0, |wish| wish.at_ms));
         let noticed = Instant::now();
-        let mut gone = self.told.gone(namespace, name, after);
-        while gone.is_none() && noticed.elapsed() < WATCH_LAG {
-            sleep(POLL).await;
-            gone = self.told.gone(namespace, name, after);
-        }
+        let seen =
+            until(WATCH_LAG, "the watch shows it", async || Ok(self.witness.gone(namespace, name, after)));
+        let gone = seen.await.ok();
         let gone = gone.unwrap_or(noticed).min(noticed).duration_since(self.began);
         self.subjects[object.0].gone_at_ms = Some(u64::try_from(gone.as_millis()).unwrap_or(u64::MAX));
     }
@@ -363,12 +343,5 @@ impl Bench {
             }
         }
         Ok(())
-    }
-
-    /// The end of what the operator wrote, for messages of failed cases.
-    pub(super) fn tail(&self) -> String {
-        let logs = self.logs();
-        let lines: Vec<&str> = logs.lines().collect();
-        format!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
     }
 }

@@ -3,17 +3,18 @@
 use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use tempfile::TempPath;
 use test_cluster::RunningPod;
+use test_support::metrics::{metrics, samples};
+use test_support::proxy::Proxy;
+use test_support::release::{CHART, Release, Values};
 use zenlayer_port_operator::controller::CRASH_AT;
 
-use super::{Bench, CHART, PATIENCE, TIME_SCALE};
-use crate::proxy::Proxy;
+use super::{Bench, PATIENCE};
 
 /// A process, and whether it is to run.
 pub(super) struct Pod {
@@ -31,37 +32,18 @@ enum Wanted {
 impl Bench {
     /// Installs one more release; all releases look after the same objects.
     pub async fn install(&mut self) -> Result<()> {
-        let home = self.cluster.create_namespace("operator").await?;
-        let mut settings = vec![
-            "crds.enabled=false".to_owned(),
-            "deletion.admissionPolicy=false".to_owned(),
-            "admission.addFinalizer=false".to_owned(),
-            format!("watchNamespaces={{{},{}}}", self.tenant.namespace, self.neighbour.namespace),
-            format!("zenlayer.endpoint={}", self.cloud.url()),
-            "zenlayer.requestsPerSecond=200".to_owned(),
-            "polling.resyncInterval=10s".to_owned(),
-            "log.format=text".to_owned(),
-            format!("extraArgs={{--time-scale={TIME_SCALE}}}"),
-        ];
-        settings.extend(self.values.iter().cloned());
-        let mut args = vec!["install", &home, CHART, "--namespace", &home];
-        for setting in &settings {
-            args.extend(["--set", setting]);
-        }
-        self.cluster.helm(&args).await?;
-        self.homes.push(home);
+        let release = Release::new(&self.cluster).await?;
+        let watched = [self.tenant.namespace.as_str(), &self.neighbour.namespace];
+        let values =
+            Values::at(&self.cloud.url()).quick().watching(watched).set("polling.resyncInterval=10s");
+        release.deploy(&self.cluster, "install", CHART, &values.set_all(&self.values)).await?;
+        self.releases.push(release);
         Ok(())
     }
 
     /// Runs the newest release in one more process, with these variables; waits until it is ready.
     pub async fn run(&mut self, env: &[(&str, &str)]) -> Result<usize> {
-        let home = self.newest_home()?;
-        let deployment = format!("{home}-zenlayer-port-operator");
-        let mut run = self.cluster.run_deployment(&home, &deployment, &self.binary);
-        for (name, value) in env {
-            run = run.env(name, value);
-        }
-        let process = run.start().await?;
+        let process = self.newest_release()?.start_pod(&self.cluster, &self.binary, env).await?;
         let ready = process.wait_ready(PATIENCE).await;
         self.pods.push(Pod { process, wanted: Wanted::Running });
         ready?;
@@ -88,21 +70,15 @@ impl Bench {
     /// Installs a release whose only process reaches the API server through a proxy.
     pub async fn start_behind_proxy(&mut self) -> Result<Proxy> {
         self.install().await?;
-        let home = self.newest_home()?;
-        let url = self.cluster.url();
-        let proxy = Proxy::to(url.trim_start_matches("https://")).await?;
-        let direct = self.cluster.token_kubeconfig(&home, &format!("{home}-zenlayer-port-operator")).await?;
-        let through = direct.with_extension("proxied");
-        let text = fs::read_to_string(&direct)?.replace(url, &format!("https://{}", proxy.address()));
-        fs::write(&through, text)?;
+        let (through, proxy) = self.newest_release()?.kubeconfig_behind_proxy(&self.cluster).await?;
         self.run(&[("KUBECONFIG", &through.display().to_string())]).await?;
         Ok(proxy)
     }
 
     /// Removes the newest release and ends all processes, in order.
     pub async fn uninstall(&mut self) -> Result<()> {
-        let home = self.newest_home()?;
-        self.cluster.helm(&["uninstall", &home, "--namespace", &home]).await?;
+        let release = self.newest_release()?.name();
+        self.cluster.helm(&["uninstall", release, "--namespace", release]).await?;
         for pod in &mut self.pods {
             pod.wanted = Wanted::Ended;
             pod.process.terminate(PATIENCE).await?;
@@ -112,13 +88,12 @@ impl Bench {
 
     /// Namespace and name of the newest release's Lease.
     pub fn lease(&self) -> Result<(String, String)> {
-        let home = self.newest_home()?;
-        let name = format!("{home}-zenlayer-port-operator");
-        Ok((home, name))
+        let release = self.newest_release()?;
+        Ok((release.name().to_owned(), release.deployment()))
     }
 
-    fn newest_home(&self) -> Result<String> {
-        self.homes.last().cloned().context("no release is installed")
+    fn newest_release(&self) -> Result<&Release> {
+        self.releases.last().context("no release is installed")
     }
 
     pub fn operator(&self) -> &RunningPod {
@@ -155,16 +130,18 @@ impl Bench {
         self.pods.iter().map(|pod| pod.process.logs()).collect()
     }
 
+    /// The end of what each process has written, for messages of failed cases.
+    pub(super) fn tail(&self) -> String {
+        self.pods.iter().map(|pod| pod.process.log_tail() + "\n").collect()
+    }
+
     /// How many reconciles of the operator have failed since it was started.
-    async fn failed_reconciles(&self) -> Result<u64> {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let metrics = http.get(format!("{}/metrics", self.operator().url()?)).send().await?.text().await?;
-        let failed = metrics.lines().filter_map(|line| {
-            let (result, count) =
-                line.strip_prefix("zenlayer_port_operator_reconciles_total{result=")?.split_once("} ")?;
-            (result != "\"ok\"").then(|| count.parse::<u64>())
+    async fn failed_reconciles(&self) -> Result<f64> {
+        let metrics = metrics(self.operator()).await?;
+        let failed = samples(&metrics).filter(|sample| {
+            sample.name == "zenlayer_port_operator_reconciles_total" && sample.label("result") != "ok"
         });
-        Ok(failed.collect::<Result<Vec<_>, _>>()?.into_iter().sum())
+        Ok(failed.map(|sample| sample.value).sum())
     }
 
     /// The operator has tried, and could not do what it was to do.
@@ -201,14 +178,10 @@ impl Bench {
 
     /// Logs, metrics, events and objects: where a secret must not stand.
     pub(super) async fn gather_texts(&mut self) -> Result<()> {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         for pod in &self.pods {
             self.texts.push((format!("the log of {}", pod.process.name()), pod.process.logs()));
-            let scrape = async {
-                anyhow::Ok(http.get(format!("{}/metrics", pod.process.url()?)).send().await?.text().await?)
-            };
             // One that has ended, or stands by, may have none.
-            if let Ok(metrics) = scrape.await {
+            if let Ok(metrics) = metrics(&pod.process).await {
                 self.texts.push((format!("the metrics of {}", pod.process.name()), metrics));
             }
         }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use test_support::proxy::Line;
+use test_support::tls::Certificate;
 use zenlayer_port_operator::api::DeletionPolicy;
 use zenlayer_simulator::{Account, Answer, Apply, Config, Fault, Port, PortStatus, Rule, Simulator};
 
 use super::cases;
 use crate::bench::LONG_GRACE;
-use crate::proxy::Line;
-use crate::tls::Certificate;
 
 cases! {
     "answer-lost" ["C1"] Shared

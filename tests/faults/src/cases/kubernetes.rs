@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use test_support::objects::SECRET;
+use test_support::proxy::Line;
+use test_support::release::serve_the_kind;
 use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
 use zenlayer_simulator::{Account, Port, PortStatus, Rule};
 
 use super::cases;
-use crate::bench::{Bench, CRD, LONG_GRACE, SECRET};
-use crate::proxy::Line;
+use crate::bench::{Bench, LONG_GRACE};
 
 cases! {
     "watch-cut" ["K3"] Shared
@@ -164,7 +166,7 @@ cases! {
             let found = bench.cluster.kubectl(&["get", kind[0], kind[1], "--ignore-not-found", "-o", "name"]).await?;
             Ok(found.trim().is_empty().then_some(()))
         }).await?;
-        bench.cluster.install_kind::<ZenlayerPort>(CRD).await?;
+        serve_the_kind(&bench.cluster).await?;
         if !seen_going {
             bench.shows(kept, "CRDDeleted").await?;
         }

@@ -1,8 +1,21 @@
 //! Each oracle is shown evidence in which all is well but one thing.
 
+use zenlayer_simulator::PortStatus;
+
 use super::*;
 
 const GONE: u64 = 9_000;
+
+fn request(at_ms: u64, action: &str, committed: bool) -> Request {
+    Request {
+        at_ms,
+        action: action.to_owned(),
+        port_ids: vec!["port-1".to_owned()],
+        account: Some("tenant".to_owned()),
+        committed,
+        status: Some(200),
+    }
+}
 
 /// An object on a recycled port, deleted at 5 s; the port is destroyed at 6 s and gone at 8 s, the object at 9 s.
 fn as_it_should_be() -> Evidence {
@@ -11,32 +24,20 @@ fn as_it_should_be() -> Evidence {
     let wish = Wish { at_ms: 1_000, deletion: Deletion::NotAsked, policy: DeletionPolicy::Destroy };
     Evidence {
         chronicle: Chronicle {
-            changes: vec![ChangeRequest {
-                at_ms: 6_000,
-                change: Change::Destroy,
-                port_id: "port-1".to_owned(),
-                account: Some("tenant".to_owned()),
-                committed: true,
-            }],
+            requests: vec![request(6_000, "DestroyPort", true), request(7_000, "DescribePorts", false)],
             moves: vec![
                 step(0, None, recycled.clone(), Mover::Person),
                 step(6_000, recycled, destroying.clone(), Mover::Request),
                 step(8_000, destroying, None, Mover::Time),
             ],
-            reads: 5,
         },
         subjects: vec![Subject {
-            name: "edge".to_owned(),
-            namespace: "ports".to_owned(),
-            port_id: "port-1".to_owned(),
-            account: "tenant".to_owned(),
             wishes: vec![wish, Wish { at_ms: 5_000, deletion: Deletion::Asked, ..wish }],
             gone_at_ms: Some(GONE),
             expected: Expected::Gone,
-            reason: None,
             told: vec![("Destroying".to_owned(), Seen::Yes)],
             unaffected_until_ms: Some(10_000),
-            excused: None,
+            ..Subject::created(("ports", "edge"), "port-1", "tenant", (wish.at_ms, wish.policy))
         }],
         texts: vec![("the log".to_owned(), "calling DestroyPort".to_owned())],
         secrets: vec!["Vq7kWm2xZr9t".to_owned()],
@@ -80,7 +81,7 @@ fn terminate_leaves_the_port_in_the_bin_but_not_live() {
     let ended_as = |status: PortStatus| {
         violated(|it| {
             it.subjects[0].wishes.iter_mut().for_each(|wish| wish.policy = DeletionPolicy::Terminate);
-            it.chronicle.changes[0].change = Change::Terminate;
+            it.chronicle.requests[0].action = "TerminatePort".to_owned();
             it.chronicle.moves.truncate(1);
             it.chronicle.moves[0].to = Some(status);
         })
@@ -93,7 +94,7 @@ fn terminate_leaves_the_port_in_the_bin_but_not_live() {
 fn a_port_may_be_left_where_a_person_stripped_the_finalizer() {
     let found = violated(|it| {
         it.chronicle.moves.truncate(1);
-        it.chronicle.changes.clear();
+        it.chronicle.requests.clear();
         it.subjects[0].excused = Some("a person stripped the finalizer");
     });
     assert_eq!(found, []);
@@ -101,23 +102,26 @@ fn a_port_may_be_left_where_a_person_stripped_the_finalizer() {
 
 #[test]
 fn a_call_before_the_deletion_is_a_wrong_kill() {
-    assert_eq!(violated(|it| it.chronicle.changes[0].at_ms = 4_999), [Oracle::NoWrongKill]);
+    assert_eq!(violated(|it| it.chronicle.requests[0].at_ms = 4_999), [Oracle::NoWrongKill]);
 }
 
 #[test]
 fn a_call_by_another_account_is_a_wrong_kill() {
-    let found = violated(|it| it.chronicle.changes[0].account = Some("stranger".to_owned()));
+    let found = violated(|it| it.chronicle.requests[0].account = Some("stranger".to_owned()));
     assert_eq!(found, [Oracle::NoWrongKill]);
 }
 
 #[test]
 fn a_call_after_the_object_has_gone_is_a_wrong_kill() {
-    assert_eq!(violated(|it| it.chronicle.changes[0].at_ms = GONE + 1), [Oracle::NoWrongKill]);
+    assert_eq!(violated(|it| it.chronicle.requests[0].at_ms = GONE + 1), [Oracle::NoWrongKill]);
 }
 
 #[test]
 fn a_termination_that_the_policy_does_not_ask_for_is_a_wrong_kill() {
-    assert_eq!(violated(|it| it.chronicle.changes[0].change = Change::Terminate), [Oracle::NoWrongKill]);
+    assert_eq!(
+        violated(|it| it.chronicle.requests[0].action = "TerminatePort".to_owned()),
+        [Oracle::NoWrongKill]
+    );
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn a_call_that_was_under_way_when_the_policy_changed_is_none() {
         move |it: &mut Evidence| {
             let retain = Wish { at_ms, policy: DeletionPolicy::Retain, ..it.subjects[0].wishes[1] };
             it.subjects[0].wishes.push(retain);
-            it.chronicle.changes[0].at_ms = 16_500;
+            it.chronicle.requests[0].at_ms = 16_500;
             it.subjects[0].gone_at_ms = Some(17_000);
             it.subjects[0].unaffected_until_ms = None;
         }
@@ -146,15 +150,16 @@ fn a_second_destruction_in_one_life_is_too_many() {
 
 #[test]
 fn requests_without_end_are_too_many() {
-    assert_eq!(violated(|it| it.chronicle.reads = 1001), [Oracle::Bounded]);
+    let reading = || request(7_000, "DescribePorts", false);
+    let found = violated(|it| it.chronicle.requests.extend((0..1000).map(|_| reading())));
+    assert_eq!(found, [Oracle::Bounded]);
 }
 
 #[test]
 fn a_request_that_is_sent_twice_is_too_many_though_only_one_takes_effect() {
     let twice = |sends| {
         violated(|it| {
-            let refused = ChangeRequest { committed: false, ..it.chronicle.changes[0].clone() };
-            it.chronicle.changes.push(refused);
+            it.chronicle.requests.push(request(6_000, "DestroyPort", false));
             it.limits.sends = sends;
         })
     };
@@ -166,8 +171,7 @@ fn a_request_that_is_sent_twice_is_too_many_though_only_one_takes_effect() {
 fn one_request_of_each_action_is_not_too_many() {
     let found = violated(|it| {
         it.subjects[0].wishes.iter_mut().for_each(|wish| wish.policy = DeletionPolicy::TerminateAndDestroy);
-        let terminate = ChangeRequest { change: Change::Terminate, ..it.chronicle.changes[0].clone() };
-        it.chronicle.changes.insert(0, terminate);
+        it.chronicle.requests.insert(0, request(6_000, "TerminatePort", true));
     });
     assert_eq!(found, []);
 }
