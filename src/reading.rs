@@ -58,14 +58,14 @@ pub struct Evidence {
     pub absences: Option<Absences>,
     /// Since when somebody has waited for this port by this credential, without a pause.
     pub waiting_since: Monotonic,
-    /// The pause between two readings that was last asked for; none while paused.
+    /// The pause between two readings that was last asked for, or the longer one that the mirror makes instead; none while paused.
     pub interval: Option<Duration>,
 }
 
 /// How often the mirror reads a port of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cadence {
-    /// A release is under way: the aligned tick (10 s).
+    /// A release is under way: the aligned tick (10 s), or as often as the account has learnt while the port is destroyed.
     Release,
     /// A live port held as `NotInRecycleBin` (1 min).
     Held,

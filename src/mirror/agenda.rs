@@ -1,6 +1,8 @@
 //! Which port is to be read when.
 
 use std::collections::BTreeSet;
+use std::mem;
+use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::port::PortId;
@@ -9,6 +11,8 @@ use crate::port::PortId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
     Release,
+    /// It is being destroyed: a call that has room for it takes it a little early.
+    Destroying,
     Upkeep,
     /// Suspected of making the cloud refuse any chunk that it is in: read last, each by itself.
     Alone,
@@ -25,6 +29,7 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     release: BTreeSet<(Monotonic, PortId)>,
+    destroying: BTreeSet<(Monotonic, PortId)>,
     upkeep: BTreeSet<(Monotonic, PortId)>,
     alone: BTreeSet<(Monotonic, PortId)>,
 }
@@ -38,15 +43,34 @@ impl Agenda {
         self.rank(slot.rank).remove(&(slot.due, port.clone()));
     }
 
-    /// When the first reading is due.
-    pub(super) fn first(&self) -> Option<Monotonic> {
-        [&self.release, &self.upkeep, &self.alone].into_iter().filter_map(|rank| Some(rank.first()?.0)).min()
+    /// When the first call is to leave. A reading of a port that is being destroyed waits for another a moment later, so that
+    /// both are one call.
+    pub(super) fn first(&self, coalesce: Duration) -> Option<Monotonic> {
+        let [release, destroying, upkeep, alone] =
+            [&self.release, &self.destroying, &self.upkeep, &self.alone].map(|rank| Some(rank.first()?.0));
+        let joint = release.zip(destroying).and_then(|(release, destroying)| {
+            let leaves = release - coalesce;
+            (destroying..=destroying + coalesce * 2).contains(&leaves).then_some(leaves)
+        });
+        [release, joint.or(destroying), upkeep, alone].into_iter().flatten().min()
     }
 
-    /// Up to `count` ports that are due by `horizon` and may be read in one call.
-    pub(super) fn together(&self, count: usize, horizon: Monotonic) -> Vec<PortId> {
-        let release = due_by(&self.release, horizon);
-        release.chain(due_by(&self.upkeep, horizon)).take(count).cloned().collect()
+    /// Up to `count` ports that may be read in one call: those that are due by `horizon`, and if there are any and room is left,
+    /// those that are being destroyed and due by `reach`.
+    pub(super) fn together(&self, count: usize, horizon: Monotonic, reach: Monotonic) -> Vec<PortId> {
+        let ranks = [&self.release, &self.destroying, &self.upkeep].into_iter();
+        let mut ports: Vec<_> = ranks.flat_map(|rank| due_by(rank, horizon)).take(count).cloned().collect();
+        if !ports.is_empty() {
+            let early = due_by(&self.destroying, reach).skip(due_by(&self.destroying, horizon).count());
+            ports.extend(early.take(count - ports.len()).cloned());
+        }
+        ports
+    }
+
+    /// Plans all readings of ports that are being destroyed anew; `due` says when.
+    pub(super) fn replan(&mut self, mut due: impl FnMut(&PortId, Monotonic) -> Monotonic) {
+        let planned = mem::take(&mut self.destroying);
+        self.destroying = planned.into_iter().map(|(before, port)| (due(&port, before), port)).collect();
     }
 
     /// A port that is due by `horizon` and is to be read alone.
@@ -57,6 +81,7 @@ impl Agenda {
     fn rank(&mut self, rank: Rank) -> &mut BTreeSet<(Monotonic, PortId)> {
         match rank {
             Rank::Release => &mut self.release,
+            Rank::Destroying => &mut self.destroying,
             Rank::Upkeep => &mut self.upkeep,
             Rank::Alone => &mut self.alone,
         }

@@ -5,8 +5,9 @@ use std::iter;
 use std::mem;
 use std::time::Duration;
 
-use super::agenda::{Agenda, Slot};
+use super::agenda::{Agenda, Rank, Slot};
 use super::grid::Grid;
+use super::pace::{Destroying, Pace};
 use super::watched::{Next, Watched};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
@@ -35,6 +36,9 @@ pub(super) struct Cohort<K> {
     /// Boxed, as a table has up to twice the room that it needs.
     ports: BTreeMap<PortId, Box<Watched<K>>>,
     agenda: Agenda,
+    pace: Pace,
+    /// When the plans last followed what was learnt.
+    replanned: Monotonic,
     /// Parts of chunks that were refused, to be read again.
     parts: Vec<Chunk>,
     backoff: Option<Backoff>,
@@ -61,6 +65,8 @@ impl<K: Clone + Ord> Cohort<K> {
             by,
             ports: BTreeMap::new(),
             agenda: Agenda::default(),
+            pace: Pace::new(settings),
+            replanned: now,
             parts: Vec::new(),
             backoff: None,
             refusals: 0,
@@ -108,7 +114,9 @@ impl<K: Clone + Ord> Cohort<K> {
             self.plan(port, now);
             return;
         }
-        if let Some(Next::Planned(slot)) = self.ports.remove(port).map(|watched| watched.next) {
+        let Some(watched) = self.ports.remove(port) else { return };
+        self.pace.forget(watched.good());
+        if let Next::Planned(slot) = watched.next {
             self.agenda.remove(slot, port);
         }
         for part in &mut self.parts {
@@ -119,7 +127,11 @@ impl<K: Clone + Ord> Cohort<K> {
 
     /// When [`Self::take`] next has something; none if nothing is to be read until something changes.
     pub(super) fn next_due(&self) -> Option<Monotonic> {
-        let due = if self.parts.is_empty() { self.agenda.first()? } else { Monotonic::default() };
+        let due = if self.parts.is_empty() {
+            self.agenda.first(self.grid.coalesce())?
+        } else {
+            Monotonic::default()
+        };
         Some(self.backoff.as_ref().map_or(due, |backoff| due.max(backoff.until)))
     }
 
@@ -130,7 +142,8 @@ impl<K: Clone + Ord> Cohort<K> {
             return None;
         }
         let horizon = now + self.grid.coalesce();
-        let together = self.agenda.together(self.settings.chunk.get(), horizon);
+        let reach = now + self.grid.tick() / 2;
+        let together = self.agenda.together(self.settings.chunk.get(), horizon, reach);
         if !together.is_empty() {
             return Some(self.depart(together, now));
         }
@@ -204,6 +217,7 @@ impl<K: Clone + Ord> Cohort<K> {
             infos.into_iter().map(|info| (info.port_id.clone(), info)).collect::<BTreeMap<_, _>>()
         });
         let mut woken = Vec::new();
+        let mut ended = false;
         for id in &chunk.ids {
             let Some(watched) = self.ports.get_mut(id) else { continue };
             let outcome = match &mut answer {
@@ -211,11 +225,32 @@ impl<K: Clone + Ord> Cohort<K> {
                 Err(why) => Err(why.clone()),
             };
             watched.suspect(alone, &outcome);
+            let before = watched.good().and_then(Destroying::of);
             woken.extend(watched.record(sent, outcome));
-            watched.arrive(&self.settings, self.grid, now);
+            ended |= self.pace.learn(before, watched.good());
+            watched.arrive(&self.settings, &self.pace, self.grid, now);
             self.plan(id, now);
         }
+        if ended {
+            self.replan(now);
+        }
         woken
+    }
+
+    /// Others may be about to end too. Not more often than is of use, as it concerns many ports.
+    fn replan(&mut self, now: Monotonic) {
+        if now.since(self.replanned) < self.grid.tick() / 8 {
+            return;
+        }
+        self.replanned = now;
+        let Self { ports, pace, grid, agenda, .. } = self;
+        agenda.replan(|id, before| {
+            let Some(watched) = ports.get_mut(id) else { return before };
+            watched.hurry(pace);
+            let due = watched.due(*grid).unwrap_or(before).min(before);
+            watched.next = Next::Planned(Slot { rank: Rank::Destroying, due });
+            due
+        });
     }
 
     /// Whether a refusal is still taken to be the fault of a port, and not of the account.
@@ -258,7 +293,7 @@ impl<K: Clone + Ord> Cohort<K> {
     /// Brings the agenda up to date with what is wanted of the port.
     fn plan(&mut self, port: &PortId, now: Monotonic) {
         let Some(watched) = self.ports.get_mut(port) else { return };
-        watched.set_pace(&self.settings, self.grid, now);
+        watched.set_pace(&self.settings, &self.pace, self.grid, now);
         if watched.next == Next::InFlight {
             return;
         }

@@ -33,6 +33,11 @@ impl Grid {
         self.ceil(last.map_or(earliest, |last| earliest.max(self.floor(last + self.coalesce) + interval)))
     }
 
+    /// The last tick within `pause` after a reading, but not the one that the reading belongs to.
+    pub(super) fn within(self, last: Monotonic, pause: Duration) -> Monotonic {
+        self.floor(last + pause).max(self.floor(last + self.coalesce) + self.tick)
+    }
+
     fn floor(self, time: Monotonic) -> Monotonic {
         let past = time.since(Monotonic::default()).as_nanos() % self.tick.as_nanos();
         time - Duration::from_nanos_u128(past)
@@ -82,6 +87,14 @@ mod tests {
     #[test]
     fn an_interval_is_rounded_up_to_whole_ticks() {
         assert_eq!(grid().next(Some(at(20_000)), Duration::from_secs(15), at(20_000)), at(40_000));
+    }
+
+    #[test]
+    fn a_tick_within_a_pause_is_never_after_it_and_never_the_tick_of_the_reading() {
+        assert_eq!(grid().within(at(20_003), INTERVAL * 2), at(40_000));
+        assert_eq!(grid().within(at(23_000), INTERVAL * 2), at(40_000));
+        assert_eq!(grid().within(at(20_003), Duration::from_secs(3)), at(30_000));
+        assert_eq!(grid().within(at(19_800), Duration::from_secs(3)), at(30_000));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //!   Mirror ──► Poller (one task per credential) around a Cohort
 //!                                                       ├ Knowledge: what readings told of a port
 //!                                                       ├ Agenda:    which port is to be read when
+//!                                                       ├ Pace:      how long ports take to be destroyed
 //!                                                       └ Grid:      the ticks
 //! ```
 //!
@@ -23,6 +24,7 @@ mod agenda;
 mod cohort;
 mod grid;
 mod knowledge;
+mod pace;
 mod poller;
 mod settings;
 #[cfg(test)]

@@ -6,7 +6,8 @@ use crate::reading::Cadence;
 /// The pace of the mirror.
 #[derive(Clone, Copy, Debug)]
 pub struct MirrorSettings {
-    /// The tick, and the interval of [`Cadence::Release`].
+    /// The tick, and the interval of [`Cadence::Release`]. A port that is being destroyed is read up to four times as often,
+    /// or as seldom as every `held`, once the account has learnt how long its ports take.
     pub release: Duration,
     /// The interval of [`Cadence::Held`]; like `slow` it is rounded up to whole ticks.
     pub held: Duration,
@@ -14,6 +15,9 @@ pub struct MirrorSettings {
     pub slow: Duration,
     /// How long a reading that is wanted at once waits for others to join it; at most a quarter of a tick.
     pub coalesce: Duration,
+    /// The price of a call: while ports are destroyed, an account makes one when they have been gone for so long, all together
+    /// and as far as it can foresee that. The shorter, the more calls (`docs/pace.md`).
+    pub worth: Duration,
     /// How many ids a call asks for; Zenlayer takes up to 100 (`docs/zenlayer-api.md`, listing ports).
     pub chunk: NonZeroUsize,
     /// How many calls one account may have under way.
@@ -33,6 +37,7 @@ impl Default for MirrorSettings {
             held: Duration::from_mins(1),
             slow: Duration::from_mins(5),
             coalesce: Duration::from_millis(250),
+            worth: Duration::from_mins(5),
             chunk: CHUNK,
             concurrent_reads: CONCURRENT_READS,
             read_timeout: Duration::from_mins(2),

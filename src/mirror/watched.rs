@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::agenda::{Rank, Slot};
 use super::grid::Grid;
 use super::knowledge::{Effect, Knowledge};
+use super::pace::{Destroying, Pace};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
-use crate::reading::{Cadence, Evidence, Failure, Presence, Unreadable, Want};
+use crate::reading::{Cadence, Evidence, Failure, Presence, Reading, Unreadable, Want};
 
 #[derive(Debug)]
 pub(super) struct Watched<K> {
@@ -17,7 +18,9 @@ pub(super) struct Watched<K> {
     knowledge: Knowledge,
     /// The shortest that a waiter asks for.
     interval: Option<Duration>,
-    /// When that interval is over.
+    /// The pause instead of it while the port is being destroyed: shorter, or longer.
+    pause: Option<Duration>,
+    /// When the interval or the pause is over.
     tick: Option<Monotonic>,
     /// After a failure: not to be read before, however urgently it is wanted.
     rest_until: Monotonic,
@@ -65,6 +68,7 @@ impl<K: Clone + Ord> Watched<K> {
             waiters: Vec::new(),
             knowledge: failure.map_or_else(Knowledge::default, Knowledge::failing),
             interval: None,
+            pause: None,
             tick: None,
             rest_until: Monotonic::default(),
             suspected: false,
@@ -95,7 +99,9 @@ impl<K: Clone + Ord> Watched<K> {
             failure: self.knowledge.failure().cloned(),
             absences: self.knowledge.absences,
             waiting_since: waiter.since,
-            interval: settings.interval(waiter.cadence),
+            interval: settings
+                .interval(waiter.cadence)
+                .map(|interval| interval.max(self.pause.unwrap_or_default())),
         }
     }
 
@@ -147,12 +153,12 @@ impl<K: Clone + Ord> Watched<K> {
     }
 
     /// The reading is over: the interval, and after a failure the rest, start again.
-    pub(super) fn arrive(&mut self, settings: &MirrorSettings, grid: Grid, now: Monotonic) {
+    pub(super) fn arrive(&mut self, settings: &MirrorSettings, pace: &Pace, grid: Grid, now: Monotonic) {
         // Else the port was forgotten and asked for again meanwhile, and is planned already.
         if self.next == Next::InFlight {
             self.next = Next::Nothing;
         }
-        self.start_interval(self.shortest_interval(settings), grid, now);
+        self.start_interval(settings, pace, grid, now);
         self.rest_until = match self.knowledge.failure() {
             Some(_) => grid.next(Some(now), grid.tick(), now),
             None => Monotonic::default(),
@@ -160,10 +166,9 @@ impl<K: Clone + Ord> Watched<K> {
     }
 
     /// Follows a change of the waiters' cadences. An interval that stays the same goes on running.
-    pub(super) fn set_pace(&mut self, settings: &MirrorSettings, grid: Grid, now: Monotonic) {
-        let interval = self.shortest_interval(settings);
-        if self.interval != interval {
-            self.start_interval(interval, grid, now);
+    pub(super) fn set_pace(&mut self, settings: &MirrorSettings, pace: &Pace, grid: Grid, now: Monotonic) {
+        if self.interval != self.shortest_interval(settings) {
+            self.start_interval(settings, pace, grid, now);
         }
     }
 
@@ -171,18 +176,48 @@ impl<K: Clone + Ord> Watched<K> {
         self.waiters.iter().filter_map(|(_, waiter)| settings.interval(waiter.cadence)).min()
     }
 
-    fn start_interval(&mut self, interval: Option<Duration>, grid: Grid, now: Monotonic) {
-        self.interval = interval;
-        self.tick = interval.map(|interval| grid.next(self.knowledge.newest(), interval, now));
+    fn start_interval(&mut self, settings: &MirrorSettings, pace: &Pace, grid: Grid, now: Monotonic) {
+        self.interval = self.shortest_interval(settings);
+        let is_released = self.interval == Some(settings.release);
+        let destroying = self.good().and_then(Destroying::of).filter(|_| is_released);
+        // While readings fail, the last good one is still worth as much as it was.
+        let pause =
+            destroying.map(|port| self.pause.filter(|_| self.is_failing()).unwrap_or(pace.pause(port)));
+        self.pause = pause;
+        self.tick = match destroying.zip(pause).filter(|_| !self.is_failing()) {
+            Some((port, pause)) => Some(pace.tick(port, pause)),
+            None => self.interval.map(|interval| grid.next(self.knowledge.newest(), interval, now)),
+        };
+    }
+
+    fn is_failing(&self) -> bool {
+        self.knowledge.failure().is_some()
+    }
+
+    /// Follows what was learnt since the last reading, if the port is to be read earlier now.
+    pub(super) fn hurry(&mut self, pace: &Pace) {
+        let Some((port, before)) = self.good().and_then(Destroying::of).zip(self.pause) else { return };
+        let pause = pace.pause(port).min(before);
+        self.pause = Some(pause);
+        self.tick = self.tick.min(Some(pace.tick(port, pause)));
+    }
+
+    /// The newest good reading.
+    pub(super) fn good(&self) -> Option<&Reading> {
+        self.knowledge.good.as_ref()
     }
 
     /// When the port is to be read. What is wanted at once waits for others to join, and a tick close by is one
-    /// reading with it.
+    /// reading with it. A port that is not being destroyed needs no tick if it gets its fresh reading within a tick anyway.
     pub(super) fn due(&self, grid: Grid) -> Option<Monotonic> {
         let asks = self.waiters.iter().filter_map(|(_, waiter)| waiter.ask.as_ref());
         let fresh = asks.map(|ask| ask.read_by).min().map(|read_by| read_by.max(self.rest_until));
+        let newest = self.knowledge.newest().filter(|_| self.pause.is_none());
+        let soon = newest.map(|newest| newest + grid.tick());
         match (self.tick, fresh) {
-            (Some(tick), Some(fresh)) if fresh <= tick + grid.coalesce() * 2 => Some(fresh),
+            (Some(tick), Some(fresh)) if Some(fresh) <= soon.max(Some(tick + grid.coalesce() * 2)) => {
+                Some(fresh)
+            }
             (Some(tick), _) => Some(tick),
             (None, fresh) => fresh,
         }
@@ -201,6 +236,7 @@ impl<K: Clone + Ord> Watched<K> {
     pub(super) fn rank(&self) -> Rank {
         match (self.suspected, self.priority()) {
             (true, _) => Rank::Alone,
+            (false, ReadPriority::Release) if self.pause.is_some() && !self.is_failing() => Rank::Destroying,
             (false, ReadPriority::Release) => Rank::Release,
             (false, ReadPriority::Upkeep) => Rank::Upkeep,
         }

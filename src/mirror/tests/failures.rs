@@ -275,3 +275,26 @@ async fn the_time_of_the_last_answer_stands_still_while_there_is_none() {
     bench.run_until(3000.0).await;
     assert!(answered(&bench) > at(2900.0), "who reads nothing is not late: {:?}", answered(&bench));
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_readings_fail_the_last_good_one_is_worth_as_long_as_the_pause_that_was_planned() {
+    let mut bench = Bench::new();
+    let account = bench.releasing(100).await;
+    let ports = |first: usize| (first..first + 100).map(port);
+    ports(0).for_each(|port| account.reader.put(&port, "DESTROYING"));
+    bench.run_until(305.0).await;
+    ports(0).for_each(|port| account.reader.vanish(&port));
+    bench.run_until(315.0).await;
+    ports(100).for_each(|port| account.reader.put(&port, "DESTROYING"));
+    (100..200).for_each(|number| _ = bench.evidence(number, &account));
+    (0..100).for_each(|number| bench.mirror.forget(&number));
+    bench.run_until(317.0).await;
+    account.reader.calls();
+    let pause = bench.evidence(100, &account).interval;
+    assert_eq!(pause, Some(MirrorSettings::default().held), "it is known that ports take 300 s");
+    account.reader.set(Mood::Fail(unavailable()));
+    bench.run_until(395.0).await;
+    assert_eq!(account.reader.call_times(), [375.0, 380.0].map(at), "and then at ticks again");
+    let evidence = bench.evidence(100, &account);
+    assert_eq!((evidence.interval, evidence.failure.map(|failure| failure.since)), (pause, Some(at(375.0))));
+}

@@ -1,8 +1,11 @@
 //! The whole mirror over a scripted cloud, in paused time: no test waits, and each sees exact times.
 
+mod account;
+mod curve;
 mod failures;
 mod pace;
 mod properties;
+mod releases;
 mod usage;
 mod waking;
 

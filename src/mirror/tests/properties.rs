@@ -72,6 +72,11 @@ struct Run {
     calls: Vec<(Chunk, Monotonic)>,
 }
 
+/// Every second port is being destroyed.
+fn status_of(id: &PortId) -> &'static str {
+    if (0..PORTS).step_by(2).any(|number| port(number) == *id) { "RECYCLED" } else { "DESTROYING" }
+}
+
 /// Two waiters a port.
 fn port_of(waiter: usize) -> PortId {
     port(waiter / 2)
@@ -152,7 +157,7 @@ impl Run {
         let answer = match answer {
             Answer::Good(there) => {
                 let there = |id: &&PortId| (0..PORTS).any(|n| port(n) == **id && there & (1 << n) != 0);
-                Ok(chunk.ids.iter().filter(there).map(|id| port_info(id.as_str(), "RECYCLED")).collect())
+                Ok(chunk.ids.iter().filter(there).map(|id| port_info(id.as_str(), status_of(id))).collect())
             }
             Answer::Failed(why) => Err(why.clone()),
         };

@@ -72,8 +72,9 @@ fn head(machine: &Machine) -> String {
         - *Calls* are the requests in the simulator's journal from the first deletion on, refused ones included. Every run also \
         checks that exactly one call took effect for each port, and that all objects are gone.\n\
         - *Gone after DESTROYED* is the time from the destruction in the simulator's journal to the moment when a watch shows that \
-        the object is gone. One clock measures both. The operator polls every 10 s, and checks again 5 s later to prove that \
-        the port is gone. So 5 to 16 s are expected for any number of ports.\n\
+        the object is gone. One clock measures both. The operator polls every 10 s, more often while many ports end \
+        ([pace](pace.md)), and checks again 5 s later to prove that the port is gone. So 5 to 16 s are expected for any number \
+        of ports.\n\
         - *Writes, Events and reads per object* come from the API server's `apiserver_request_total`. While ports are deleted, \
         only the operator writes ZenlayerPorts, sends Events, and reads Secrets, the CustomResourceDefinition and namespaces. \
         The requests of the benchmark itself are left out.\n\

@@ -21,7 +21,7 @@ pub fn table(findings: &Findings) -> String {
             it.calls_per_port(),
             "",
         );
-        rows.add("from DESTROYED to gone, median, in the same run", 10.0, it.lag.median.as_secs_f64(), " s");
+        rows.add("from DESTROYED to gone, median, in the same run", 8.0, it.lag.median.as_secs_f64(), " s");
         rows.add("the same, the longest", 16.0, it.lag.max.as_secs_f64(), " s");
     }
     if let Some(it) = findings.numbers.iter().filter(minute).find(|it| it.layout.ports == 1) {
