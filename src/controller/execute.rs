@@ -40,7 +40,7 @@ pub(super) async fn execute(
     api: &Objects,
     object: &ZenlayerPort,
     plan: Plan,
-    ticket: Option<Ticket>,
+    ticket: &mut Option<Ticket>,
     shared: &Shared,
 ) -> Result<Done, ReconcileError> {
     let status = plan.status(object);
@@ -65,7 +65,9 @@ pub(super) async fn execute(
         Action::LetGo(reason) => let_go(api, object, row, reason, event, shared).await,
         Action::Call(Intent { warrant, .. }) => {
             // Without a ticket there is nothing to send: the next round gets one.
-            let Some(ticket) = ticket else { return Ok(Done::Overtaken(Box::new(object.clone()))) };
+            if ticket.is_none() {
+                return Ok(Done::Overtaken(Box::new(object.clone())));
+            }
             // Saves a record that another replica would have to wait for; safety does not rest on it.
             if !shared.leadership.is_current() {
                 return Err(ReconcileError::NotLeading);
@@ -82,6 +84,8 @@ pub(super) async fn execute(
                 Ok(recorded) => recorded,
                 Err(written) => return Ok(Done::Overtaken(written)),
             };
+            // Used only now: whoever was overtaken keeps its turn.
+            let Some(ticket) = ticket.take() else { return Ok(Done::Overtaken(recorded.object)) };
             let (account, permit, _slot) = ticket.split();
             let answer = recorded.begin(&account, permit, started, shared).await;
             let line = Line { request_id: answer.request_id(), ..recorded.line() };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::error::ReconcileError;
+use super::execute;
 use super::objects::Objects;
 use super::shared::Shared;
 use super::transitions;
@@ -15,20 +17,19 @@ use crate::index::Invalid;
 /// When a status that could not be written is tried again.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// Keeps the status of such an object true. Returns when it is to be called again.
-pub(super) async fn reconcile(invalid: &Invalid, shared: &Shared) -> Option<Duration> {
-    let Err(error) = write_status(invalid, shared).await else { return None };
+/// The status of such an object could not be written. Returns when that is tried again.
+pub(super) fn pause_after(invalid: &Invalid, error: &ReconcileError) -> Duration {
     let metadata = &invalid.salvaged.metadata;
     tracing::warn!(
         namespace = metadata.namespace, name = metadata.name, uid = metadata.uid, %error,
         complaint = invalid.complaint,
         "cannot write the status of an object that this version cannot parse; the operator tries again",
     );
-    Some(RETRY)
+    RETRY
 }
 
-/// Writes it if anything but a time would change, onto the very object that could not be parsed.
-async fn write_status(invalid: &Invalid, shared: &Shared) -> kube::Result<()> {
+/// Writes the status if anything but a time would change, onto the very object that could not be parsed.
+pub(super) async fn write_status(invalid: &Invalid, shared: &Shared) -> Result<(), ReconcileError> {
     let object = invalid.salvaged.as_ref();
     let fact = format!("This version of the operator cannot parse the object ({}).", invalid.complaint);
     let (status, event) = decision::held_as_invalid(object, &fact, shared.clock.now());
@@ -46,7 +47,7 @@ async fn write_status(invalid: &Invalid, shared: &Shared) -> kube::Result<()> {
         Ok(_) => {}
         // It is another by now, or gone: the watch tells.
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(execute::kubernetes("patch", "the object's status", error)),
     }
     transitions::log_status(object, &ZenlayerPort { status: Some(status), ..object.clone() }, None);
     if let Some(event) = &event {

@@ -36,22 +36,20 @@ pub(super) async fn reconcile(reference: Reference, shared: Arc<Shared>) -> Opti
             Ok(again) => again,
             Err(error) => Some(pause_after(&object, &error, &shared)),
         },
-        Known::Invalid(invalid) => invalid::reconcile(&invalid, &shared).await,
+        Known::Invalid(invalid) => {
+            let written = in_time(invalid::write_status(&invalid, &shared)).await;
+            written.err().map(|error| invalid::pause_after(&invalid, &error))
+        }
     }
 }
 
-/// A reconcile that can neither hang nor take the controller down with it.
+/// A reconcile that can neither hang nor take the others down with it.
 pub(super) async fn guarded(
     object: Arc<ZenlayerPort>,
     shared: &Shared,
 ) -> Result<Option<Duration>, ReconcileError> {
     let began = shared.clock.monotonic();
-    let work = AssertUnwindSafe(decide_and_execute(Arc::clone(&object), shared)).catch_unwind();
-    let result = match tokio::time::timeout(DEADLINE, work).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(ReconcileError::Panicked(panic_message(panic.as_ref()))),
-        Err(_) => Err(ReconcileError::Deadline),
-    };
+    let result = in_time(decide_and_execute(Arc::clone(&object), shared)).await;
     if result.is_ok() {
         shared.index.succeeded(&object);
     }
@@ -59,6 +57,15 @@ pub(super) async fn guarded(
     shared.metrics.count_reconcile(class, shared.clock.monotonic().since(began));
     shared.after_reconcile(&object);
     result
+}
+
+/// The end of `work`, which comes in any case.
+async fn in_time<T>(work: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+    match tokio::time::timeout(DEADLINE, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(ReconcileError::Panicked(panic_message(panic.as_ref()))),
+        Err(_) => Err(ReconcileError::Deadline),
+    }
 }
 
 /// The pause after a failed reconcile, longer with each that fails in a row.
@@ -87,11 +94,11 @@ async fn decide_and_execute(
         let gathered = Gathered::of(&object, shared).await;
         let mut plan = gathered.decide(&object, Turn::Free, shared);
         if let (Action::Call(_), Some(account)) = (&plan.action, &gathered.account) {
+            let pause = account.paused();
             ticket = ticket
-                .filter(|ticket| ticket.is_of(account.key))
+                .filter(|ticket| ticket.is_of(account.key) && pause.is_none())
                 .or_else(|| shared.turns.ask(&reference, account));
             if ticket.is_none() {
-                let pause = account.paused();
                 let turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
                 let queued = gathered.decide(&object, turn, shared);
                 plan = Plan { deadline: Some(QUEUED_RECHECK), ..queued };
@@ -102,7 +109,7 @@ async fn decide_and_execute(
         }
         let deadline = plan.deadline;
         let mut span = transitions::reconcile(&object, &plan);
-        let execute = Box::pin(execute::execute(&api, &object, plan, ticket.take(), shared));
+        let execute = Box::pin(execute::execute(&api, &object, plan, &mut ticket, shared));
         let done = span.around(execute).await;
         span.set_error(done.as_ref().err().map(|error| error.class().as_str()));
         drop(span);

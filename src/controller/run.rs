@@ -223,7 +223,7 @@ async fn lead(
         tasks.spawn_endless("watches ZenlayerPorts", follow);
     }
     let reconcile = |reference| reconcile::reconcile(reference, Arc::clone(&shared));
-    let reconciles = dispatch::run(wakes, reconcile, clock, shutdown);
+    let reconciles = dispatch::run(wakes, &shared.turns, reconcile, clock, shutdown);
 
     let deadline = async {
         shutdown.cancelled().await;
@@ -322,7 +322,10 @@ async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
         shared.sweep();
         let users = shared.index.users();
         let snapshot = shared.credentials.snapshot(&users).await;
-        let changed = shared.credentials.refresh(&users, snapshot.as_ref()).await;
+        let changed = shared
+            .credentials
+            .refresh(&users, snapshot.as_ref(), |source| shared.index.may_be_used(source))
+            .await;
         if !changed.is_empty() {
             shared.wake_users_of(&changed);
         }

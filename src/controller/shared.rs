@@ -53,7 +53,7 @@ impl Shared {
 
     /// A reconcile may outlive its object, and register again what was forgotten with it.
     pub(super) fn after_reconcile(&self, object: &ZenlayerPort) {
-        if !self.index.is_known(object) {
+        if !self.index.is_decided_about(object) {
             self.stop_reading(&Reference::of(object));
         }
     }
@@ -61,7 +61,7 @@ impl Shared {
     /// Forgets what is still registered for objects that are not known, however it came about.
     pub(super) fn sweep(&self) {
         let unknown: BTreeSet<Reference> =
-            self.waiters().into_iter().filter(|waiter| !self.index.contains(waiter)).collect();
+            self.waiters().into_iter().filter(|waiter| !self.index.decides_about(waiter)).collect();
         for reference in &unknown {
             self.stop_reading(reference);
         }
@@ -82,6 +82,7 @@ impl Shared {
 
     /// Wakes the objects that take their credentials from one of `sources`.
     pub(super) fn wake_users_of(&self, sources: &BTreeSet<Source>) {
-        self.wakes.wake(sources.iter().flat_map(|source| self.index.users_of(source)));
+        let users: Vec<Reference> = sources.iter().flat_map(|source| self.index.users_of(source)).collect();
+        self.wakes.wake(users);
     }
 }

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use kube::Client;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::Notify;
 
 use super::shared::Shared;
 use super::watch;
 use crate::clock::Monotonic;
+use crate::decision::error_backoff;
 use crate::index::{Change, Received, Reference, ShownBy};
 use crate::server::Readiness;
+
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A watch that has not failed for this long goes well: the next failure is the first.
+const GOES_WELL: Duration = Duration::from_mins(2);
 
 /// Keeps the index as the objects of `namespace` (none: of all) are, for ever, and wakes those that are to be looked at.
 /// Errors are logged, counted and retried here.
@@ -25,12 +32,22 @@ pub(super) async fn follow(
 ) {
     let mut events = std::pin::pin!(events(client, namespace.clone(), &shared));
     let mut intake = Intake::new(Arc::clone(&shared), namespace, readiness);
+    let (mut failures, mut failed_at) = (0_u32, None);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => intake.take_in(event),
             Err(error) => {
                 shared.metrics.watch_errors.inc();
-                tracing::warn!(%error, "the watch on ZenlayerPorts failed; the operator tries again");
+                let now = shared.clock.monotonic();
+                let in_a_row = failed_at.is_some_and(|before| now.since(before) < GOES_WELL);
+                failures = if in_a_row { failures.saturating_add(1) } else { 1 };
+                let pause = error_backoff(failures, 0).min(LONGEST_PAUSE);
+                tracing::warn!(
+                    %error, retry_in_seconds = pause.as_secs(),
+                    "the watch on ZenlayerPorts failed; the operator tries again"
+                );
+                tokio::time::sleep(pause).await;
+                failed_at = Some(shared.clock.monotonic());
             }
         }
     }
@@ -49,7 +66,6 @@ fn events(
         let listed = Arc::new(Notify::new());
         let is_listed = Arc::clone(&listed);
         watch::events(client.clone(), namespace.as_deref(), heard.clone(), clock)
-            .backoff(watch::backoff())
             .inspect(move |event| {
                 if matches!(event, Ok(Event::InitDone)) {
                     listed.notify_one();
@@ -70,6 +86,8 @@ struct Intake {
     namespace: Option<String>,
     /// Known objects that a list under way has not shown yet. Not those that it has: each would be named anew.
     unlisted: BTreeSet<Reference>,
+    /// Whom the first list shows. They are looked at when it is complete: before that, much looks like something else.
+    first: BTreeSet<Reference>,
     /// When the newest list began.
     list_began: Monotonic,
     /// Told once, when the first list is complete.
@@ -78,8 +96,8 @@ struct Intake {
 
 impl Intake {
     fn new(shared: Arc<Shared>, namespace: Option<String>, readiness: Readiness) -> Self {
-        let (unlisted, list_began) = (BTreeSet::new(), Monotonic::default());
-        Self { shared, namespace, unlisted, list_began, readiness: Some(readiness) }
+        let (unlisted, first, list_began) = (BTreeSet::new(), BTreeSet::new(), Monotonic::default());
+        Self { shared, namespace, unlisted, first, list_began, readiness: Some(readiness) }
     }
 
     fn take_in(&mut self, event: Event<Received>) {
@@ -99,7 +117,11 @@ impl Intake {
             Event::Apply(object) => index.put(object, ShownBy::Watch, now),
             Event::Delete(object) => index.remove(&Reference::of(&object), now),
         };
-        self.shared.follow(change);
+        if self.readiness.is_some() {
+            self.first.extend(change.woken);
+        } else {
+            self.shared.follow(change);
+        }
     }
 
     fn end_list(&mut self, now: Monotonic) {
@@ -109,6 +131,7 @@ impl Intake {
         }
         index.list_ends(self.namespace.as_deref());
         if let Some(readiness) = self.readiness.take() {
+            self.shared.wakes.wake(std::mem::take(&mut self.first));
             readiness.one_more();
             tracing::info!(namespace = self.namespace, "listed the ZenlayerPorts");
         }

@@ -7,26 +7,21 @@ use std::vec;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use kube::api::{WatchEvent, WatchParams};
-use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{Error, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
 use super::objects::{Objects, Page, Rest};
 use crate::clock::Clock;
-use crate::decision::error_backoff;
 use crate::index::Received;
 use crate::server::LastHeard;
 
 /// The server ends a watch after this many seconds. A connection that is dead is noticed soon after, by the client's own
-/// timeout (`cli.rs`), even if the server sends no bookmarks; and load balancers that cut idle connections take longer.
+/// timeout (`run.rs`), even if the server sends no bookmarks; and load balancers that cut idle connections take longer.
 const WATCH_SECONDS: u32 = 60;
 
 /// A watch that ends sooner than this was not worth its request, and counts as a failure.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
-
-/// The longest pause after a failure.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The bytes of a page. A page of one object may be longer.
 const LARGEST_PAGE: u64 = 4 << 20;
@@ -71,31 +66,6 @@ struct Watch {
 }
 
 type Step = (Option<Result<Event<Received>, Error>>, State);
-
-/// The pauses after failures in a row, up to 30 s. After two minutes without one they begin anew.
-pub(super) fn backoff() -> ResetTimerBackoff<Pauses> {
-    ResetTimerBackoff::new(Pauses::default(), Duration::from_mins(2))
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Pauses {
-    failures: u32,
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.failures = self.failures.saturating_add(1);
-        Some(error_backoff(self.failures, 0).min(LONGEST_PAUSE))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
 
 /// All objects of `namespace` (none: of all), and then what changes. It goes on after an error when it is polled again, so
 /// it needs a backoff.

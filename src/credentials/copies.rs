@@ -41,7 +41,7 @@ pub(super) struct Copy {
 }
 
 impl Copies {
-    /// Without a namespace, in that of the kubeconfig.
+    /// In the operator's own namespace.
     pub(super) fn new(kubernetes: kube::Client, namespace: &str) -> Self {
         Self { secrets: Api::namespaced(kubernetes, namespace), namespace: namespace.to_owned() }
     }

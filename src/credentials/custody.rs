@@ -254,7 +254,8 @@ impl<R> Custody<R> {
 
     /// Lets the new credential take over if none of the source's objects waits for it to be shown a port.
     pub(super) fn settle(&mut self, users: &[User]) {
-        self.shown.retain(|uid| users.iter().any(|user| user.uid == *uid));
+        let uids: BTreeSet<&str> = users.iter().map(|user| user.uid.as_str()).collect();
+        self.shown.retain(|uid| uids.contains(uid.as_str()));
         if self.candidate().is_some() && !users.iter().any(|user| self.waits(user)) {
             self.promote();
         }

@@ -207,16 +207,17 @@ impl Credentials {
         }
     }
 
-    /// Reads all sources again that are in use, forgets the others, lets new credentials take over that have proved
+    /// Reads all sources again that `users` use, forgets those that nobody may use, lets new credentials take over that have proved
     /// themselves, compares the copies with them, and returns the sources of which there is news.
     pub async fn refresh(
         &self,
         users: &BTreeMap<Source, Vec<User>>,
         snapshot: Option<&Snapshot>,
+        may_be_used: impl Fn(&Source) -> bool,
     ) -> BTreeSet<Source> {
         let in_use: Vec<(Source, Slot)> = {
             let mut slots = self.slots.lock().await;
-            slots.retain(|source, _| users.contains_key(source));
+            slots.retain(|source, _| users.contains_key(source) || may_be_used(source));
             let slot =
                 |source: &Source| (source.clone(), Arc::clone(slots.entry(source.clone()).or_default()));
             users.keys().map(slot).collect()

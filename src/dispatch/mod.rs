@@ -28,6 +28,7 @@ const MOST_RECONCILES: usize = MOST_CALLS as usize + 8;
 /// again for the object even if nothing wakes it; none: not before that.
 pub async fn run<F>(
     mut wakes: Wakes<Reference>,
+    turns: &Turns,
     reconcile: impl Fn(Reference) -> F,
     clock: Clock,
     shutdown: &CancellationToken,
@@ -39,7 +40,7 @@ pub async fn run<F>(
     while !(shutdown.is_cancelled() && running.is_empty()) {
         // Whoever is woken is in line at once, however many reconciles end meanwhile.
         while let Some(Some(woken)) = wakes.next().now_or_never() {
-            schedule.wake(woken);
+            wake(&mut schedule, woken, turns);
         }
         while running.len() < MOST_RECONCILES
             && !shutdown.is_cancelled()
@@ -59,10 +60,75 @@ pub async fn run<F>(
             biased;
             () = shutdown.cancelled(), if running.is_empty() => {}
             Some((reference, again)) = running.next() => {
-                schedule.ended(reference, again.map(|pause| clock.monotonic() + pause));
+                schedule.ended(reference.clone(), again.map(|pause| clock.monotonic() + pause));
+                // Its turn may have come meanwhile.
+                if turns.has_ticket(&reference) {
+                    schedule.wake_first(reference);
+                }
             }
-            Some(woken) = wakes.next() => schedule.wake(woken),
-            () = until_timer, if !is_full => {}
+            Some(woken) = wakes.next() => wake(&mut schedule, woken, turns),
+            () = until_timer, if !is_full && !shutdown.is_cancelled() => {}
         }
+    }
+}
+
+/// Whoever has a ticket goes first: others wait for its slot.
+fn wake(schedule: &mut Schedule, woken: Reference, turns: &Turns) {
+    if turns.has_ticket(&woken) {
+        schedule.wake_first(woken);
+    } else {
+        schedule.wake(woken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use kube::api::ObjectMeta;
+
+    use super::*;
+    use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
+    use crate::port::PortId;
+    use crate::tasks;
+    use crate::wakes;
+
+    fn reference(name: &str) -> Reference {
+        let spec = ZenlayerPortSpec {
+            port_id: PortId::new("port-1"),
+            deletion_policy: DeletionPolicy::Destroy,
+            deletion_protection: false,
+            credentials_ref: None,
+        };
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        Reference::of(&ZenlayerPort { metadata, spec, status: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_reconciled_when_it_is_woken_and_when_it_asked_for_it_until_the_shutdown() {
+        let shutdown = CancellationToken::new();
+        let (tasks, _failures) = tasks::watched(&shutdown);
+        let (wake, wakes) = wakes::channel();
+        let wake = Arc::new(wake);
+        let turns = Turns::new(Arc::clone(&wake), &tasks);
+        let (clock, seconds) = (Clock::tokio(Timestamp::UNIX_EPOCH), RefCell::new(Vec::new()));
+        wake.wake([reference("edge")]);
+        let reconcile = async |_: Reference| {
+            // Each takes a second, and the next is to begin ten seconds later.
+            time::sleep(Duration::from_secs(1)).await;
+            seconds.borrow_mut().push(clock.monotonic().since(crate::clock::Monotonic::default()).as_secs());
+            Some(Duration::from_secs(10))
+        };
+        let people = async {
+            time::sleep(Duration::from_secs(15)).await;
+            wake.wake([reference("edge")]);
+            time::sleep(Duration::from_millis(500)).await;
+            // It is under way, and the next is due soon after: the one ends, and the other does not begin.
+            shutdown.cancel();
+        };
+        futures::join!(run(wakes, &turns, reconcile, clock, &shutdown), people);
+        assert_eq!(*seconds.borrow(), [1, 12, 16]);
     }
 }

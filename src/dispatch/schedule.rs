@@ -12,6 +12,8 @@ use crate::index::Reference;
 pub(super) struct Schedule {
     states: BTreeMap<Reference, State>,
     timers: BTreeSet<(Monotonic, Reference)>,
+    /// Those that are ready and go before all others.
+    first: VecDeque<Reference>,
     /// Those that are ready, by namespace, in the order in which they became so.
     lines: BTreeMap<Box<str>, VecDeque<Reference>>,
     /// The namespaces that have somebody ready, in the order of their turns.
@@ -45,6 +47,20 @@ impl Schedule {
         self.line_up(reference);
     }
 
+    /// As [`wake`](Self::wake), but before all namespaces.
+    pub(super) fn wake_first(&mut self, reference: Reference) {
+        self.wake(reference.clone());
+        // Not if it is being reconciled, or goes first already.
+        let Some(line) = self.lines.get_mut(reference.namespace()) else { return };
+        let Some(at) = line.iter().rposition(|other| *other == reference) else { return };
+        line.remove(at);
+        if line.is_empty() {
+            self.lines.remove(reference.namespace());
+            self.turns.retain(|namespace| **namespace != *reference.namespace());
+        }
+        self.first.push_back(reference);
+    }
+
     /// The next to be reconciled, if anybody is ready. Its end must be [told](Self::ended).
     pub(super) fn next(&mut self, now: Monotonic) -> Option<Reference> {
         while let Some((at, reference)) = self.timers.pop_first() {
@@ -53,6 +69,10 @@ impl Schedule {
                 break;
             }
             self.line_up(reference);
+        }
+        if let Some(first) = self.first.pop_front() {
+            self.states.insert(first.clone(), State::Running);
+            return Some(first);
         }
         let namespace = self.turns.pop_front()?;
         let line = self.lines.get_mut(&namespace)?;
@@ -161,9 +181,29 @@ mod tests {
         assert_eq!(drain(&mut schedule, at(60)), [], "it is not planned any more");
     }
 
+    #[test]
+    fn whoever_is_woken_first_goes_before_all_others_once() {
+        let mut schedule = Schedule::default();
+        let (many, ticket) = ((0..5).map(|name| reference(0, name)).collect::<Vec<_>>(), reference(0, 9));
+        schedule.wake(reference(1, 0));
+        many.iter().cloned().for_each(|one| schedule.wake(one));
+        schedule.wake(ticket.clone());
+        schedule.wake_first(ticket.clone());
+        let order = drain(&mut schedule, at(0));
+        assert_eq!(order.first(), Some(&ticket));
+        assert_eq!(order.len(), 7, "each once: {order:?}");
+        schedule.wake(ticket.clone());
+        schedule.next(at(0));
+        schedule.wake_first(ticket.clone());
+        assert_eq!(schedule.next(at(0)), None, "it is under way");
+        schedule.ended(ticket.clone(), None);
+        assert_eq!(drain(&mut schedule, at(0)), [ticket]);
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Wake(usize, usize),
+        WakeFirst(usize, usize),
         Start,
         /// The oldest that is under way ends, and is planned for so many seconds later.
         End(Option<u64>),
@@ -173,6 +213,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => (0..4_usize, 0..6_usize).prop_map(|(namespace, name)| Step::Wake(namespace, name)),
+            1 => (0..4_usize, 0..6_usize).prop_map(|(namespace, name)| Step::WakeFirst(namespace, name)),
             5 => Just(Step::Start),
             5 => prop::option::of(0..50_u64).prop_map(Step::End),
             1 => (1..30_u64).prop_map(Step::TimePasses),
@@ -180,24 +221,32 @@ mod tests {
     }
 
     proptest! {
-        /// From the moment when an object is ready until its turn, no other namespace has more turns than its own.
+        /// From the moment when an object is ready until its turn, no other namespace has more turns than its own, those of
+        /// whoever goes first left out.
         #[test]
         fn every_namespace_has_its_turn(steps in prop::collection::vec(step(), 0..400)) {
             let mut schedule = Schedule::default();
             let mut under_way = VecDeque::new();
             let mut now = at(0);
+            let mut first: BTreeSet<Reference> = BTreeSet::new();
             // Of each that is ready: the turns of each namespace since then.
             let mut ready: BTreeMap<Reference, BTreeMap<String, u32>> = BTreeMap::new();
             for step in steps {
                 match step {
                     Step::Wake(namespace, name) => schedule.wake(reference(namespace, name)),
+                    Step::WakeFirst(namespace, name) => {
+                        schedule.wake_first(reference(namespace, name));
+                        first.insert(reference(namespace, name));
+                    }
                     Step::Start => {
                         if let Some(next) = schedule.next(now) {
                             prop_assert!(!under_way.contains(&next), "{next} is under way twice");
-                            for turns in ready.values_mut() {
+                            // Its turn is its namespace's too, and may come before others of it.
+                            let went_first = first.remove(&next);
+                            for turns in ready.values_mut().filter(|_| !went_first) {
                                 *turns.entry(next.namespace().to_owned()).or_default() += 1;
                             }
-                            if let Some(turns) = ready.remove(&next) {
+                            if let Some(turns) = ready.remove(&next).filter(|_| !went_first) {
                                 let own = turns.get(next.namespace()).copied().unwrap_or_default();
                                 for (namespace, others) in &turns {
                                     prop_assert!(*others <= own, "{next} waited for {namespace}: {turns:?}");
@@ -232,7 +281,7 @@ mod tests {
                 .map(|(reference, _)| reference)
                 .collect()
         };
-        let ready: Vec<&Reference> = schedule.lines.values().flatten().collect();
+        let ready: Vec<&Reference> = schedule.lines.values().flatten().chain(&schedule.first).collect();
         prop_assert_eq!(ready.len(), ready.iter().collect::<BTreeSet<_>>().len(), "in line once");
         prop_assert_eq!(ready.into_iter().collect::<BTreeSet<_>>(), of(|it| *it == State::Ready));
         let running = of(|it| matches!(it, State::Running | State::RunningAgain));

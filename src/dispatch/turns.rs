@@ -33,6 +33,8 @@ pub struct Turns {
 #[derive(Debug, Default)]
 struct State {
     lines: BTreeMap<AccountKey, Line>,
+    /// In which line each waits.
+    places: BTreeMap<Reference, AccountKey>,
     /// Those who have been woken for their turn.
     tickets: BTreeMap<Reference, Ticket>,
 }
@@ -82,7 +84,13 @@ impl Turns {
     /// A ticket, if `who` can call at once; else it waits, and is woken when it has one.
     pub fn ask(self: &Arc<Self>, who: &Reference, account: &Arc<Account<Client>>) -> Option<Ticket> {
         let mut state = self.lock();
-        state.leave(who, Some(account.key));
+        match state.tickets.remove(who) {
+            // Its turn came while its reconcile was under way.
+            Some(ticket) if ticket.is_of(account.key) => return Some(ticket),
+            _ if state.places.get(who) == Some(&account.key) => return None,
+            _ => state.leave(who),
+        }
+        let state = &mut *state;
         let line = state.lines.entry(account.key).or_insert_with(Line::new);
         if !line.is_served {
             if let Some(ticket) = self.at_once(account, line) {
@@ -91,32 +99,29 @@ impl Turns {
             line.is_served = true;
             self.tasks.spawn("gives calls their turns", Arc::clone(self).serve(Arc::clone(account)));
         }
-        if !line.waiting.contains(who) {
-            line.waiting.push_back(who.clone());
-        }
+        line.waiting.push_back(who.clone());
+        state.places.insert(who.clone(), account.key);
         None
     }
 
     /// `who` wants to call no longer.
     pub fn leave(&self, who: &Reference) {
-        self.lock().leave(who, None);
+        self.lock().leave(who);
     }
 
     /// All who wait for their turn, or have been woken for it.
     pub fn waiters(&self) -> Vec<Reference> {
         let state = self.lock();
-        let waiting = state.lines.values().flat_map(|line| &line.waiting);
-        waiting.chain(state.tickets.keys()).cloned().collect()
+        state.places.keys().chain(state.tickets.keys()).cloned().collect()
     }
 
-    #[cfg(test)]
-    pub(crate) fn has_ticket(&self, who: &Reference) -> bool {
+    pub fn has_ticket(&self, who: &Reference) -> bool {
         self.lock().tickets.contains_key(who)
     }
 
     /// How many wait for their turn.
     pub fn waiting(&self) -> usize {
-        self.lock().lines.values().map(|line| line.waiting.len()).sum()
+        self.lock().places.len()
     }
 
     fn at_once(&self, account: &Arc<Account<Client>>, line: &Line) -> Option<Ticket> {
@@ -135,6 +140,7 @@ impl Turns {
             let mut state = self.lock();
             let next = state.lines.get_mut(&account.key).and_then(|line| line.waiting.pop_front());
             if let Some(next) = next {
+                state.places.remove(&next);
                 let ticket = Ticket { account: Arc::clone(&account), permit, slots: (slot, own) };
                 state.tickets.insert(next.clone(), ticket);
                 self.wakes.wake([next]);
@@ -159,13 +165,10 @@ impl Turns {
 }
 
 impl State {
-    /// `who` waits at no other account than this one.
-    fn leave(&mut self, who: &Reference, but: Option<AccountKey>) {
+    fn leave(&mut self, who: &Reference) {
         self.tickets.remove(who);
-        for (key, line) in &mut self.lines {
-            if Some(*key) != but {
-                line.waiting.retain(|other| other != who);
-            }
+        if let Some(line) = self.places.remove(who).and_then(|key| self.lines.get_mut(&key)) {
+            line.waiting.retain(|other| other != who);
         }
         self.drop_idle();
     }

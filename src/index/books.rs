@@ -59,13 +59,14 @@ impl Entry {
         }
     }
 
-    /// The object is shown like this: a write that it contains need not be kept.
-    pub(super) fn drop_old_write(&mut self, shown: &ZenlayerPort, by: ShownBy) {
-        self.written.take_if(|written| {
+    /// The object is shown like this: a write that it contains need not be kept. Says whether a write was undone.
+    pub(super) fn drop_old_write(&mut self, shown: &ZenlayerPort, by: ShownBy) -> bool {
+        let dropped = self.written.take_if(|written| {
             let is_other = written.object.uid() != shown.uid();
             let is_listed = matches!(by, ShownBy::List { began } if written.at < began);
             is_other || is_listed || !is_newer(&written.object, shown)
         });
+        dropped.is_some_and(|written| is_newer(&written.object, shown))
     }
 }
 

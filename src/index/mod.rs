@@ -177,10 +177,11 @@ impl Index {
         let object = Arc::clone(known.object());
         let source = self.sources.of(&object).ok();
         let mut books = self.lock();
+        let mut is_undone = false;
         if let Some(entry) = books.objects.get_mut(&reference) {
-            entry.drop_old_write(&object, by);
+            is_undone = entry.drop_old_write(&object, by);
             if matches!((entry.known.parsed(), known.parsed()), (Some(before), Some(now)) if before == now) {
-                return Change::default();
+                return Change { woken: is_undone.then_some(reference).into_iter().collect(), ended: None };
             }
         }
         // Before it can be decided about: no deletion is decided about that is not counted.
@@ -195,7 +196,7 @@ impl Index {
             (Some(before), Some(now)) => by.is_news(before, now),
             (None, _) | (_, None) => true,
         };
-        if is_news {
+        if is_news || is_undone {
             woken.push(reference.clone());
         }
         let is_other = former.as_ref().is_some_and(|former| former.known.object().uid() != object.uid());
@@ -241,11 +242,12 @@ impl Index {
     }
 
     /// Whether the object, of this uid, is one that is decided about.
-    pub fn is_known(&self, object: &ZenlayerPort) -> bool {
+    pub fn is_decided_about(&self, object: &ZenlayerPort) -> bool {
         self.shown(object).is_some()
     }
 
-    pub fn contains(&self, reference: &Reference) -> bool {
+    /// Whether the object of this name is one that is decided about.
+    pub fn decides_about(&self, reference: &Reference) -> bool {
         self.lock().objects.get(reference).is_some_and(|entry| entry.known.parsed().is_some())
     }
 
@@ -359,19 +361,27 @@ impl Index {
         self.lock().by_source.get(source).into_iter().flatten().cloned().collect()
     }
 
-    /// The sources that objects use, each with its objects.
+    /// The sources that objects use, each with its objects: of those sources whose objects are all listed, as whoever asks
+    /// takes it that there are no others.
     pub fn users(&self) -> BTreeMap<Source, Vec<User>> {
         let books = self.lock();
         let object = |reference| books.objects.get(reference).map(|entry| User::of(entry.known.object()));
-        let users = books.by_source.iter();
+        let users = books.by_source.iter().filter(|(source, _)| self.is_listed_for(source));
         users.map(|(source, users)| (source.clone(), users.iter().filter_map(object).collect())).collect()
     }
 
     /// Whether an object may use this source: not known before the objects of its namespace are listed, nor if they are
     /// another operator's.
     pub fn may_be_used(&self, source: &Source) -> bool {
-        let Source::Secret { namespace, .. } = source else { return true };
-        !self.lists.has_listed(namespace) || self.lock().by_source.contains_key(source)
+        !self.is_listed_for(source) || self.lock().by_source.contains_key(source)
+    }
+
+    /// Whether all objects that may use this source are listed.
+    fn is_listed_for(&self, source: &Source) -> bool {
+        match source {
+            Source::Secret { namespace, .. } => self.lists.has_listed(namespace),
+            Source::Own => self.lists.all_listed(),
+        }
     }
 
     /// All objects, those that cannot be parsed included.

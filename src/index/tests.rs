@@ -72,6 +72,22 @@ fn a_list_that_is_read_again_removes_what_vanished_and_tells_those_who_share_its
 }
 
 #[test]
+fn nobody_knows_who_uses_a_source_before_its_objects_are_listed() {
+    let index = index();
+    let source = Source::Secret { namespace: "ports".to_owned(), name: "secret-1".to_owned() };
+    let shape =
+        |name| Shape { name, uid: 0, port: 0, secret: 1, seen_by: vec![], deleted: false, is_valid: true };
+    index.list_begins(None, at(1));
+    index.put(shape(0).received(1), ShownBy::List { began: at(1) }, at(1));
+    assert!(index.users().is_empty(), "others may be on the next page");
+    assert!(index.may_be_used(&Source::Secret { namespace: "ports".to_owned(), name: "other".to_owned() }));
+    index.put(shape(1).received(1), ShownBy::List { began: at(1) }, at(1));
+    index.list_ends(None);
+    assert_eq!(index.users().get(&source).map(Vec::len), Some(2));
+    assert!(!index.may_be_used(&Source::Secret { namespace: "ports".to_owned(), name: "other".to_owned() }));
+}
+
+#[test]
 fn an_object_that_can_no_longer_be_parsed_keeps_its_claim_and_what_was_learnt_of_it() {
     let index = index();
     let edge = object("edge", "1", "1");
@@ -79,7 +95,7 @@ fn an_object_that_can_no_longer_be_parsed_keeps_its_claim_and_what_was_learnt_of
     assert_eq!(index.failed(edge.object()), 1);
     let change = index.put(invalid("edge", "1", "2"), ShownBy::Watch, at(2));
     assert_eq!(change.ended, Some(Reference::of(&edge)), "nobody reads its port");
-    assert!(!index.is_known(edge.object()), "nothing is decided about it");
+    assert!(!index.is_decided_about(edge.object()), "nothing is decided about it");
     assert_eq!(index.claims(object("other", "2", "1").object(), None, at(2)).len(), 1, "it claims its port");
     index.put(object("edge", "1", "3"), ShownBy::Watch, at(3));
     assert_eq!(index.failed(edge.object()), 2, "what was learnt is kept");
@@ -131,8 +147,9 @@ fn what_was_written_before_a_list_is_not_newer_than_the_list() {
     index.list(vec![edge.clone()], at(2));
     assert_eq!(index.newest_version(&edge).as_deref(), Some("900"), "the list may have been read before");
     // Somebody has restored etcd to an older snapshot, and versions begin anew from there.
-    index.list(vec![edge.clone()], at(3));
+    let woken = index.list(vec![edge.clone()], at(3));
     assert_eq!(index.newest_version(&edge).as_deref(), Some("5"));
+    assert_eq!(woken, [Reference::of(&edge)], "what was written is undone");
 }
 
 #[test]

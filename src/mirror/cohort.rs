@@ -33,7 +33,7 @@ pub(super) struct Cohort<K> {
     settings: MirrorSettings,
     grid: Grid,
     by: Fingerprint,
-    /// Boxed, as a table has up to twice the room that it needs.
+    /// Boxed, as a map has more room than it needs.
     ports: BTreeMap<PortId, Box<Watched<K>>>,
     agenda: Agenda,
     pace: Pace,

@@ -14,8 +14,8 @@ use std::time::Duration;
 use super::MirrorSettings;
 use super::grid::Grid;
 use crate::clock::Monotonic;
-use crate::reading::{Presence, Reading};
 use crate::port::PortStatus;
+use crate::reading::{Presence, Reading};
 
 const BANDS: usize = 44;
 

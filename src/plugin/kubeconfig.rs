@@ -48,7 +48,7 @@ impl Files {
         }
     }
 
-    /// What the files hold that exist; none if none exists. kubectl reconciles of those of the variable that do not.
+    /// What the files hold that exist; none if none exists. kubectl passes over those of the variable that do not.
     fn read(&self) -> Result<Option<Kubeconfig>, Trouble> {
         let mut merged = None;
         for file in self.all().iter().filter(|file| file.exists()) {

@@ -12,12 +12,9 @@ pub enum LogFormat {
     Text,
 }
 
-/// kube's span around each reconcile says `object.reason=unknown` and what the lines themselves say.
-const WITHOUT_SPANS: &str = "kube_runtime::controller=warn";
-
 /// Sends the log to standard output; `level` is a level or a list of `target=level`, as `RUST_LOG` has it.
 pub fn install(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{WITHOUT_SPANS},{level}"))?;
+    let filter = EnvFilter::try_new(level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let installed = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -68,7 +68,7 @@ impl Reqwest {
     pub(super) fn new(settings: &Settings) -> Result<Self, TlsError> {
         let failed = |error: reqwest::Error| TlsError(root_cause(&error));
         let http = reqwest::Client::builder()
-            // The library reads no variable by itself, and reconciles of in silence what it does not understand.
+            // The library reads no variable by itself, and ignores in silence what it does not understand.
             .no_proxy()
             .user_agent(USER_AGENT)
             .connect_timeout(settings.timeouts.connect)

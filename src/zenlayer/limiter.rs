@@ -116,7 +116,10 @@ impl Limiter {
         state.queue.enter(priority);
         let turn = state.turn(priority, Instant::now());
         state.queue.leave(priority);
+        drop(state);
         matches!(turn, Turn::Granted).then(|| {
+            // Another priority may be next by now.
+            self.moved.notify_waiters();
             self.waits.observe(0.0);
             Permit(())
         })

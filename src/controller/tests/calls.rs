@@ -19,6 +19,7 @@ use crate::controller::error::ReconcileError;
 use crate::controller::execute::execute;
 use crate::controller::gather::Gathered;
 use crate::controller::reconcile::api_of;
+use crate::dispatch::Ticket;
 use crate::index::Reference;
 use crate::mirror::Account;
 use crate::port::PortId;
@@ -84,6 +85,51 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
     assert_nothing_on_record(&stage, "the reading is older than 5 s by now");
 }
 
+/// So many calls of others of the account are under way.
+fn calls_of_others(stage: &Stage, account: &Arc<Account<Client>>, number: usize) -> Vec<Ticket> {
+    let others = (0..number).map(|other| Reference::of(&object(&format!("other-{other}"))));
+    others.filter_map(|other| stage.shared.turns.ask(&other, account)).collect()
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_during_a_pause_is_followed_by_no_record() {
+    let mut stage = Stage::new();
+    let account = about_to_be_released(&mut stage).await;
+    let mut others = calls_of_others(&stage, &account, 8);
+    assert_eq!(others.len(), 8);
+    stage.reconcile_until_shown("edge", "Queued").await;
+    others.pop();
+    stage.until_turn("edge").await;
+    stage.cloud.fault(Rule::on("DescribePorts").port("port-other").throttle(Some("60")));
+    let port = [PortId::new("port-other")];
+    let client = account.client();
+    let permit = client.read_permit(Priority::Release).await.expect("nothing is paused");
+    let read = client.describe_ports(permit, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+    read.expect_err("it is throttled");
+    stage.reconcile("edge").await.expect("the reconcile ends well");
+    assert_nothing_on_record(&stage, "Zenlayer asked for a pause");
+    let (reason, message) = shown(&stage.get("edge").expect("it stays"));
+    assert_eq!(reason, "Throttled", "{message}");
+    assert!(message.contains("Zenlayer asked the operator to send no requests"), "{message}");
+}
+
+#[tokio::test]
+async fn whoever_is_overtaken_by_another_write_keeps_its_turn() {
+    let mut stage = Stage::new();
+    let account = about_to_be_released(&mut stage).await;
+    let _others = calls_of_others(&stage, &account, 7);
+    let (api, turns, late) = (stage.api.clone(), Arc::clone(&stage.shared.turns), Arc::clone(&account));
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        assert!(turns.ask(&Reference::of(&object("late")), &late).is_none(), "it waits for the slot of edge");
+        api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
+            object.metadata.labels = Some([("touched".to_owned(), "yes".to_owned())].into());
+        });
+        None
+    });
+    stage.reconcile("edge").await.expect("the reconcile ends well");
+    assert_eq!(stage.sends("edge"), 1, "{:#?}", stage.get("edge"));
+}
+
 #[tokio::test]
 async fn a_record_that_took_too_long_to_write_is_followed_by_no_call() {
     let mut stage = Stage::new();
@@ -110,9 +156,9 @@ async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     let other = stage.get("other").expect("it was created just now");
     let second = Gathered::of(&other, &stage.shared).await.account.expect("it has credentials");
     let (object, _, plan) = stage.decide_to_call("edge").await;
-    let ticket = stage.shared.turns.ask(&Reference::of(object.as_ref()), &second);
+    let mut ticket = stage.shared.turns.ask(&Reference::of(object.as_ref()), &second);
     assert!(ticket.is_some(), "nobody else calls");
-    let done = execute(&api_of(&object, &stage.shared), &object, plan, ticket, &stage.shared).await;
+    let done = execute(&api_of(&object, &stage.shared), &object, plan, &mut ticket, &stage.shared).await;
     done.expect("the call is not sent, and that is on record");
     let object = stage.get("edge").expect("it stays");
     let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };

@@ -203,9 +203,8 @@ impl Account {
             self.at(grace_ends, Event::Reconcile(number));
             return Some(want_after(Cadence::Paused, grace_ends));
         }
-        let is_fresh = |good: &crate::reading::Reading| {
-            good.at >= grace_ends && self.now.since(good.at) <= VALID
-        };
+        let is_fresh =
+            |good: &crate::reading::Reading| good.at >= grace_ends && self.now.since(good.at) <= VALID;
         if called.is_none() && !evidence.good.as_ref().is_some_and(is_fresh) {
             return Some(want_after(Cadence::Release, self.now));
         }

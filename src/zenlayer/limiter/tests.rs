@@ -186,3 +186,21 @@ async fn an_account_that_was_throttled_is_asked_half_as_often() {
     drop(limiter.acquire(Priority::Release).await);
     assert!(began.elapsed() > SECOND * 3 / 4, "every second, and not twice: {:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_a_permit_at_once_tells_those_who_wait() {
+    let limiter = limiter(rate(1.0));
+    drop(limiter.acquire(Priority::Change).await);
+    let mut upkeep = Box::pin(limiter.acquire(Priority::Upkeep));
+    assert!(futures::poll!(&mut upkeep).is_pending());
+    for _ in 0..3 {
+        drop(limiter.acquire(Priority::Release).await);
+    }
+    let mut release = Box::pin(limiter.acquire(Priority::Release));
+    assert!(futures::poll!(&mut release).is_pending() && futures::poll!(&mut upkeep).is_pending());
+    tokio::time::advance(SECOND).await;
+    // Now the upkeep was passed over often enough, and is next.
+    assert!(limiter.try_acquire(Priority::Change).is_some());
+    let both = futures::future::join(release, upkeep);
+    assert!(tokio::time::timeout(SECOND * 5, both).await.is_ok(), "they wait for each other");
+}
