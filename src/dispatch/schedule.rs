@@ -228,21 +228,16 @@ mod tests {
             let mut schedule = Schedule::default();
             let mut under_way = VecDeque::new();
             let mut now = at(0);
-            let mut first: BTreeSet<Reference> = BTreeSet::new();
             // Of each that is ready: the turns of each namespace since then.
             let mut ready: BTreeMap<Reference, BTreeMap<String, u32>> = BTreeMap::new();
             for step in steps {
                 match step {
                     Step::Wake(namespace, name) => schedule.wake(reference(namespace, name)),
-                    Step::WakeFirst(namespace, name) => {
-                        schedule.wake_first(reference(namespace, name));
-                        first.insert(reference(namespace, name));
-                    }
+                    Step::WakeFirst(namespace, name) => schedule.wake_first(reference(namespace, name)),
                     Step::Start => {
+                        let went_first = !schedule.first.is_empty();
                         if let Some(next) = schedule.next(now) {
                             prop_assert!(!under_way.contains(&next), "{next} is under way twice");
-                            // Its turn is its namespace's too, and may come before others of it.
-                            let went_first = first.remove(&next);
                             for turns in ready.values_mut().filter(|_| !went_first) {
                                 *turns.entry(next.namespace().to_owned()).or_default() += 1;
                             }
