@@ -9,6 +9,7 @@
 //! | [`faults`] | everything that can be spoilt, and what must hold after it |
 //! | [`model`] | the decision on all inputs, and in all states of its model |
 //! | [`conformance`] | a real API server, asked what the tests ask of the one in memory |
+//! | [`simulate`] | the operator in simulated time, through many seeds |
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
@@ -37,6 +38,7 @@ mod reference;
 pub mod release;
 mod renders;
 pub mod screens;
+pub mod simulate;
 pub mod smoke;
 pub mod svg;
 pub mod tool;

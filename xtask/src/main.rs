@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, conformance, demo, docs, faults, generate, model, mutants, release, smoke};
+use xtask::{bench, conformance, demo, docs, faults, generate, model, mutants, release, simulate, smoke};
 
 /// Tasks of this repository besides building and testing.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Faults(faults::Options),
     Model(model::Options),
     Conformance(conformance::Options),
+    Simulate(simulate::Options),
     Mutants(mutants::Options),
     Bench(bench::Options),
     Docs(docs::Options),
@@ -35,6 +36,7 @@ async fn main() -> ExitCode {
         Command::Smoke(options) => smoke::run(options).await,
         Command::Faults(options) => faults::run(options).await,
         Command::Model(options) => model::run(options).await,
+        Command::Simulate(options) => simulate::run(options).await,
         Command::Conformance(options) => conformance::run(options).await,
         Command::Mutants(options) => mutants::run(options).await,
         Command::Bench(options) => bench::run(options).await,

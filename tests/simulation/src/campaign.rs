@@ -24,12 +24,13 @@ pub struct Campaign {
 
 /// Runs these seeds. `tell` is called for each that finds something, with its plan and its run.
 pub fn campaign(seeds: std::ops::Range<u64>, threads: usize, tell: impl Fn(&Plan, &Run) + Sync) -> Campaign {
-    within(seeds, threads, None, tell)
+    within(seeds, |_| true, threads, None, tell)
 }
 
-/// The same, but no seed begins after that time.
+/// The same for those that `chosen` says, but none begins after that time.
 pub fn within(
     seeds: std::ops::Range<u64>,
+    chosen: impl Fn(&u64) -> bool + Sync,
     threads: usize,
     limit: Option<Duration>,
     tell: impl Fn(&Plan, &Run) + Sync,
@@ -42,6 +43,9 @@ pub fn within(
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || limit.is_some_and(|limit| began.elapsed() > limit) {
                         return;
+                    }
+                    if !chosen(&seed) {
+                        continue;
                     }
                     let (plan, began) = (Plan::from_seed(seed), Instant::now());
                     let run = run(&plan);
@@ -102,6 +106,7 @@ impl Counts {
         self.crashes += other.crashes;
         sum(&mut self.troubles, &other.troubles);
         sum(&mut self.reasons, &other.reasons);
+        sum(&mut self.rows, &other.rows);
         sum(&mut self.acts, &other.acts);
     }
 }

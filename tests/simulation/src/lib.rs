@@ -35,6 +35,7 @@ mod api;
 pub mod assumptions;
 pub mod campaign;
 pub mod chance;
+pub mod document;
 pub mod journal;
 pub mod oracle;
 pub mod page;
@@ -46,4 +47,4 @@ pub mod sweep;
 mod world;
 
 pub use api::{ApiServer, Body};
-pub use world::{Counts, Run, run, run_again};
+pub use world::{AFTER_CRASH, CALM, Counts, IN_FAULT, Run, run, run_again};

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use simulation::campaign::campaign;
+use simulation::document::document;
 use simulation::page::page;
 use simulation::plan::Plan;
 use simulation::shrink::shrink;
@@ -35,6 +36,12 @@ struct Options {
     /// Where the smaller plans of failures are written.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/simulation")]
     found: PathBuf,
+    /// Write what the seeds came to into this file.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// What the file says of how it was made.
+    #[arg(long, hide = true, default_value = "")]
+    about: String,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +56,11 @@ fn main() -> ExitCode {
         println!("{told}");
     });
     print!("{}", all.report());
+    if let Some(file) = &options.write
+        && let Err(error) = fs::write(file, document(&all, &options.about))
+    {
+        return refuse(&format!("{}: {error}", file.display()));
+    }
     for (seed, violation) in &all.failed {
         println!("seed {seed}: {violation}");
     }

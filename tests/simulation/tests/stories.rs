@@ -65,7 +65,6 @@ fn each_story_ends_as_its_policy_says() {
 
 /// The second run is compared while it goes, so that it ends at the first line that differs.
 #[test]
-#[ignore = "kube's Controller goes through hash maps"]
 fn a_plan_runs_the_same_way_each_time() {
     for story in story::all() {
         let first = Arc::new(run(&story.plan).lines);

@@ -26,7 +26,7 @@ use zenlayer_simulator::{Cause, PortStatus, Transition};
 pub use self::change::Change;
 use self::object::Subject;
 use self::truth::{PortTruth, Tenant};
-use crate::plan::{Act, Config, Plan};
+use crate::plan::{Act, Config, Name, Plan};
 
 /// A call leaves so long after its record, or not at all (`docs/architecture.md`, the record).
 const CALL_LEAVES_WITHIN_MS: u64 = 10_000;
@@ -349,6 +349,13 @@ impl Oracle {
         self.left().all(|subject| self.is_right(subject).is_ok())
     }
 
+    /// Whether the object that has this name now is being deleted.
+    pub fn is_deleted(&self, name: &Name) -> bool {
+        let newest =
+            self.subjects.values().filter(|subject| subject.name == *name).max_by_key(|it| it.made_ms);
+        newest.is_some_and(|subject| subject.deleted_ms.is_some())
+    }
+
     pub fn objects_left(&self) -> usize {
         self.left().count()
     }
@@ -358,7 +365,7 @@ impl Oracle {
     }
 
     /// What does not hold at the end.
-    pub fn end(&self, _: u64) -> Vec<Violation> {
+    pub fn end(&self) -> Vec<Violation> {
         let wrong = self.left().filter_map(|subject| self.is_right(subject).err().map(|why| (subject, why)));
         wrong.map(|(subject, why)| Violation::new("liveness", format!("{subject} {why}"))).collect()
     }

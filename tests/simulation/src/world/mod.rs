@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::ask::Ask;
 use self::people::Keys;
 use self::replica::{End, Running};
-use self::state::{Life, Passage, State, Time};
+use self::state::{Life, Passage, State, Time, millis};
 
-pub use self::state::Counts;
+pub use self::state::{AFTER_CRASH, CALM, Counts, IN_FAULT};
 use crate::chance::draw;
 use crate::journal::{Difference, Journal};
 use crate::oracle::Violation;
@@ -269,7 +269,7 @@ impl Driver {
             }
             _ => {
                 let mut state = self.world.lock();
-                let now = u64::try_from(state.time.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let now = millis(state.time.elapsed());
                 let found = state.oracle.act(act, now);
                 state.violate(found);
                 people::perform(&mut state, &mut self.keys, act);
@@ -346,8 +346,7 @@ impl Driver {
         if !state.violations.is_empty() || state.stop.is_cancelled() {
             return;
         }
-        let ms = u64::try_from(state.time.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut found = state.oracle.end(ms);
+        let mut found = state.oracle.end();
         let objects = state.oracle.objects_left();
         drop(state);
         let metrics = self.replicas.values().map(|running| running.metrics.open_metrics());

@@ -17,10 +17,19 @@ use crate::api::{ApiServer, Body, Object};
 use crate::chance::draw;
 use crate::journal::Journal;
 use crate::oracle::{Call, Change, Oracle, Violation};
-use crate::plan::{Config, Crash, Phase, Plan, Trouble};
+use crate::plan::{Config, Crash, Name, Phase, Plan, Trouble};
 
 /// So many lines within one millisecond mean that time stands still.
 const MOST_AT_ONCE: u64 = 50_000;
+
+/// When a row or a reason was seen.
+pub const CALM: &str = "calm";
+pub const IN_FAULT: &str = "during a fault";
+pub const AFTER_CRASH: &str = "after a crash";
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The time of a run.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +97,10 @@ pub struct Counts {
     pub crashes: u64,
     /// Fault kinds and the kinds of requests that they met.
     pub troubles: BTreeMap<(String, String), u64>,
-    /// The reasons that objects showed, and whether that was in calm, during a fault, or the first after a crash.
+    /// The reasons that objects showed, and when.
     pub reasons: BTreeMap<(String, &'static str), u64>,
+    /// The rows of the decision that the log told of, by table and number, and when.
+    pub rows: BTreeMap<(&'static str, u8, &'static str), u64>,
     pub acts: BTreeMap<String, u64>,
 }
 
@@ -150,7 +161,7 @@ impl State {
     pub(super) fn tell(&mut self, what: &str) {
         let now = self.time.elapsed();
         let same = self.journal.write(now, what);
-        let grain = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let grain = Duration::from_millis(millis(now));
         self.at_once = if self.at_once.0 == grain { (grain, self.at_once.1 + 1) } else { (grain, 1) };
         if self.at_once.1 == MOST_AT_ONCE {
             self.violate(vec![Violation::new(
@@ -201,7 +212,7 @@ impl State {
             Duration::from_millis(draw(self.plan.seed, &format!("{which} {purpose}"), nth) % (longest + 1))
         };
         let mut passage = Passage { there: way("there"), back: way("back"), trouble: None, crash: None };
-        let now = u64::try_from(self.time.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.time.elapsed());
         let fault = self.plan.faults.iter().find(|fault| {
             (fault.from_ms..fault.until_ms).contains(&now)
                 && fault.replica.is_none_or(|replica| replica == life.replica)
@@ -278,7 +289,7 @@ impl State {
                 self.tell(&line);
             }
             self.count_reason(&change);
-            let now = u64::try_from(self.time.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let now = millis(self.time.elapsed());
             let found = self.oracle.object_changes(&change, by.is_some(), now);
             self.violate(found);
         }
@@ -304,21 +315,38 @@ impl State {
         }
     }
 
+    /// A reason that appears is counted.
     fn count_reason(&mut self, change: &Change<'_>) {
         let (before, after) = change.reasons();
         let Some(after) = after.filter(|after| before != Some(*after)) else { return };
+        let when = self.when();
+        *self.counts.reasons.entry((after.to_owned(), when)).or_default() += 1;
+    }
+
+    /// The log names the row of the decision that led to what it tells.
+    pub(super) fn count_row(&mut self, line: &str) {
+        let field = |name: &str| {
+            line.split_once(name).map(|(_, rest)| rest.split([' ', '"']).next().unwrap_or_default())
+        };
+        let Some(row) = field(" row=").and_then(|row| row.parse().ok()) else { return };
+        let (namespace, name) = (field(" namespace=\""), field(" name=\""));
+        let object = Name::new(namespace.unwrap_or_default(), name.unwrap_or_default());
+        let table = if self.oracle.is_deleted(&object) { "deletion" } else { "upkeep" };
+        let when = self.when();
+        *self.counts.rows.entry((table, row, when)).or_default() += 1;
+    }
+
+    fn when(&self) -> &'static str {
         let now = self.time.elapsed();
-        let ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let minute = Duration::from_mins(1);
-        let when = if self.crashed_at.is_some_and(|at| now.saturating_sub(at) < minute) {
-            "after a crash"
+        let (ms, minute) = (millis(now), Duration::from_mins(1));
+        if self.crashed_at.is_some_and(|at| now.saturating_sub(at) < minute) {
+            AFTER_CRASH
         } else if self.plan.faults.iter().any(|fault| (fault.from_ms..fault.until_ms + 60_000).contains(&ms))
         {
-            "during a fault"
+            IN_FAULT
         } else {
-            "calm"
-        };
-        *self.counts.reasons.entry((after.to_owned(), when)).or_default() += 1;
+            CALM
+        }
     }
 
     /// An object as the API server has it now.

@@ -45,6 +45,7 @@ impl Write for Line {
                 vec![]
             };
             state.violate(found);
+            state.count_row(&line);
             let found = state.oracle.reads_log(&line);
             state.violate(found);
         }

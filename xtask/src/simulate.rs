@@ -1,0 +1,74 @@
+//! `cargo xtask simulate`: the operator in simulated time, through many seeds.
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use tokio::process::Command;
+
+use crate::interrupt::Interrupt;
+use crate::{cargo, commit, root};
+
+/// Run the operator in simulated time, with faults and people that follow from a seed, and check that all promises hold.
+///
+/// A seed that finds something prints a page, and its plan, made as small as possible, is written to target/simulation. The first
+/// run builds everything with optimization, which takes some minutes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+
+    /// The first seed. With --full, the only one.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Print the whole journal of one seed.
+    #[arg(long)]
+    full: bool,
+
+    /// Run the plan in this file, and print its journal.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "seed", "full"])]
+    plan: Option<String>,
+
+    /// Write docs/simulation.md.
+    #[arg(long, conflicts_with_all = ["full", "plan"])]
+    write: bool,
+
+    /// How many seeds run at the same time.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+pub async fn run(options: Options) -> Result<()> {
+    let mut simulate = Command::new(cargo());
+    simulate
+        .args([
+            "run",
+            "--quiet",
+            "--profile",
+            "simulate",
+            "--manifest-path",
+            "tests/simulation/Cargo.toml",
+            "--bin",
+        ])
+        .args(["simulate", "--", "--found", "target/simulation", "--threads", &options.threads.to_string()])
+        .args(["--seeds", &options.seeds.to_string(), "--seed", &options.seed.to_string()])
+        .args(options.full.then_some("--full"))
+        .args(options.plan.iter().flat_map(|plan| ["--plan", plan]))
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    if options.write {
+        let (seeds, seed) = (options.seeds, options.seed);
+        let about = format!(
+            "Measured at commit `{}`: `cargo xtask simulate --seeds {seeds} --seed {seed} --write`.",
+            commit().await?
+        );
+        simulate.args(["--write", "docs/simulation.md", "--about", &about]);
+    }
+    let ran = async { simulate.status().await.context("starting cargo") };
+    let status = Interrupt::listen()?.unless(ran).await?;
+    ensure!(status.success(), "something does not hold; what led there stands above");
+    Ok(())
+}
