@@ -4,11 +4,10 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::json;
-
+use test_support::objects::manifest;
 use zenlayer_port_operator::api::FINALIZER;
 
 use crate::world::{Permissions, SECRET, World, given, recycled, run, spec, until};
-use test_support::objects::manifest;
 
 /// A world whose policy is in force: one object of it is protected, and its deletion is refused.
 async fn guarded() -> Result<World> {

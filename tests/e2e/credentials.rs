@@ -19,11 +19,16 @@ fn accept(simulator: &Simulator, keys: &[&str]) {
     simulator.put_account(keys.iter().fold(none, |account, key| account.key(*key, "PASSWORD")));
 }
 
-/// The `accessKeyId` of each copy in the operator's own namespace.
-async fn copies(world: &World) -> Result<Vec<String>> {
+/// The copies in the operator's own namespace.
+pub async fn secrets_that_are_copies(world: &World) -> Result<Vec<Secret>> {
     let secrets = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
     let labelled = kube::api::ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
-    let ids = secrets.list(&labelled).await?.items.into_iter().filter_map(|copy| {
+    Ok(secrets.list(&labelled).await?.items)
+}
+
+/// The `accessKeyId` of each.
+async fn copies(world: &World) -> Result<Vec<String>> {
+    let ids = secrets_that_are_copies(world).await?.into_iter().filter_map(|copy| {
         let id = copy.data?.remove("accessKeyId")?;
         String::from_utf8(id.0).ok()
     });

@@ -34,7 +34,7 @@ fn a_prepaid_port_is_held_as_prepaid_port() {
         world.own_until("edge", "port-1", "TerminateAndDestroy", "Running").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "PrepaidPort").await?;
-        assert_eq!(world.journal().calls("TerminatePort").count(), 0, "{}", world.log());
+        assert_eq!(world.sent("TerminatePort"), 0, "{}", world.log());
         world.type_command_of(&message).await?;
         world.until_gone("edge").await
     });
@@ -194,7 +194,7 @@ fn a_call_whose_answer_is_lost_is_confirmed_by_readings_and_not_repeated() {
         world.own_until("edge", "port-1", "Destroy", "PortRecycled").await?;
         world.delete("edge").await?;
         world.until_gone("edge").await?;
-        assert_eq!(world.journal().calls("DestroyPort").count(), 1, "{}", world.log());
+        assert_eq!(world.sent("DestroyPort"), 1, "{}", world.log());
         world.assert_only_destroyed(&["port-1"]);
         Ok(())
     });
@@ -273,12 +273,7 @@ fn a_port_in_use_is_held_and_what_uses_it_is_named() {
         world.delete("edge").await?;
         let message = world.until_reason("edge", "InUse").await?;
         assert!(message.contains("private connect connect-1, cloud router router-1"), "{message}");
-        assert_eq!(
-            world.journal().calls("DestroyPort").count(),
-            1,
-            "it is not called again\n{}",
-            world.log()
-        );
+        assert_eq!(world.sent("DestroyPort"), 1, "it is not called again\n{}", world.log());
         world.simulator.detach("port-1");
         world.until_gone("edge").await?;
         assert_eq!(world.journal().committed_destroys("port-1"), 1, "{}", world.log());

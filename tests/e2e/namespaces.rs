@@ -3,10 +3,10 @@
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
-use kube::api::ListParams;
 use serde_json::json;
 use zenlayer_simulator::Port;
 
+use crate::credentials::secrets_that_are_copies;
 use crate::world::{SECRET, Setup, World, given, recycled, run, until};
 
 /// The roles in the namespace go before the objects.
@@ -71,9 +71,7 @@ fn a_namespace_that_was_deleted_and_made_again_with_the_same_secret_is_released_
         let uid = namespaces.get(&world.namespace).await?.metadata.uid;
         world
             .until("the copy is of the new namespace", async || {
-                let home = Api::<Secret>::namespaced(world.cluster.client().await?, world.release());
-                let labelled = ListParams::default().labels("app.kubernetes.io/component=credentials-copy");
-                let made_for = home.list(&labelled).await?.items.into_iter().filter_map(|copy| {
+                let made_for = secrets_that_are_copies(&world).await?.into_iter().filter_map(|copy| {
                     copy.metadata.annotations?.remove("sdn.zenlayer.com/copy-of-namespace-uid")
                 });
                 Ok((made_for.collect::<Vec<_>>() == uid.iter().cloned().collect::<Vec<_>>()).then_some(()))

@@ -97,7 +97,7 @@ fn what_plan_says_before_a_deletion_is_what_comes_of_it() {
             world.until_gone(name).await?;
         }
         world.assert_only_destroyed(&["port-1", "port-3"]);
-        assert_eq!(world.journal().calls("TerminatePort").count(), 2, "port-3 and port-5: {}", world.log());
+        assert_eq!(world.sent("TerminatePort"), 2, "port-3 and port-5: {}", world.log());
         Ok(())
     });
 }

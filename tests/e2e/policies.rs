@@ -39,7 +39,7 @@ fn a_running_port_waits_as_not_in_recycle_bin_and_goes_on_by_the_patch_that_its_
         world.own_until("edge", "port-1", "Destroy", "Running").await?;
         world.delete("edge").await?;
         let message = world.until_reason("edge", "NotInRecycleBin").await?;
-        assert_eq!(world.journal().calls("TerminatePort").count(), 0, "{}", world.log());
+        assert_eq!(world.sent("TerminatePort"), 0, "{}", world.log());
         world.type_command_of(&message).await?;
         world.until_gone("edge").await?;
         world.assert_terminated("port-1");

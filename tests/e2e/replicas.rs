@@ -9,7 +9,6 @@ use serde_json::json;
 use test_cluster::RunningPod;
 use test_support::metrics::metrics;
 use test_support::proxy::{Line, Proxy};
-
 use tokio_util::sync::CancellationToken;
 use zenlayer_port_operator::clock::Clock;
 use zenlayer_port_operator::lease::{Announced, Candidate, LeaseSettings, LeaseTiming, PodIdentity};

@@ -61,11 +61,6 @@ async fn until_all(what: &str, all: usize, count: impl AsyncFn() -> Result<usize
     }
 }
 
-/// How many `DestroyPort` were sent.
-fn sent(world: &World) -> usize {
-    world.simulator.with_journal(|journal| journal.calls("DestroyPort").count())
-}
-
 #[test]
 fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call() {
     run(async {
@@ -91,18 +86,18 @@ fn a_rolling_update_of_two_replicas_during_a_thousand_deletions_repeats_no_call(
         let slow = world.simulator.fault(Rule::on("DestroyPort").delay_answer(Duration::from_secs(1)));
         again(async || objects.delete_collection(&DeleteParams::default(), &ListParams::default()).await)
             .await?;
-        until_all("calls are on their way", PORTS / 20, async || Ok(sent(&world)))
+        until_all("calls are on their way", PORTS / 20, async || Ok(world.sent("DestroyPort")))
             .await
             .with_context(|| world.log())?;
 
         // As a Deployment does it: a new Pod starts, and an old one ends once that is ready.
         let world = world.replaced().await?;
         let third = world.start_replica(&[]).await?;
-        ensure!(sent(&world) < PORTS, "all calls were over before the second Pod was replaced");
+        ensure!(world.sent("DestroyPort") < PORTS, "all calls were over before the second Pod was replaced");
         second.terminate(PATIENCE).await?;
         world.simulator.clear_fault(slow);
 
-        until_all("ports are being destroyed", PORTS, async || Ok(sent(&world)))
+        until_all("ports are being destroyed", PORTS, async || Ok(world.sent("DestroyPort")))
             .await
             .with_context(|| format!("{}\n{}", world.log(), third.logs()))?;
         let listed = async || {

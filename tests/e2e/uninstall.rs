@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
+use test_support::objects::manifest;
 
 use crate::world::{SECRET, World, given, recycled, run, spec, until};
 
@@ -49,6 +50,13 @@ fn the_check_names_what_is_left_and_passes_once_nothing_is() {
     });
 }
 
+/// An object that some operator looks after, in a namespace that ours does not watch.
+async fn own_in(world: &World, namespace: &str) -> Result<()> {
+    let mut object = manifest(namespace, "edge", &spec("port-1", "Destroy"));
+    object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
+    world.apply(&object).await
+}
+
 #[test]
 fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
     run(async {
@@ -61,10 +69,7 @@ fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
         world.until_gone("edge").await?;
         // An object in a namespace that this operator no longer watches still needs its copy.
         let elsewhere = world.cluster.create_namespace("elsewhere").await?;
-        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
-        object["metadata"]["namespace"] = json!(elsewhere);
-        object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
-        world.apply(&object).await?;
+        own_in(&world, &elsewhere).await?;
         let copy = json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {
@@ -92,10 +97,7 @@ fn the_check_deletes_the_copies_of_credentials_that_no_object_needs() {
 fn objects_that_another_operator_looks_after_are_none_of_its_business() {
     run(async {
         let world = given([]).start().await?;
-        let mut object = world.manifest("edge", &spec("port-1", "Destroy"));
-        object["metadata"]["namespace"] = json!(world.cluster.create_namespace("elsewhere").await?);
-        object["metadata"]["finalizers"] = json!(["sdn.zenlayer.com/destroy-port"]);
-        world.apply(&object).await?;
+        own_in(&world, &world.cluster.create_namespace("elsewhere").await?).await?;
         check(&world, None).await.map(drop)
     });
 }

@@ -113,7 +113,7 @@ fn a_call_that_was_lost_before_it_was_carried_out_is_shown_as_confirming_and_rep
         world.delete("edge").await?;
         let message = world.until_reason("edge", "Confirming").await?;
         assert!(message.contains("got no clear answer"), "{message}");
-        assert_eq!(world.journal().calls("DestroyPort").count(), 1, "{}", world.log());
+        assert_eq!(world.sent("DestroyPort"), 1, "{}", world.log());
         world.until_gone("edge").await?;
         world.assert_only_destroyed_by(2, &["port-1"]);
         Ok(())

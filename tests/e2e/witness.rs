@@ -36,6 +36,11 @@ impl World {
         self.simulator.journal()
     }
 
+    /// How many requests for this action there were.
+    pub fn sent(&self, action: &str) -> usize {
+        self.simulator.with_journal(|journal| journal.calls(action).count())
+    }
+
     /// Asserts that each port of `destroyed` was destroyed by exactly one request, and that none was sent for any other.
     pub fn assert_only_destroyed(&self, destroyed: &[&str]) {
         self.assert_only_destroyed_by(1, destroyed);

@@ -4,6 +4,7 @@
 mod kubernetes;
 mod objects;
 mod pods;
+mod secrets;
 mod storage;
 
 use std::fmt::Display;
@@ -15,7 +16,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kube::Client;
 use test_cluster::Cluster;
-use test_support::objects::{SECRET, key_secret};
 use test_support::oracle::{Evidence, Limits, Subject, Violation, judge};
 use test_support::proxy::Proxy;
 use test_support::release::Release;
@@ -27,6 +27,7 @@ use zenlayer_simulator::{Account, Config, Rule, Simulator, Times};
 
 pub use self::objects::Object;
 use self::pods::Pod;
+pub use self::secrets::Spoilt;
 pub use self::storage::Revisions;
 
 /// The longest that anything may take to happen once nothing stands in its way. The machine may be busy: this is no
@@ -161,35 +162,20 @@ impl Bench {
         self.cloud.clear_faults();
     }
 
+    /// How many requests for this action there were.
+    pub fn sent(&self, action: &str) -> usize {
+        self.cloud.with_journal(|journal| journal.calls(action).count())
+    }
+
+    /// How many of them named this port.
+    pub fn sent_for(&self, action: &str, port_id: &str) -> usize {
+        self.cloud.with_journal(|journal| journal.calls_for(action, port_id).count())
+    }
+
     /// Lets up to so much time pass, as chance has it.
     pub async fn a_while(&mut self, at_most: Duration) {
         let milliseconds = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX);
         sleep(Duration::from_millis(self.chance.u64(0..=milliseconds))).await;
-    }
-
-    /// Makes the tenant's Secret hold this.
-    pub async fn put_tenants_secret(&self, id: &str, password: &str) -> Result<()> {
-        self.put_secret(&self.tenant, id, password).await
-    }
-
-    /// Makes the tenant's Secret hold its own key again.
-    pub async fn restore_tenants_secret(&self) -> Result<()> {
-        self.put_tenants_secret("TENANT", &self.tenant.password).await
-    }
-
-    /// One more password that must be told nowhere.
-    pub fn keep_secret(&mut self, password: String) {
-        self.secrets.push(password);
-    }
-
-    /// Makes the tenant's Secret hold the neighbour's key.
-    pub async fn swap_tenants_secret(&self) -> Result<()> {
-        self.put_tenants_secret("NEIGHBOUR", &self.neighbour.password).await
-    }
-
-    async fn put_secret(&self, tenant: &Tenant, id: &str, password: &str) -> Result<()> {
-        let secret = key_secret(&tenant.namespace, SECRET, (id, password));
-        self.cluster.apply(&secret.to_string()).await.map(drop)
     }
 
     /// kubectl in the tenant's namespace.

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
-use test_support::objects::SECRET;
+use anyhow::{Context as _, ensure};
+use serde_json::json;
 use test_support::proxy::Line;
 use test_support::release::serve_the_kind;
 use zenlayer_port_operator::api::{DeletionPolicy, FINALIZER, ZenlayerPort};
 use zenlayer_simulator::{Account, Port, PortStatus, Rule};
 
 use super::cases;
-use crate::bench::{Bench, LONG_GRACE};
+use crate::bench::{LONG_GRACE, Spoilt};
 
 cases! {
     "watch-cut" ["K3"] Shared
@@ -52,7 +51,7 @@ cases! {
         bench.delete(object).await?;
         bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(6)).await;
-        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
+        ensure!(bench.sent("DestroyPort") == 0, "O2: called without a record");
         bench.grant_again(rights).await?;
         bench.goes(object).await?;
     }
@@ -64,7 +63,7 @@ cases! {
         bench.fault(Rule::on("DestroyPort").once().delay_answer(Duration::from_secs(2)));
         bench.delete(object).await?;
         bench.until("a call was sent", async |bench| {
-            Ok((bench.cloud.with_journal(|journal| journal.calls("DestroyPort").count()) > 0).then_some(()))
+            Ok((bench.sent("DestroyPort") > 0).then_some(()))
         }).await?;
         let rights = bench.revoke("zenlayerports/status", &["update", "patch"]).await?;
         bench.until_a_reconcile_fails().await?;
@@ -228,7 +227,7 @@ cases! {
         bench.goes(old).await?;
         let new = bench.create_named(&tenant, &name, &id, DeletionPolicy::Destroy).await?;
         bench.shows(new, "PortRecycled").await?;
-        ensure!(bench.cloud.journal().calls_for("DestroyPort", &id).count() == 0, "O2 no wrong kill");
+        ensure!(bench.sent_for("DestroyPort", &id) == 0, "O2 no wrong kill");
     }
 
     "finalizer-stripped" ["K11"] Shared
@@ -258,7 +257,7 @@ cases! {
         bench.chance.shuffle(&mut order);
         bench.delete(order[0]).await?;
         bench.shows(order[0], "PortClaimed").await?;
-        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: destroyed while the other stays");
+        ensure!(bench.sent("DestroyPort") == 0, "O2: destroyed while the other stays");
         bench.delete(order[1]).await?;
         bench.all_go(&order).await?;
     }
@@ -269,11 +268,11 @@ cases! {
         let object = bench.recycled().await?;
         let mut ways = [Spoilt::Deleted, Spoilt::Emptied, Spoilt::Misnamed, Spoilt::Huge];
         bench.chance.shuffle(&mut ways);
-        spoil_secret(bench, ways[0]).await?;
+        bench.spoil_secret(ways[0]).await?;
         bench.delete(object).await?;
         let mut shown = "";
         for way in ways {
-            spoil_secret(bench, way).await?;
+            bench.spoil_secret(way).await?;
             // Two ways have one complaint, which is not written again.
             if shown != way.complaint() {
                 shown = way.complaint();
@@ -297,7 +296,7 @@ cases! {
         let mut keys = Vec::new();
         for action in ["TerminatePort", "DestroyPort"] {
             bench.until("a call was sent", async |bench| {
-                Ok((bench.cloud.with_journal(|journal| journal.calls(action).count()) > 0).then_some(()))
+                Ok((bench.sent(action) > 0).then_some(()))
             }).await?;
             let password: String = (0..24).map(|_| bench.chance.alphanumeric()).collect();
             keys.push((format!("AFTER-{action}"), password.clone()));
@@ -309,7 +308,7 @@ cases! {
         }
         bench.goes(object).await?;
         for action in ["TerminatePort", "DestroyPort"] {
-            let sent = bench.cloud.journal().calls(action).count();
+            let sent = bench.sent(action);
             ensure!(sent == 1, "O3 bounded: {action} was sent {sent} times");
         }
     }
@@ -363,7 +362,7 @@ cases! {
         bench.delete(object).await?;
         bench.until_a_reconcile_fails().await?;
         bench.a_while(Duration::from_secs(6)).await;
-        ensure!(bench.cloud.journal().calls("DestroyPort").count() == 0, "O2: called without a record");
+        ensure!(bench.sent("DestroyPort") == 0, "O2: called without a record");
         let policy = ["validatingadmissionpolicy,validatingadmissionpolicybinding", name.as_str()];
         bench.cluster.kubectl(&["delete", policy[0], policy[1]]).await?;
         bench.goes(object).await?;
@@ -382,41 +381,4 @@ cases! {
         bench.start().await?;
         bench.goes(object).await?;
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Spoilt {
-    Deleted,
-    Emptied,
-    Misnamed,
-    Huge,
-}
-
-impl Spoilt {
-    /// What the message says of it.
-    fn complaint(self) -> &'static str {
-        match self {
-            Self::Deleted => "does not exist",
-            Self::Emptied | Self::Misnamed => "it must contain accessKeyId and accessKeyPassword, or token",
-            Self::Huge => "too long to be a credential",
-        }
-    }
-}
-
-async fn spoil_secret(bench: &Bench, way: Spoilt) -> Result<()> {
-    let data: Value = match way {
-        Spoilt::Deleted => {
-            return bench.kubectl(&["delete", "secret", SECRET, "--ignore-not-found"]).await.map(drop);
-        }
-        Spoilt::Emptied => json!({}),
-        Spoilt::Misnamed => json!({ "accessKeyID": "VEVOQU5U", "password": "eA==" }),
-        Spoilt::Huge => json!({ "accessKeyId": "QUFB".repeat(40_000), "accessKeyPassword": "eA==" }),
-    };
-    bench.kubectl(&["delete", "secret", SECRET, "--ignore-not-found"]).await?;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "data": data,
-        "metadata": { "name": SECRET, "namespace": bench.tenant.namespace },
-    });
-    let admin = bench.cluster.kubectl_as(&bench.cluster.kubeconfig());
-    admin.run_with_input(&["create", "-f", "-"], &secret.to_string()).await.map(drop)
 }

@@ -85,7 +85,7 @@ cases! {
             if error.to_string().contains("in vain") { Ok(()) } else { Err(error) }
         })?;
         bench.goes(object).await?;
-        let sent = bench.cloud.journal().calls_for("DestroyPort", bench.port_of(object)).count();
+        let sent = bench.sent_for("DestroyPort", bench.port_of(object));
         ensure!(sent == 1, "O3 bounded: DestroyPort was sent {sent} times");
     }
 }
@@ -117,7 +117,7 @@ async fn goes_without_a_call(bench: &mut Bench, object: Object) -> Result<()> {
     bench.shows(object, "PortNotFound").await?;
     bench.delete(object).await?;
     bench.goes(object).await?;
-    let sent = bench.cloud.journal().calls_for("DestroyPort", bench.port_of(object)).count();
+    let sent = bench.sent_for("DestroyPort", bench.port_of(object));
     ensure!(sent == 1, "O2 no wrong kill: DestroyPort was sent {sent} times for a port that was gone");
     Ok(())
 }
