@@ -27,12 +27,16 @@ pub struct Options {
     #[arg(long)]
     full: bool,
 
+    /// Instead of seeds, put a crash and a lost answer at each effect of each story.
+    #[arg(long, conflicts_with_all = ["seeds", "seed", "full"])]
+    sweep: bool,
+
     /// Run the plan in this file, and print its journal.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "seed", "full"])]
     plan: Option<String>,
 
     /// Write docs/simulation.md.
-    #[arg(long, conflicts_with_all = ["full", "plan"])]
+    #[arg(long, conflicts_with_all = ["full", "plan", "sweep"])]
     write: bool,
 
     /// How many seeds run at the same time.
@@ -55,6 +59,7 @@ pub async fn run(options: Options) -> Result<()> {
         .args(["simulate", "--", "--found", "target/simulation", "--threads", &options.threads.to_string()])
         .args(["--seeds", &options.seeds.to_string(), "--seed", &options.seed.to_string()])
         .args(options.full.then_some("--full"))
+        .args(options.sweep.then_some("--sweep"))
         .args(options.plan.iter().flat_map(|plan| ["--plan", plan]))
         .current_dir(root())
         .stdin(Stdio::null())

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::plan::Plan;
@@ -19,7 +18,8 @@ pub struct Campaign {
     pub counts: Counts,
     /// Runs in which a port was destroyed.
     pub destroying: u64,
-    pub failed: Vec<(u64, String)>,
+    /// In the order of the plans: its name, and what did not hold.
+    pub failed: Vec<(usize, String, String)>,
 }
 
 /// Runs these seeds. `tell` is called for each that finds something, with its plan and its run.
@@ -30,31 +30,38 @@ pub fn campaign(seeds: std::ops::Range<u64>, threads: usize, tell: impl Fn(&Plan
 /// The same for those that `chosen` says, but none begins after that time.
 pub fn within(
     seeds: std::ops::Range<u64>,
-    chosen: impl Fn(&u64) -> bool + Sync,
+    chosen: impl Fn(&u64) -> bool + Send,
     threads: usize,
     limit: Option<Duration>,
     tell: impl Fn(&Plan, &Run) + Sync,
 ) -> Campaign {
-    let (next, all, began) = (AtomicU64::new(seeds.start), Mutex::new(Campaign::default()), Instant::now());
+    let plans = seeds.filter(chosen).map(|seed| (format!("seed {seed}"), Plan::from_seed(seed)));
+    through(plans, threads, limit, tell)
+}
+
+/// Runs plans, each with its name, as they come.
+pub fn through(
+    plans: impl Iterator<Item = (String, Plan)> + Send,
+    threads: usize,
+    limit: Option<Duration>,
+    tell: impl Fn(&Plan, &Run) + Sync,
+) -> Campaign {
+    let (plans, all, began) =
+        (Mutex::new(plans.enumerate()), Mutex::new(Campaign::default()), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || limit.is_some_and(|limit| began.elapsed() > limit) {
-                        return;
-                    }
-                    if !chosen(&seed) {
-                        continue;
-                    }
-                    let (plan, began) = (Plan::from_seed(seed), Instant::now());
+                while limit.is_none_or(|limit| began.elapsed() < limit) {
+                    let next = plans.lock().map(|mut plans| plans.next());
+                    let Ok(Some((number, (name, plan)))) = next else { return };
+                    let began = Instant::now();
                     let run = run(&plan);
                     let took = began.elapsed();
                     if !run.violations.is_empty() {
                         tell(&plan, &run);
                     }
                     if let Ok(mut all) = all.lock() {
-                        all.add(seed, &run, took);
+                        all.add(number, name, &run, took);
                     }
                 }
             });
@@ -66,13 +73,13 @@ pub fn within(
 }
 
 impl Campaign {
-    fn add(&mut self, seed: u64, run: &Run, took: Duration) {
+    fn add(&mut self, number: usize, name: String, run: &Run, took: Duration) {
         self.runs += 1;
         self.simulated += run.simulated;
         self.took += took;
         self.destroying += u64::from(run.lines.iter().any(|line| line.contains("DESTROYING → DESTROYED")));
         self.counts.add(&run.counts);
-        self.failed.extend(run.violations.first().map(|violation| (seed, violation.to_string())));
+        self.failed.extend(run.violations.first().map(|violation| (number, name, violation.to_string())));
     }
 
     /// Simulated hours for each minute of one core.

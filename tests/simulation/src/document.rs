@@ -35,8 +35,8 @@ operator thinks.
 pub fn document(campaign: &Campaign, what: &str) -> String {
     let mut text = ABOUT.to_owned();
     let _ = write!(text, "\n## Results\n\n{what}\n\n{}\n", campaign.report());
-    for (seed, violation) in &campaign.failed {
-        let _ = writeln!(text, "- seed {seed}: {violation}");
+    for (_, name, violation) in &campaign.failed {
+        let _ = writeln!(text, "- {name}: {violation}");
     }
     rows(&mut text, campaign);
     reasons(&mut text, campaign);

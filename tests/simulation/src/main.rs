@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Parser;
-use simulation::campaign::campaign;
+use simulation::campaign::{campaign, through};
 use simulation::document::document;
 use simulation::page::page;
 use simulation::plan::Plan;
 use simulation::shrink::shrink;
-use simulation::{Run, run};
+use simulation::{Run, run, story, sweep};
 
 /// Run the operator in simulated time, on an API server and a Zenlayer in memory, with faults and people of a seed.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ struct Options {
     /// Print the whole journal of one seed.
     #[arg(long)]
     full: bool,
+    /// Instead of seeds, put a crash and a lost answer at each effect of each story.
+    #[arg(long)]
+    sweep: bool,
     /// Run this plan instead, and print its journal.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -50,19 +53,25 @@ fn main() -> ExitCode {
         return one(&options);
     }
     let talking = Mutex::new(());
-    let all = campaign(options.seed..options.seed + options.seeds, options.threads, |plan, run| {
+    let tell = |plan: &Plan, run: &Run| {
         let told = told(&options, plan, run);
         let _turn = talking.lock();
         println!("{told}");
-    });
+    };
+    let all = if options.sweep {
+        let variants = story::all().into_iter().flat_map(|story| sweep::all(&story));
+        through(variants.map(|variant| (variant.name, variant.plan)), options.threads, None, tell)
+    } else {
+        campaign(options.seed..options.seed + options.seeds, options.threads, tell)
+    };
     print!("{}", all.report());
     if let Some(file) = &options.write
         && let Err(error) = fs::write(file, document(&all, &options.about))
     {
         return refuse(&format!("{}: {error}", file.display()));
     }
-    for (seed, violation) in &all.failed {
-        println!("seed {seed}: {violation}");
+    for (_, name, violation) in &all.failed {
+        println!("{name}: {violation}");
     }
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

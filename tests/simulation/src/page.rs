@@ -15,8 +15,10 @@ pub fn page(run: &Run) -> String {
         let is_turn = [" starts", " is killed", " ends", "people: ", "VIOLATION", "the API server restarts"];
         is_about || is_turn.iter().any(|turn| line.contains(turn))
     };
-    let lines: Vec<&String> =
-        run.lines.iter().filter(concerns).filter(|line| !line.contains(" log: ")).collect();
+    // What is only read comes again and again.
+    let repeats =
+        |line: &&String| [" log: ", ": GET ", ": DescribePorts "].iter().any(|it| line.contains(it));
+    let lines: Vec<&String> = run.lines.iter().filter(concerns).filter(|line| !repeats(line)).collect();
     let first = lines.len().saturating_sub(LAST);
     let lines: Vec<&str> = lines[first..].iter().map(|line| line.as_str()).collect();
     format!("{violation}\n\n{}\n", lines.join("\n"))

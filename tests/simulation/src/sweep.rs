@@ -31,6 +31,11 @@ pub fn silences(story: &Story) -> Vec<Variant> {
     })
 }
 
+/// All of these, with one replica and with two.
+pub fn all(story: &Story) -> Vec<Variant> {
+    [crashes(story, 1), crashes(story, 2), silences(story)].concat()
+}
+
 type Change = Box<dyn Fn(&mut Plan)>;
 
 fn each_effect<const N: usize>(

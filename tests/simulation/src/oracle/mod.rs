@@ -399,3 +399,6 @@ pub fn open_books(metrics: &str) -> Option<Violation> {
     });
     open.map(|line| Violation::new("books closed", format!("no object is left, and the metrics say {line}")))
 }
+
+#[cfg(test)]
+mod tests;
