@@ -16,7 +16,7 @@ const ABSENT_SPAN_MAX: u8 = 2;
 const LIVE_SPAN_MAX: u8 = 1;
 
 impl View {
-    /// What this process remembers of the object from now on, as `controller::memory` does.
+    /// What this process remembers of the object from now on, as `index::memory` does.
     fn note(&mut self, object: &Object) {
         if object.deleted {
             self.deletion_known.get_or_insert(0);
