@@ -57,9 +57,9 @@ impl Index {
     pub fn claims(&self, object: &ZenlayerPort, account: Option<AccountKey>, now: Monotonic) -> Vec<Claim> {
         let own = Reference::of(object);
         let source = self.sources.of(object).ok();
-        let books = self.lock();
-        let others = books.of_port(&object.spec.port_id).into_iter().filter(|other| *other != own);
-        let others = others.filter_map(|other| books.objects.get(&other));
+        let contents = self.lock();
+        let others = contents.of_port(&object.spec.port_id).into_iter().filter(|other| *other != own);
+        let others = others.filter_map(|other| contents.objects.get(&other));
         let mut claims: Vec<Claim> = others
             .map(|entry| {
                 let (other, look) = (entry.known.object(), entry.look.as_deref());
@@ -69,7 +69,7 @@ impl Index {
                 claim(other, self.basis(other, look, same_account, same_source))
             })
             .collect();
-        drop(books);
+        drop(contents);
         let waits = claims.iter().any(|claim| matches!(claim.basis, ClaimBasis::NotKnown { .. }));
         let waits_since = self.waits(object, waits && object.is_terminating(), now);
         for claim in &mut claims {

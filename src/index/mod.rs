@@ -10,8 +10,8 @@
 //!
 //! Whatever is kept of an object is in its [`Entry`], under its uid, and goes with it.
 
-mod books;
 mod claims;
+mod contents;
 mod deletions;
 mod lists;
 mod memory;
@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use self::books::{Books, Entry};
 use self::claims::{Look, claims_the_same, identity};
+use self::contents::{Contents, Entry};
 use self::deletions::Deletions;
 use self::lists::Lists;
 use self::memory::Memory;
@@ -59,7 +59,7 @@ pub struct Index {
     patience: Duration,
     deletions: Deletions,
     lists: Lists,
-    books: Mutex<Books>,
+    contents: Mutex<Contents>,
 }
 
 /// An object as it was shown last.
@@ -148,16 +148,16 @@ impl Index {
     ) -> Self {
         let IndexSettings { patience, window, most_deletions } = settings;
         let deletions = Deletions::new(window, most_deletions);
-        Self { sources, patience, deletions, lists: Lists::of(watches, now), books: Mutex::default() }
+        Self { sources, patience, deletions, lists: Lists::of(watches, now), contents: Mutex::default() }
     }
 
     /// A list of one namespace, or of all, begins; returns the objects that are known there.
     pub fn list_begins(&self, namespace: Option<&str>, now: Monotonic) -> Vec<Reference> {
         self.lists.begins(namespace, now);
-        let books = self.lock();
+        let contents = self.lock();
         let within =
             |reference: &&Reference| namespace.is_none_or(|namespace| reference.namespace() == namespace);
-        books.objects.keys().filter(within).cloned().collect()
+        contents.objects.keys().filter(within).cloned().collect()
     }
 
     /// All objects of the list are put, and those that it did not have are removed.
@@ -176,9 +176,9 @@ impl Index {
         let known = Known::from(received);
         let object = Arc::clone(known.object());
         let source = self.sources.of(&object).ok();
-        let mut books = self.lock();
+        let mut contents = self.lock();
         let mut is_undone = false;
-        if let Some(entry) = books.objects.get_mut(&reference) {
+        if let Some(entry) = contents.objects.get_mut(&reference) {
             is_undone = entry.drop_old_write(&object, by);
             if matches!((entry.known.parsed(), known.parsed()), (Some(before), Some(now)) if before == now) {
                 return Change { woken: is_undone.then_some(reference).into_iter().collect(), ended: None };
@@ -186,10 +186,10 @@ impl Index {
         }
         // Before it can be decided about: no deletion is decided about that is not counted.
         let mut woken = self.deletions.put(&object, source.as_ref(), now);
-        let former = books.remove(&reference, &self.sources);
+        let former = contents.remove(&reference, &self.sources);
         let others = match &former {
             Some(former) if claims_the_same(former.known.object(), &object) => Vec::new(),
-            _ => books.of_port(&object.spec.port_id),
+            _ => contents.of_port(&object.spec.port_id),
         };
         woken.extend(others);
         let is_news = match (former.as_ref().and_then(|former| former.known.parsed()), known.parsed()) {
@@ -204,22 +204,22 @@ impl Index {
         let same = former.filter(|_| !is_other).unwrap_or_else(|| Entry::new(known.clone()));
         let look =
             identity(&object).is_none().then(|| same.look.unwrap_or_else(|| Box::new(Look::begun(now))));
-        books.insert(reference, Entry { known, look, ..same }, source);
+        contents.insert(reference, Entry { known, look, ..same }, source);
         Change { woken, ended }
     }
 
     /// The object is gone.
     pub fn remove(&self, reference: &Reference, now: Monotonic) -> Change {
         self.deletions.remove(reference, now);
-        let mut books = self.lock();
-        let Some(removed) = books.remove(reference, &self.sources) else { return Change::default() };
-        let woken = books.of_port(&removed.known.object().spec.port_id);
+        let mut contents = self.lock();
+        let Some(removed) = contents.remove(reference, &self.sources) else { return Change::default() };
+        let woken = contents.of_port(&removed.known.object().spec.port_id);
         Change { woken, ended: Some(reference.clone()) }
     }
 
     /// No code between lock and unlock leaves it half changed.
-    fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,8 +228,8 @@ impl Index {
     /// The newest that is known of the object: as a watch has shown it, or as this process has written it since. A decision
     /// about an older one could conclude that there is nothing to write, and so leave a status that is no longer true.
     pub fn newest(&self, reference: &Reference) -> Option<Known> {
-        let books = self.lock();
-        let entry = books.objects.get(reference)?;
+        let contents = self.lock();
+        let entry = contents.objects.get(reference)?;
         Some(match &entry.written {
             Some(written) => Known::Parsed(Arc::clone(&written.object)),
             None => entry.known.clone(),
@@ -313,8 +313,8 @@ impl Index {
 
     /// The entry of the object, if that is of the same uid.
     fn with<T>(&self, object: &ZenlayerPort, with: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let mut books = self.lock();
-        let entry = books.objects.get_mut(&Reference::of(object))?;
+        let mut contents = self.lock();
+        let entry = contents.objects.get_mut(&Reference::of(object))?;
         (object.metadata.uid == entry.known.object().metadata.uid).then(|| with(entry))
     }
 }
@@ -342,7 +342,7 @@ impl Index {
     /// The fingerprints that have seen a port which `credential` has seen too: a port belongs to one account. Looked for only
     /// where the object's own witnesses do not include the credential.
     pub fn same_account(&self, object: &ZenlayerPort, credential: Option<&Fingerprint>) -> Vec<Fingerprint> {
-        let own = books::seen_by(object);
+        let own = contents::seen_by(object);
         match credential {
             Some(credential) if !own.is_empty() && !own.contains(credential) => self
                 .lock()
@@ -364,9 +364,9 @@ impl Index {
     /// The sources that objects use, each with its objects: of those sources whose objects are all listed, as whoever asks
     /// takes it that there are no others.
     pub fn users(&self) -> BTreeMap<Source, Vec<User>> {
-        let books = self.lock();
-        let object = |reference| books.objects.get(reference).map(|entry| User::of(entry.known.object()));
-        let users = books.by_source.iter().filter(|(source, _)| self.is_listed_for(source));
+        let contents = self.lock();
+        let object = |reference| contents.objects.get(reference).map(|entry| User::of(entry.known.object()));
+        let users = contents.by_source.iter().filter(|(source, _)| self.is_listed_for(source));
         users.map(|(source, users)| (source.clone(), users.iter().filter_map(object).collect())).collect()
     }
 

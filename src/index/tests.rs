@@ -243,10 +243,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// All that the index can be asked about the objects, whatever way it came to know of them.
 fn answers(index: &Index) -> String {
-    let books = index.lock();
+    let contents = index.lock();
     let objects: Vec<_> =
-        books.objects.iter().map(|(reference, entry)| (reference, entry.known.object())).collect();
-    format!("{objects:#?}\n{:#?}\n{:#?}\n{:#?}", books.by_port_sorted(), books.by_source, books.seen_together)
+        contents.objects.iter().map(|(reference, entry)| (reference, entry.known.object())).collect();
+    format!(
+        "{objects:#?}\n{:#?}\n{:#?}\n{:#?}",
+        contents.by_port_sorted(),
+        contents.by_source,
+        contents.seen_together
+    )
 }
 
 proptest! {

@@ -15,7 +15,7 @@ use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
 
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(super) struct Contents {
     pub(super) objects: BTreeMap<Reference, Entry>,
     /// One as a rule, to which a list of one is the smallest home.
     by_port: BTreeMap<PortId, Vec<Reference>>,
@@ -70,7 +70,7 @@ impl Entry {
     }
 }
 
-impl Books {
+impl Contents {
     pub(super) fn insert(&mut self, reference: Reference, entry: Entry, source: Option<Source>) {
         let object = Arc::clone(entry.known.object());
         let same_port = self.by_port.entry(object.spec.port_id.clone()).or_default();
