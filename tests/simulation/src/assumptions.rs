@@ -79,8 +79,9 @@ mod tests {
 
     #[test]
     fn a_call_that_comes_too_late_and_lies_that_come_too_soon_are_noticed() {
-        let mut plan =
-            (0..1000).map(Plan::from_seed).find(|plan| plan.faults.iter().filter(|it| is_lie(it)).count() > 1);
+        let mut plan = (0..1000)
+            .map(Plan::from_seed)
+            .find(|plan| plan.faults.iter().filter(|it| is_lie(it)).count() > 1);
         let plan = plan.as_mut().expect("a plan with lies");
         for fault in &mut plan.faults {
             if is_lie(fault) {
