@@ -115,6 +115,9 @@ pub fn all() -> Vec<Story> {
             .at(66, Act::Restore { port: port_1() })
             .named("a person restores the port in the grace"),
         one(Recycled, Destroy).at(65, Act::DeleteSecret { namespace: team() }).named("the Secret goes too"),
+        one(Running, TerminateAndDestroy)
+            .at(71, Act::Restart { replica: 0, down_ms: 30_000 })
+            .named("the operator is updated"),
         Script::new()
             .port("port-1", Recycled)
             .object("edge", "port-1", Destroy)

@@ -75,6 +75,7 @@ fn play(plan: &Plan, expected: Option<Arc<Vec<String>>>) -> Run {
             replicas: BTreeMap::new(),
             due: BTreeMap::new(),
             planned: 0,
+            stays_down: BTreeMap::new(),
             settled: None,
         };
         // A timer always exists, or time would stand still where nothing waits for any.
@@ -169,6 +170,8 @@ struct Driver {
     /// By time and order.
     due: BTreeMap<(Instant, u64), Due>,
     planned: u64,
+    /// How long a replica stays down that was told to stop.
+    stays_down: BTreeMap<u8, Duration>,
     /// Since when all has come to its end.
     settled: Option<Instant>,
 }
@@ -263,8 +266,7 @@ impl Driver {
                 if let Some(running) = self.replicas.get(replica) {
                     self.world.lock().tell(&format!("{} is told to stop", running.life));
                     running.shutdown.cancel();
-                    // It starts anew when it has ended, and not before that.
-                    let _ = down_ms;
+                    self.stays_down.insert(*replica, Duration::from_millis(*down_ms));
                 }
             }
             _ => {
@@ -326,7 +328,8 @@ impl Driver {
             state.violate(vec![Violation::new("no panic", end.how.clone())]);
         }
         drop(state);
-        self.at(Instant::now() + RESTART, Due::Start(end.life.replica));
+        let down = self.stays_down.remove(&end.life.replica).unwrap_or(RESTART);
+        self.at(Instant::now() + down, Due::Start(end.life.replica));
     }
 
     fn has_settled(&mut self) -> bool {
