@@ -172,6 +172,34 @@ fn an_object_that_goes_before_its_port_is_a_leak() {
 }
 
 #[test]
+fn a_port_that_is_restored_at_the_last_moment_is_no_leak_and_a_minute_before_it_is_one() {
+    let goes_at = |now: u64| {
+        let mut scene = Scene::new(|_| ());
+        let object = deleted("edge", "Terminate");
+        scene.change(None, Some(&object), 0);
+        let _ = scene.oracle.act(&Act::Restore { port: "port-1".to_owned() }, MINUTE);
+        scene.port(Some(PortStatus::Recycled), Some(PortStatus::Recovering), Cause::Control);
+        scene.change(Some(&object), None, now);
+        scene
+    };
+    assert_eq!(goes_at(MINUTE + 3_000).found, []);
+    goes_at(2 * MINUTE).finds("goes under Terminate while its port is Some(Recovering)");
+}
+
+#[test]
+fn an_object_that_nobody_can_read_is_not_judged() {
+    let mut scene = Scene::new(|_| ());
+    scene.change(None, Some(&deleted("edge", "Destroy")), 0);
+    assert_eq!(scene.oracle.end().len(), 1);
+    let namespace = json!({});
+    for (before, after, judged) in [(Some(&namespace), None, 0), (None, Some(&namespace), 1)] {
+        let change = Change { place: "namespaces", path: "team-a", before, after };
+        assert_eq!(scene.oracle.object_changes(&change, false, MINUTE), []);
+        assert_eq!(scene.oracle.end().len(), judged);
+    }
+}
+
+#[test]
 fn an_object_that_waits_for_nobody_is_not_settled() {
     let mut scene = Scene::new(|_| ());
     let mut object = deleted("edge", "Destroy");
