@@ -86,7 +86,8 @@ struct Intake {
     namespace: Option<String>,
     /// Known objects that a list under way has not shown yet. Not those that it has: each would be named anew.
     unlisted: BTreeSet<Reference>,
-    /// Whom the first list shows. They are looked at when it is complete: before that, much looks like something else.
+    /// The objects of the first list. They are reconciled when it is complete: before that, the operator does not know all claims
+    /// and deletions.
     first: BTreeSet<Reference>,
     /// When the newest list began.
     list_began: Monotonic,

@@ -81,7 +81,7 @@ impl Credentials {
         let Some(Copy { proved, next, namespace }) = copies.get(namespace, name).await? else {
             return Ok(None);
         };
-        // One that somebody has spoilt is written again.
+        // A copy that someone damaged is written again.
         let held = |parts| match self.parse("Its copy", parts) {
             Found::Credential(held) => Some(held),
             Found::Unusable(_) | Found::Gone(_) | Found::Forbidden(_) | Found::Unknown(_) => None,

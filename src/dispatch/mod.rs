@@ -20,8 +20,8 @@ use crate::wakes::Wakes;
 
 pub use self::turns::{MOST_CALLS, Ticket, Turns};
 
-/// Reconciles under way at a time: all calls there may be, and some that are free for what was read. Each has its connection
-/// to the API server, and that its buffers.
+/// Reconciles under way at a time: all calls there may be, and some that are free for what was read. Each has its own
+/// connection to the API server, with buffers.
 const MOST_RECONCILES: usize = MOST_CALLS as usize + 8;
 
 /// Reconciles whoever is woken, until the shutdown and the end of what is under way. `reconcile` says when it is to be called
@@ -87,23 +87,13 @@ mod tests {
     use std::sync::Arc;
 
     use jiff::Timestamp;
-    use kube::api::ObjectMeta;
 
     use super::*;
-    use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
-    use crate::port::PortId;
     use crate::tasks;
     use crate::wakes;
 
-    fn reference(name: &str) -> Reference {
-        let spec = ZenlayerPortSpec {
-            port_id: PortId::new("port-1"),
-            deletion_policy: DeletionPolicy::Destroy,
-            deletion_protection: false,
-            credentials_ref: None,
-        };
-        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-        Reference::of(&ZenlayerPort { metadata, spec, status: None })
+    fn edge() -> Reference {
+        Reference::named("ports", "edge")
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,7 +104,7 @@ mod tests {
         let wake = Arc::new(wake);
         let turns = Turns::new(Arc::clone(&wake), &tasks);
         let (clock, seconds) = (Clock::tokio(Timestamp::UNIX_EPOCH), RefCell::new(Vec::new()));
-        wake.wake([reference("edge")]);
+        wake.wake([edge()]);
         let reconcile = async |_: Reference| {
             // Each takes a second, and the next is to begin ten seconds later.
             time::sleep(Duration::from_secs(1)).await;
@@ -123,7 +113,7 @@ mod tests {
         };
         let people = async {
             time::sleep(Duration::from_secs(15)).await;
-            wake.wake([reference("edge")]);
+            wake.wake([edge()]);
             time::sleep(Duration::from_millis(500)).await;
             // It is under way, and the next is due soon after: the one ends, and the other does not begin.
             shutdown.cancel();

@@ -87,7 +87,7 @@ impl Schedule {
         Some(next)
     }
 
-    /// The object was reconciled, and is to be again at `again`; none: when it is woken.
+    /// The reconcile of the object has ended. The next one is at `again`; none: when it is woken.
     pub(super) fn ended(&mut self, reference: Reference, again: Option<Monotonic>) {
         let was = self.states.remove(&reference);
         if was == Some(State::RunningAgain) {
@@ -98,7 +98,7 @@ impl Schedule {
         }
     }
 
-    /// When somebody is ready by itself.
+    /// When the next object is ready without being woken.
     pub(super) fn next_timer(&self) -> Option<Monotonic> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -118,26 +118,12 @@ impl Schedule {
 mod tests {
     use std::time::Duration;
 
-    use kube::api::ObjectMeta;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
-    use crate::port::PortId;
 
     fn reference(namespace: usize, name: usize) -> Reference {
-        let spec = ZenlayerPortSpec {
-            port_id: PortId::new("port-1"),
-            deletion_policy: DeletionPolicy::Destroy,
-            deletion_protection: false,
-            credentials_ref: None,
-        };
-        let metadata = ObjectMeta {
-            namespace: Some(format!("team-{namespace}")),
-            name: Some(format!("edge-{name}")),
-            ..ObjectMeta::default()
-        };
-        Reference::of(&ZenlayerPort { metadata, spec, status: None })
+        Reference::named(&format!("team-{namespace}"), &format!("edge-{name}"))
     }
 
     fn at(second: u64) -> Monotonic {

@@ -16,6 +16,11 @@ impl Reference {
         Self(Arc::new((namespace.into(), metadata.name.as_deref().unwrap_or_default().into())))
     }
 
+    #[cfg(test)]
+    pub(crate) fn named(namespace: &str, name: &str) -> Self {
+        Self(Arc::new((namespace.into(), name.into())))
+    }
+
     pub fn namespace(&self) -> &str {
         &self.0.0
     }

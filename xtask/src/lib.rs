@@ -6,7 +6,7 @@
 //! | [`alerts`], [`dashboard`] | what the chart gives to Prometheus and Grafana |
 //! | [`demo`] | the operator at work with a simulated Zenlayer, on this machine or in a cluster that exists |
 //! | [`smoke`] | the images and the chart at work in a cluster with nodes |
-//! | [`faults`] | everything that can be spoilt, and what must hold after it |
+//! | [`faults`] | every fault of the matrix, and what must hold after it |
 //! | [`model`] | the decision on all inputs, and in all states of its model |
 //! | [`conformance`] | a real API server, asked what the tests ask of the one in memory |
 //! | [`simulate`] | the operator in simulated time, through many seeds |

@@ -52,7 +52,7 @@ struct Mutant {
     replacement: &'static str,
 }
 
-/// What a mutant spoils.
+/// Which part a mutant is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// What is decided, and what that rests on.

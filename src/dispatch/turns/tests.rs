@@ -6,15 +6,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::api::{DeletionPolicy, ZenlayerPort, ZenlayerPortSpec};
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
-use crate::port::PortId;
 use crate::tasks::{self, TaskFailures};
 use crate::wakes::{self, Wakes};
 use crate::zenlayer::{
@@ -76,14 +73,7 @@ impl Scene {
 }
 
 fn who(number: u32) -> Reference {
-    let spec = ZenlayerPortSpec {
-        port_id: PortId::new("port-1"),
-        deletion_policy: DeletionPolicy::Destroy,
-        deletion_protection: false,
-        credentials_ref: None,
-    };
-    let metadata = ObjectMeta { name: Some(format!("edge-{number:03}")), ..ObjectMeta::default() };
-    Reference::of(&ZenlayerPort { metadata, spec, status: None })
+    Reference::named("ports", &format!("edge-{number:03}"))
 }
 
 #[tokio::test(start_paused = true)]

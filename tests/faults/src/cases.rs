@@ -1,4 +1,4 @@
-//! The cases, by what they spoil.
+//! The cases, by where their faults are.
 
 mod cloud_answers;
 mod cloud_lists;

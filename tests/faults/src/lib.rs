@@ -1,9 +1,9 @@
 //! The fault matrix: each case runs the operator's own process against a real API server and etcd and a simulated Zenlayer,
-//! spoils something, and is judged by the oracles ([`test_support::oracle`]).
+//! injects a fault, and is judged by the oracles ([`test_support::oracle`]).
 //!
 //! ```text
 //!   case ── asks ──▶ bench: cluster, simulator of two accounts, operator processes, proxies
-//!     │ spoils           │ notes what people asked for, and when
+//!     │ injects faults   │ notes what people asked for, and when
 //!     ▼                  ▼
 //!   it ends ──▶ evidence: the simulator's journal, the objects, logs, events, metrics ──▶ judge ──▶ violations
 //! ```
@@ -52,9 +52,9 @@ pub struct Case {
 /// Whose control plane a case works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plane {
-    /// All share it: what is spoilt concerns a namespace, a process or Zenlayer.
+    /// All share it: the fault concerns a namespace, a process or Zenlayer.
     Shared,
-    /// Its own: the API server, etcd or the kind itself is spoilt.
+    /// Its own: the fault is in the API server, etcd or the kind itself.
     Own,
 }
 

@@ -35,6 +35,25 @@ pub struct Plan {
     pub settled_ms: u64,
 }
 
+impl Plan {
+    /// A plan in which nothing happens.
+    pub fn new(seed: u64, config: Config) -> Self {
+        Self {
+            seed,
+            config,
+            ports: Vec::new(),
+            acts: Vec::new(),
+            faults: Vec::new(),
+            crashes: Vec::new(),
+            writers: Vec::new(),
+            unanswered: Vec::new(),
+            busy_ms: 0,
+            quiet_ms: 0,
+            settled_ms: 0,
+        }
+    }
+}
+
 /// The operator's settings, and how fast the world is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

@@ -51,17 +51,10 @@ impl Plan {
 
     pub fn of_size(seed: u64, size: Size) -> Self {
         let mut plan = Self {
-            seed,
-            config: config(seed),
-            ports: Vec::new(),
-            acts: Vec::new(),
-            faults: Vec::new(),
-            crashes: Vec::new(),
-            writers: Vec::new(),
-            unanswered: Vec::new(),
             busy_ms: size.busy_ms(),
             quiet_ms: 3 * HOUR,
             settled_ms: 2 * MINUTE,
+            ..Self::new(seed, config(seed))
         };
         let objects = Cast::of(seed, size, &mut plan);
         objects.act(&mut plan);

@@ -19,19 +19,7 @@ struct Script(Plan);
 
 impl Script {
     fn new() -> Self {
-        Self(Plan {
-            seed: 1,
-            config: Config::default(),
-            ports: Vec::new(),
-            acts: Vec::new(),
-            faults: Vec::new(),
-            crashes: Vec::new(),
-            writers: Vec::new(),
-            unanswered: Vec::new(),
-            busy_ms: 0,
-            quiet_ms: 150 * MINUTE,
-            settled_ms: MINUTE,
-        })
+        Self(Plan { quiet_ms: 150 * MINUTE, settled_ms: MINUTE, ..Plan::new(1, Config::default()) })
     }
 
     fn port(mut self, id: &str, status: PortStatus) -> Self {

@@ -15,7 +15,7 @@
 //! | [`wait`], [`sight`] | waiting with a deadline, for anything and for what an object shows |
 //! | [`witness`] | what a watch has shown |
 //! | [`oracle`] | judges what happened |
-//! | [`proxy`], [`tls`] | a connection that can be spoilt; Zenlayer behind TLS |
+//! | [`proxy`], [`tls`] | a connection that can be broken; Zenlayer behind TLS |
 //!
 //! It knows the operator by its API types and as a process, never by its decision. What a Kubernetes control plane is made of, and
 //! knows nothing of the operator, is in `tests/cluster`.

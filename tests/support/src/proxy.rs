@@ -1,4 +1,4 @@
-//! A TCP connection that can be spoilt: between the operator and Zenlayer, or the API server.
+//! A TCP proxy that a test can break: between the operator and Zenlayer, or the API server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

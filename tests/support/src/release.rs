@@ -107,7 +107,7 @@ impl Release {
         env.iter().fold(run, |run, (name, value)| run.env(name, value.as_ref())).start().await
     }
 
-    /// A kubeconfig with the identity of its Pods, whose way to the API server can be spoilt.
+    /// A kubeconfig with the identity of its Pods. A test can break the connection to the API server.
     pub async fn kubeconfig_behind_proxy(&self, cluster: &Cluster) -> Result<(PathBuf, Proxy)> {
         let url = cluster.url();
         let proxy = Proxy::to(url.trim_start_matches("https://")).await?;

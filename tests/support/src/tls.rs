@@ -1,4 +1,4 @@
-//! Zenlayer behind TLS, with a certificate that can be spoilt.
+//! Zenlayer behind TLS. A test chooses the certificate: a good one, or one that the operator must refuse.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

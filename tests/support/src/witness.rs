@@ -283,7 +283,7 @@ impl Record {
     }
 }
 
-/// What is asked of an object. Of one whose policy nobody knows, nothing is.
+/// What is asked of an object; nothing if nobody knows its policy.
 fn wish(object: &Shown) -> (Deletion, DeletionPolicy) {
     let policy = serde_json::from_value(object.spec.deletion_policy.clone());
     match policy {

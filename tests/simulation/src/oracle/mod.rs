@@ -101,7 +101,7 @@ impl Oracle {
         }
     }
 
-    /// Somebody is about to do something.
+    /// A person is about to act.
     pub fn act(&mut self, act: &Act, now: u64) -> Vec<Violation> {
         match act {
             Act::Rotate { namespace } => self.tenant(namespace).rotated = true,

@@ -45,7 +45,7 @@ fn as_it_should_be() -> Evidence {
     }
 }
 
-/// Which oracles do not hold once `spoil` has had its way.
+/// Which oracles do not hold after `spoil` changed the evidence.
 fn violated(spoil: impl FnOnce(&mut Evidence)) -> Vec<Oracle> {
     let mut evidence = as_it_should_be();
     spoil(&mut evidence);
