@@ -39,7 +39,7 @@ impl Sub<Duration> for Monotonic {
 }
 
 /// Both clocks, read together: `wall` compares with times that others wrote, `monotonic` measures durations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     pub wall: Timestamp,
     pub monotonic: Monotonic,

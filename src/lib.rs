@@ -37,6 +37,7 @@ pub mod mirror;
 pub mod plugin;
 pub mod port;
 pub mod reading;
+pub mod reconcile;
 pub mod server;
 pub mod spans;
 pub mod tasks;

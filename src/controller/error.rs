@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::writes::Refusal;
+use crate::reconcile::Rejection;
 use crate::server::ReconcileResult;
 
 /// The bound of a whole reconcile: a call with its writes before and after it, and some.
@@ -12,8 +12,8 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(90);
 pub(super) enum ReconcileError {
     #[error("cannot {verb} {what}: {source}")]
     Kubernetes { verb: &'static str, what: &'static str, source: Box<kube::Error> },
-    #[error("the API server refuses {what}: {refusal}")]
-    Refused { what: &'static str, refusal: Refusal },
+    #[error("the API server refuses {what}: {rejection}")]
+    Refused { what: &'static str, rejection: Rejection },
     #[error("the object changed several times during the reconcile")]
     Contended,
     #[error("this replica no longer leads, so it does not change the port")]
@@ -25,6 +25,10 @@ pub(super) enum ReconcileError {
 }
 
 impl ReconcileError {
+    pub(super) fn kubernetes(verb: &'static str, what: &'static str, source: kube::Error) -> Self {
+        Self::Kubernetes { verb, what, source: Box::new(source) }
+    }
+
     pub(super) fn class(&self) -> ReconcileResult {
         match self {
             Self::Kubernetes { .. } => ReconcileResult::Kubernetes,

@@ -6,10 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::error::ReconcileError;
-use super::execute;
-use super::objects::Objects;
-use super::shared::Shared;
 use super::transitions;
+use super::writer::Writer;
 use crate::api::ZenlayerPort;
 use crate::decision;
 use crate::index::Invalid;
@@ -29,29 +27,28 @@ pub(super) fn pause_after(invalid: &Invalid, error: &ReconcileError) -> Duration
 }
 
 /// Writes the status if anything but a time would change, onto the very object that could not be parsed.
-pub(super) async fn write_status(invalid: &Invalid, shared: &Shared) -> Result<(), ReconcileError> {
+pub(super) async fn write_status(invalid: &Invalid, writer: &Writer) -> Result<(), ReconcileError> {
     let object = invalid.salvaged.as_ref();
     let fact = format!("This version of the operator cannot parse the object ({}).", invalid.complaint);
-    let (status, event) = decision::held_as_invalid(object, &fact, shared.clock.now());
+    let (status, event) = decision::held_as_invalid(object, &fact, writer.clock.now());
     if object.status.as_ref() == Some(&status) {
         return Ok(());
     }
     // The rest of the status stays as it is.
-    let objects = Objects::within(shared.kubernetes.clone(), object.metadata.namespace.as_deref());
     let patch = json!({
         "metadata": { "uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version },
         "status": { "observedGeneration": status.observed_generation, "conditions": status.conditions },
     });
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    match objects.merge_status(name, &patch).await {
+    match writer.objects_beside(object).merge_status(name, &patch).await {
         Ok(_) => {}
         // It is another by now, or gone: the watch tells.
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => return Ok(()),
-        Err(error) => return Err(execute::kubernetes("patch", "the object's status", error)),
+        Err(error) => return Err(ReconcileError::kubernetes("patch", "the object's status", error)),
     }
     transitions::log_status(object, &ZenlayerPort { status: Some(status), ..object.clone() }, None);
     if let Some(event) = &event {
-        shared.events.send(object, event).await;
+        writer.events.send(object, event).await;
     }
     Ok(())
 }

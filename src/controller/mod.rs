@@ -1,7 +1,7 @@
-//! Ties the index, the mirror of ports and the decision together, and carries plans out.
+//! Ties the index, the mirror of ports and the decision together, and carries out the effects of reconciles.
 //!
 //! ```text
-//! watch ─▶ streams ─▶ index ─▶ wakes ─▶ dispatch ─▶ reconcile: gather ─▶ decide (pure) ─▶ execute
+//! watch ─▶ streams ─▶ index ─▶ wakes ─▶ dispatch ─▶ reconcile: gather ─▶ decide (pure) ─▶ write, call
 //!                                ▲                      │ wrote · learnt                    │
 //!                                └── mirror · credentials · turns · other claims ◀──────────┘
 //! ```
@@ -10,20 +10,19 @@ mod crash;
 mod crd;
 mod error;
 mod events;
-mod execute;
 mod gather;
 mod invalid;
 mod objects;
 mod observe;
 mod reconcile;
+mod registrations;
 mod run;
-mod shared;
-mod state;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod transitions;
 mod watch;
+mod writer;
 mod writes;
 
 pub use crash::CRASH_AT;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::shared::Shared;
+use super::registrations::Mirrors;
 use crate::answer::RefusalKind;
 use crate::api::ZenlayerPort;
 use crate::clock::Monotonic;
-use crate::credentials::{Assigned, Served, Source};
+use crate::credentials::{Assigned, Credentials, Served, Source};
 use crate::decision::{CredentialState, Lack};
 use crate::index::Reference;
 use crate::mirror::Account;
@@ -26,17 +26,18 @@ impl Observed {
     pub(super) async fn of(
         object: &ZenlayerPort,
         deletion_known_since: Option<Monotonic>,
-        shared: &Shared,
+        credentials: &Credentials,
+        mirrors: &Mirrors,
     ) -> Self {
-        let source = match shared.credentials.source_of(object) {
+        let source = match credentials.source_of(object) {
             Ok(source) => source,
-            Err(why) => return Self::nothing(object, Lack::Known(why), shared),
+            Err(why) => return Self::nothing(object, Lack::Known(why), mirrors),
         };
-        let observed = Self::from(&source, object, deletion_known_since, shared).await;
+        let observed = Self::from(&source, object, deletion_known_since, credentials, mirrors).await;
         match (&observed.account, observed.rejected_at()) {
             (Some(account), Some(at)) => {
-                shared.credentials.rejected(&source, account, at).await;
-                Self::from(&source, object, deletion_known_since, shared).await
+                credentials.rejected(&source, account, at).await;
+                Self::from(&source, object, deletion_known_since, credentials, mirrors).await
             }
             _ => observed,
         }
@@ -46,20 +47,21 @@ impl Observed {
         source: &Source,
         object: &ZenlayerPort,
         deletion_known_since: Option<Monotonic>,
-        shared: &Shared,
+        credentials: &Credentials,
+        mirrors: &Mirrors,
     ) -> Self {
         let Served { assigned, not_copied } =
-            shared.credentials.serve(source, object, deletion_known_since).await;
+            credentials.serve(source, object, deletion_known_since).await;
         let observed = match assigned {
-            Assigned::Full(account) => Self::by(account, None, object, shared),
-            Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, shared),
-            Assigned::None(why) => Self::nothing(object, why, shared),
-            Assigned::Rotation { old, new } => match probe(&new, object, shared) {
-                Probe::Unanswered => Self::read(old, None, object, shared),
-                Probe::Failed(why) => Self::read(old, Some(Lack::Known(why)), object, shared),
+            Assigned::Full(account) => Self::by(account, None, object, mirrors),
+            Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, mirrors),
+            Assigned::None(why) => Self::nothing(object, why, mirrors),
+            Assigned::Rotation { old, new } => match probe(&new, object, mirrors) {
+                Probe::Unanswered => Self::read(old, None, object, mirrors),
+                Probe::Failed(why) => Self::read(old, Some(Lack::Known(why)), object, mirrors),
                 Probe::Shown => {
-                    shared.credentials.shown(source, &new, object).await;
-                    Self::by(new, None, object, shared)
+                    credentials.shown(source, &new, object).await;
+                    Self::by(new, None, object, mirrors)
                 }
             },
         };
@@ -71,29 +73,29 @@ impl Observed {
         account: Arc<Account<Client>>,
         holds: Option<Lack>,
         object: &ZenlayerPort,
-        shared: &Shared,
+        mirrors: &Mirrors,
     ) -> Self {
-        shared.probes.forget(&Reference::of(object));
-        Self::read(account, holds, object, shared)
+        mirrors.probes.forget(&Reference::of(object));
+        Self::read(account, holds, object, mirrors)
     }
 
     fn read(
         account: Arc<Account<Client>>,
         holds: Option<Lack>,
         object: &ZenlayerPort,
-        shared: &Shared,
+        mirrors: &Mirrors,
     ) -> Self {
         let fingerprint = account.fingerprint.clone();
         let credential = match holds {
             None => CredentialState::Usable(fingerprint),
             Some(why) => CredentialState::ReadOnly { fingerprint, why },
         };
-        let evidence = shared.mirror.observe(Reference::of(object), &account, &object.spec.port_id);
+        let evidence = mirrors.ports.observe(Reference::of(object), &account, &object.spec.port_id);
         Self { account: Some(account), credential, not_copied: None, evidence: Some(evidence) }
     }
 
-    fn nothing(object: &ZenlayerPort, why: Lack, shared: &Shared) -> Self {
-        shared.probes.forget(&Reference::of(object));
+    fn nothing(object: &ZenlayerPort, why: Lack, mirrors: &Mirrors) -> Self {
+        mirrors.probes.forget(&Reference::of(object));
         Self {
             account: None,
             credential: CredentialState::Unavailable(why),
@@ -117,14 +119,14 @@ enum Probe {
     Failed(String),
 }
 
-fn probe(new: &Account<Client>, object: &ZenlayerPort, shared: &Shared) -> Probe {
+fn probe(new: &Account<Client>, object: &ZenlayerPort, mirrors: &Mirrors) -> Probe {
     let reference = Reference::of(object);
     let id = &object.spec.port_id;
-    let Evidence { good, failure, waiting_since, .. } = shared.probes.observe(reference.clone(), new, id);
+    let Evidence { good, failure, waiting_since, .. } = mirrors.probes.observe(reference.clone(), new, id);
     // Nobody is in a hurry for the second answer: the first says which account it is.
     let unanswered = good.is_none() && failure.is_none();
     let fresh_after = unanswered.then_some(waiting_since);
-    shared.probes.want(&reference, Want { cadence: Cadence::Held, fresh_after });
+    mirrors.probes.want(&reference, Want { cadence: Cadence::Held, fresh_after });
     let cause = match (good.map(|good| good.presence), failure.map(|failure| failure.why)) {
         (Some(Presence::Seen(_)), _) => return Probe::Shown,
         (None, None) => return Probe::Unanswered,

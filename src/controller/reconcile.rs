@@ -1,4 +1,4 @@
-//! One reconcile of one object: gather what is known, decide, execute; on a conflict look again.
+//! Carries out the effects of reconciles.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
@@ -7,56 +7,126 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+use super::crash;
 use super::error::{DEADLINE, ReconcileError};
-use super::execute::{self, Done};
-use super::gather::Gathered;
+use super::gather::{Decided, Observer};
 use super::invalid;
-use super::objects::Objects;
-use super::shared::Shared;
-use super::transitions;
-use crate::api::ZenlayerPort;
+use super::registrations::Registrations;
+use super::transitions::{self, Line};
+use super::writer::Writer;
+use super::writes::Written;
+use crate::api::{CallAction, CallOutcome, ZenlayerPort, ZenlayerPortStatus};
+use crate::clock::Monotonic;
 use crate::decision::{self, Action, Plan, Turn};
+use crate::dispatch::Ticket;
 use crate::index::{Known, Reference};
-use crate::server::ReconcileResult;
+use crate::lease::Leadership;
+use crate::mirror::Account;
+use crate::reconcile::{
+    Effect, End, Event, FinalizerWrite, Reconcile, Recorded, StatusWrite, WriteResult,
+};
+use crate::server::{Metrics, ReconcileResult};
+use crate::spans::Span;
 use crate::tasks::panic_message;
-
-/// Reads and writes of the object in one reconcile before it gives way to others.
-const MOST_ROUNDS: u32 = 8;
+use crate::zenlayer::{ChangeAnswer, Client};
 
 /// Trust in events has a limit: every object is looked at this often, come what may.
 const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
 
-/// When an object that waits for its turn is looked at again: it shows by then that Zenlayer asked for a pause.
-const QUEUED_RECHECK: Duration = Duration::from_mins(1);
-
-/// Reconciles the object as it is known. Returns when it is to be reconciled again even if nothing wakes it.
-pub(super) async fn reconcile(reference: Reference, shared: Arc<Shared>) -> Option<Duration> {
-    match shared.index.newest(&reference)? {
-        Known::Parsed(object) => match guarded(Arc::clone(&object), &shared).await {
-            Ok(again) => again,
-            Err(error) => Some(pause_after(&object, &error, &shared)),
-        },
-        Known::Invalid(invalid) => {
-            let written = in_time(invalid::write_status(&invalid, &shared)).await;
-            written.err().map(|error| invalid::pause_after(&invalid, &error))
-        }
-    }
+pub(super) struct Reconciler {
+    pub(super) observer: Observer,
+    pub(super) writer: Writer,
+    pub(super) registrations: Arc<Registrations>,
+    pub(super) leadership: Leadership,
+    pub(super) metrics: Metrics,
 }
 
-/// A reconcile that can neither hang nor take the others down with it.
-pub(super) async fn guarded(
+/// A reconcile under way.
+struct Run<'a> {
+    by: &'a Reconciler,
+    reference: Reference,
+    /// The newest that was got from the API server.
     object: Arc<ZenlayerPort>,
-    shared: &Shared,
-) -> Result<Option<Duration>, ReconcileError> {
-    let began = shared.clock.monotonic();
-    let result = in_time(decide_and_execute(Arc::clone(&object), shared)).await;
-    if result.is_ok() {
-        shared.index.succeeded(&object);
+    /// The one that reads the port, by the newest decision.
+    account: Option<Arc<Account<Client>>>,
+    /// When the write of the record began.
+    recording: Monotonic,
+    /// What is done since the last decision.
+    span: Span,
+}
+
+impl Reconciler {
+    /// Reconciles the object as it is known. Returns when it is to be reconciled again even if nothing wakes it.
+    pub(super) async fn reconcile(self: Arc<Self>, reference: Reference) -> Option<Duration> {
+        match self.observer.index.newest(&reference)? {
+            Known::Parsed(object) => match self.guarded(Arc::clone(&object)).await {
+                Ok(again) => again,
+                Err(error) => Some(self.pause_after(&object, &error)),
+            },
+            Known::Invalid(invalid) => {
+                let written = in_time(invalid::write_status(&invalid, &self.writer)).await;
+                written.err().map(|error| invalid::pause_after(&invalid, &error))
+            }
+        }
     }
-    let class = result.as_ref().err().map_or(ReconcileResult::Ok, ReconcileError::class);
-    shared.metrics.count_reconcile(class, shared.clock.monotonic().since(began));
-    shared.after_reconcile(&object);
-    result
+
+    /// A reconcile that can neither hang nor take the others down with it.
+    pub(super) async fn guarded(
+        &self,
+        object: Arc<ZenlayerPort>,
+    ) -> Result<Option<Duration>, ReconcileError> {
+        let clock = self.observer.clock;
+        let began = clock.monotonic();
+        let result = in_time(self.run(Arc::clone(&object))).await;
+        if result.is_ok() {
+            self.observer.index.succeeded(&object);
+        }
+        let class = result.as_ref().err().map_or(ReconcileResult::Ok, ReconcileError::class);
+        self.metrics.count_reconcile(class, clock.monotonic().since(began));
+        self.registrations.after_reconcile(&object);
+        result
+    }
+
+    /// The pause after a failed reconcile, longer with each that fails in a row.
+    pub(super) fn pause_after(&self, object: &ZenlayerPort, error: &ReconcileError) -> Duration {
+        let failures = self.observer.index.failed(object);
+        let mut hasher = DefaultHasher::new();
+        object.metadata.uid.hash(&mut hasher);
+        let pause = decision::error_backoff(failures, hasher.finish());
+        tracing::warn!(
+            namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
+            port = %object.spec.port_id, %error, failures,
+            retry_in_seconds = pause.as_secs(), "the reconcile failed; the operator tries again",
+        );
+        pause
+    }
+
+    async fn run(&self, object: Arc<ZenlayerPort>) -> Result<Option<Duration>, ReconcileError> {
+        let mut run = Run {
+            by: self,
+            reference: Reference::of(object.as_ref()),
+            object,
+            account: None,
+            recording: Monotonic::default(),
+            span: Span::default(),
+        };
+        let ended = run.effects().await;
+        let ended = ended.and_then(|end| self.ended(&run.reference, end));
+        run.span.set_error(ended.as_ref().err().map(|error| error.class().as_str()));
+        ended
+    }
+
+    fn ended(&self, reference: &Reference, end: End) -> Result<Option<Duration>, ReconcileError> {
+        match end {
+            End::Settled { again } => Ok(Some(again.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))),
+            End::Gone => {
+                self.registrations.end(reference);
+                Ok(None)
+            }
+            End::Contended => Err(ReconcileError::Contended),
+            End::Refused { what, rejection } => Err(ReconcileError::Refused { what, rejection }),
+        }
+    }
 }
 
 /// The end of `work`, which comes in any case.
@@ -68,63 +138,139 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ReconcileError>>) -> Re
     }
 }
 
-/// The pause after a failed reconcile, longer with each that fails in a row.
-pub(super) fn pause_after(object: &ZenlayerPort, error: &ReconcileError, shared: &Shared) -> Duration {
-    let failures = shared.index.failed(object);
-    let mut hasher = DefaultHasher::new();
-    object.metadata.uid.hash(&mut hasher);
-    let pause = decision::error_backoff(failures, hasher.finish());
-    tracing::warn!(
-        namespace = object.metadata.namespace, name = object.metadata.name, uid = object.metadata.uid,
-        port = %object.spec.port_id, %error, failures,
-        retry_in_seconds = pause.as_secs(), "the reconcile failed; the operator tries again",
-    );
-    pause
-}
-
-async fn decide_and_execute(
-    mut object: Arc<ZenlayerPort>,
-    shared: &Shared,
-) -> Result<Option<Duration>, ReconcileError> {
-    let api = api_of(&object, shared);
-    let reference = Reference::of(object.as_ref());
-    // Of a turn that came, if it did: what is decided now is not older than the call that it justifies.
-    let mut ticket = shared.turns.take(&reference);
-    for _ in 0..MOST_ROUNDS {
-        let gathered = Gathered::of(&object, shared).await;
-        let mut plan = gathered.decide(&object, Turn::Free, shared);
-        if let (Action::Call(_), Some(account)) = (&plan.action, &gathered.account) {
-            let pause = account.paused();
-            ticket = ticket
-                .filter(|ticket| ticket.is_of(account.key) && pause.is_none())
-                .or_else(|| shared.turns.ask(&reference, account));
-            if ticket.is_none() {
-                let turn = pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()));
-                let queued = gathered.decide(&object, turn, shared);
-                plan = Plan { deadline: Some(QUEUED_RECHECK), ..queued };
-            }
-        } else {
-            ticket = None;
-            shared.turns.leave(&reference);
-        }
-        let deadline = plan.deadline;
-        let mut span = transitions::reconcile(&object, &plan);
-        let execute = Box::pin(execute::execute(&api, &object, plan, &mut ticket, shared));
-        let done = span.around(execute).await;
-        span.set_error(done.as_ref().err().map(|error| error.class().as_str()));
-        drop(span);
-        match done? {
-            Done::Settled => return Ok(Some(deadline.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))),
-            Done::Gone => {
-                shared.stop_reading(&reference);
-                return Ok(None);
-            }
-            Done::Overtaken(now) | Done::Called(now) => object = Arc::new(*now),
+impl Run<'_> {
+    async fn effects(&mut self) -> Result<End, ReconcileError> {
+        let (mut reconcile, mut effect) = Reconcile::begin(self.by.registrations.turns.take(&self.reference));
+        loop {
+            let name = effect.name();
+            crash::reached("before", name);
+            let event = match effect {
+                Effect::Decide { outcome, turn } => Event::Decided(self.decide(outcome, turn).await),
+                Effect::TakeTurn(held) => self.take_turn(held),
+                Effect::WriteStatus { status, what, row } => {
+                    Event::Written(self.write_status(*status, what, row).await?)
+                }
+                Effect::WriteFinalizers { finalizers, what, row } => {
+                    Event::Written(self.write_finalizers(&finalizers, &what, row).await?)
+                }
+                Effect::Call(recorded, ticket) => Event::Answered(self.call(&recorded, ticket).await),
+                Effect::Announce(event) => {
+                    self.span.around(self.by.writer.events.send(&self.object, &event)).await;
+                    Event::Announced
+                }
+                Effect::End(end) => return Ok(end),
+            };
+            crash::reached("after", name);
+            effect = reconcile.next(&self.object, event);
         }
     }
-    Err(ReconcileError::Contended)
+
+    async fn decide(&mut self, outcome: Option<CallOutcome>, turn: Turn) -> Box<Plan> {
+        let (is_of_a_call, waits) = (outcome.is_some(), turn != Turn::Free);
+        let Decided { plan, account } = self.by.observer.decide(&self.object, outcome, turn).await;
+        if !is_of_a_call {
+            if !waits && !matches!(plan.action, Action::Call(_)) {
+                self.by.registrations.turns.leave(&self.reference);
+            }
+            self.span.set_error(None);
+            self.span = transitions::reconcile(&self.object, &plan);
+            self.account = account;
+        }
+        Box::new(plan)
+    }
+
+    /// A ticket serves the account that the decision is about, and not while Zenlayer asks for a pause.
+    fn take_turn(&self, held: Option<Ticket>) -> Event<Ticket> {
+        // A call is by a key that has read the port.
+        let Some(account) = &self.account else { return Event::MustWait(Turn::BehindOthers) };
+        let pause = account.paused();
+        let held = held.filter(|ticket| ticket.is_of(account.key) && pause.is_none());
+        match held.or_else(|| self.by.registrations.turns.ask(&self.reference, account)) {
+            Some(ticket) => Event::HasTurn(ticket),
+            None => Event::MustWait(
+                pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())),
+            ),
+        }
+    }
+
+    async fn write_status(
+        &mut self,
+        status: ZenlayerPortStatus,
+        what: StatusWrite,
+        row: Option<u8>,
+    ) -> Result<WriteResult, ReconcileError> {
+        let clock = self.by.observer.clock;
+        if what == StatusWrite::Record {
+            // Saves a record that another replica would have to wait for; safety does not rest on it.
+            if !self.by.leadership.is_current() {
+                return Err(ReconcileError::NotLeading);
+            }
+            self.recording = clock.monotonic();
+        }
+        let written = self.span.around(self.by.writer.status(&self.object, status, row)).await?;
+        let result = self.take_in(written);
+        if what == StatusWrite::Record && result == WriteResult::Done {
+            self.by.observer.index.note(&self.object, clock.monotonic());
+        }
+        Ok(result)
+    }
+
+    async fn write_finalizers(
+        &mut self,
+        finalizers: &[String],
+        what: &FinalizerWrite,
+        row: Option<u8>,
+    ) -> Result<WriteResult, ReconcileError> {
+        let write = self.by.writer.finalizers(&self.object, finalizers, what, row);
+        let written = self.span.around(write).await?;
+        Ok(self.take_in(written))
+    }
+
+    fn take_in(&mut self, written: Written) -> WriteResult {
+        match written {
+            Written::Done(now) => {
+                self.object = Arc::new(*now);
+                WriteResult::Done
+            }
+            Written::Overtaken(now) => {
+                self.object = Arc::new(*now);
+                WriteResult::Overtaken
+            }
+            Written::Gone => WriteResult::Gone,
+            Written::Refused(rejection) => WriteResult::Refused(rejection, self.by.observer.clock.now()),
+        }
+    }
+
+    /// Makes the call, if it may still be made. The ticket's slot is free after that.
+    async fn call(&self, recorded: &Recorded, ticket: Ticket) -> CallOutcome {
+        let (account, permit, _slot) = ticket.split();
+        let since_record = self.by.observer.clock.monotonic().since(self.recording);
+        if let Err(not_sent) = recorded.check(since_record, &account.fingerprint) {
+            return not_sent;
+        }
+        let (action, port) = (recorded.action(), recorded.port_id());
+        let line = Line { row: recorded.row(), reason: transitions::reason(&self.object), ..Line::default() };
+        line.log(&self.object, format_args!("calling {}", action.as_str()));
+        let answer = self
+            .span
+            .around(async {
+                match action {
+                    CallAction::TerminatePort => account.terminate_port(permit, port).await,
+                    CallAction::DestroyPort => account.destroy_port(permit, port).await,
+                }
+            })
+            .await;
+        let line = Line { request_id: answer.request_id(), ..line };
+        line.log(&self.object, format_args!("the answer to {}: {answer}", action.as_str()));
+        outcome(answer)
+    }
 }
 
-pub(super) fn api_of(object: &ZenlayerPort, shared: &Shared) -> Objects {
-    Objects::within(shared.kubernetes.clone(), object.metadata.namespace.as_deref())
+fn outcome(answer: ChangeAnswer) -> CallOutcome {
+    match answer {
+        ChangeAnswer::Accepted { request_id } => CallOutcome::Accepted { request_id },
+        ChangeAnswer::Refused(refusal) => CallOutcome::Refused(refusal),
+        ChangeAnswer::Unclear { why } => CallOutcome::Unclear { why },
+        ChangeAnswer::NotSent { cause, why } => CallOutcome::NotSent { cause, why },
+    }
 }

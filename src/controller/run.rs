@@ -12,11 +12,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::crd::Crd;
 use super::events::Events;
-use super::reconcile;
-use super::shared::Shared;
-use super::streams;
+use super::gather::Observer;
+use super::reconcile::Reconciler;
+use super::registrations::{Mirrors, Registrations};
+use super::streams::{self, Watch};
+use super::writer::Writer;
 use crate::clock::Clock;
-use crate::credentials::{Accounts, CredentialCopies, Credentials, OwnCredentials, Sources};
+use crate::credentials::{Accounts, CredentialCopies, Credentials, OwnCredentials, Source, Sources};
 use crate::decision::{GateSettings, Timing};
 use crate::dispatch::{self, Turns};
 use crate::index::{Index, IndexSettings, Reference};
@@ -24,7 +26,7 @@ use crate::lease::{Candidate, Leadership, LeaseSettings, Loss};
 use crate::mirror::{Mirror, MirrorSettings, Usage, UsageSettings};
 use crate::server::{self, Metrics, Readiness};
 use crate::tasks::{self, Tasks};
-use crate::wakes::{self, Wakes};
+use crate::wakes::{self, WakeSender, Wakes};
 use crate::zenlayer::Transport;
 
 /// How long a shutdown waits for reconciles under way: long enough for a call that was sent to return, and shorter than the
@@ -215,15 +217,23 @@ async fn lead(
     let Surroundings { clock, identity: _, clients, transport, metrics, readiness } = surroundings;
     let (tasks, mut failures) = tasks::watched(shutdown);
     let namespaces = settings.watches();
-    let (shared, wakes) = share(settings, clients.request, transport, leadership, clock, &metrics, &tasks);
-    tasks.spawn_endless("reads credentials", refresh_credentials(Arc::clone(&shared), shutdown.clone()));
+    let (parts, wakes) = build(settings, clients.request, transport, leadership, clock, &metrics, &tasks);
+    let Parts { reconciler, registrations, credentials, timing } = parts;
+    let refresh = refresh_credentials(
+        credentials,
+        Arc::clone(&registrations),
+        timing.credentials_recheck,
+        shutdown.clone(),
+    );
+    tasks.spawn_endless("reads credentials", refresh);
     for namespace in namespaces {
-        let follow =
-            streams::follow(clients.watch.clone(), namespace, Arc::clone(&shared), readiness.clone());
+        let (client, metrics) = (clients.watch.clone(), metrics.clone());
+        let watch = Watch { client, namespace, relist: timing.relist, clock, metrics };
+        let follow = streams::follow(watch, Arc::clone(&registrations), readiness.clone());
         tasks.spawn_endless("watches ZenlayerPorts", follow);
     }
-    let reconcile = |reference| reconcile::reconcile(reference, Arc::clone(&shared));
-    let reconciles = dispatch::run(wakes, &shared.turns, reconcile, clock, shutdown);
+    let reconcile = |reference| Arc::clone(&reconciler).reconcile(reference);
+    let reconciles = dispatch::run(wakes, &registrations.turns, reconcile, clock, shutdown);
 
     let deadline = async {
         shutdown.cancelled().await;
@@ -246,7 +256,15 @@ async fn lead(
     }
 }
 
-pub(super) fn share(
+/// What works as long as a replica leads.
+pub(super) struct Parts {
+    pub(super) reconciler: Arc<Reconciler>,
+    pub(super) registrations: Arc<Registrations>,
+    pub(super) credentials: Arc<Credentials>,
+    pub(super) timing: Timing,
+}
+
+pub(super) fn build(
     settings: Settings,
     kubernetes: kube::Client,
     transport: Transport,
@@ -254,11 +272,59 @@ pub(super) fn share(
     clock: Clock,
     metrics: &Metrics,
     tasks: &Tasks,
-) -> (Arc<Shared>, Wakes<Reference>) {
+) -> (Parts, Wakes<Reference>) {
     let watches = settings.watches();
-    let timing = settings.timing;
-    let (wake, wakes) = wakes::channel();
-    let wake = Arc::new(wake);
+    let Settings { timing, gates, .. } = settings;
+    let (wake, woken) = wakes::channel();
+    let wakes = Arc::new(wake);
+    let home = settings.lease.namespace.unwrap_or_else(|| kubernetes.default_namespace().to_owned());
+    let sources = Arc::new(Sources::new(settings.own_credentials, home));
+    let within = IndexSettings {
+        patience: timing.grace + timing.claim_wait,
+        window: timing.mass_deletion_window,
+        most_deletions: beyond_threshold(gates),
+    };
+    let index = Arc::new(Index::new(Arc::clone(&sources), within, watches, clock.monotonic()));
+    let credentials = Arc::new(Credentials::new(
+        kubernetes.clone(),
+        sources,
+        settings.credential_copies,
+        Accounts::new(transport),
+        clock,
+        timing.credentials_recheck,
+    ));
+    let mirrors = Arc::new(mirrors(&timing, clock, &wakes, tasks));
+    let registrations = Arc::new(Registrations {
+        index: Arc::clone(&index),
+        mirrors: Arc::clone(&mirrors),
+        turns: Turns::new(Arc::clone(&wakes), tasks),
+        wakes: Arc::clone(&wakes),
+    });
+    let events = Events::new(kubernetes.clone(), settings.instance, metrics.clone(), clock);
+    let crd = Crd::new(kubernetes.clone(), clock, timing.reading_valid);
+    let reconciler = Reconciler {
+        observer: Observer {
+            index: Arc::clone(&index),
+            mirrors,
+            credentials: Arc::clone(&credentials),
+            crd,
+            wakes,
+            timing: timing.clone(),
+            gates,
+            clock,
+        },
+        writer: Writer { kubernetes, index, events, metrics: metrics.clone(), clock },
+        registrations: Arc::clone(&registrations),
+        leadership,
+        metrics: metrics.clone(),
+    };
+    let observed = Arc::downgrade(&registrations);
+    metrics.observe_state(move || observed.upgrade().and_then(|observed| observed.state(clock.now())));
+    let reconciler = Arc::new(reconciler);
+    (Parts { reconciler, registrations, credentials, timing }, woken)
+}
+
+fn mirrors(timing: &Timing, clock: Clock, wakes: &Arc<WakeSender<Reference>>, tasks: &Tasks) -> Mirrors {
     let pace = MirrorSettings {
         release: timing.release_interval,
         held: timing.held_interval,
@@ -271,41 +337,8 @@ pub(super) fn share(
         max_backoff: timing.refused_max,
         timeout: pace.read_timeout,
     };
-    let mirror = || Mirror::new(pace, clock, Arc::clone(&wake), tasks);
-    let home = settings.lease.namespace.unwrap_or_else(|| kubernetes.default_namespace().to_owned());
-    let sources = Arc::new(Sources::new(settings.own_credentials, home));
-    let index = IndexSettings {
-        patience: timing.grace + timing.claim_wait,
-        window: timing.mass_deletion_window,
-        most_deletions: beyond_threshold(settings.gates),
-    };
-    let shared = Arc::new(Shared {
-        credentials: Credentials::new(
-            kubernetes.clone(),
-            Arc::clone(&sources),
-            settings.credential_copies,
-            Accounts::new(transport),
-            clock,
-            timing.credentials_recheck,
-        ),
-        events: Events::new(kubernetes.clone(), settings.instance, metrics.clone(), clock),
-        mirror: mirror(),
-        probes: mirror(),
-        usage: Usage::new(usage, clock, Arc::clone(&wake), tasks),
-        index: Index::new(sources, index, watches, clock.monotonic()),
-        turns: Turns::new(Arc::clone(&wake), tasks),
-        wakes: wake,
-        crd: Crd::new(kubernetes.clone(), clock, timing.reading_valid),
-        gates: settings.gates,
-        kubernetes,
-        clock,
-        timing,
-        metrics: metrics.clone(),
-        leadership,
-    });
-    let observed = Arc::downgrade(&shared);
-    metrics.observe_state(move || observed.upgrade().and_then(|shared| shared.state()));
-    (shared, wakes)
+    let mirror = || Mirror::new(pace, clock, Arc::clone(wakes), tasks);
+    Mirrors { ports: mirror(), probes: mirror(), usage: Usage::new(usage, clock, Arc::clone(wakes), tasks) }
 }
 
 /// The first number of deletions at once that the gate holds; it is asked about no other.
@@ -314,26 +347,27 @@ fn beyond_threshold(gates: GateSettings) -> usize {
 }
 
 /// Reads the credentials in use again, wakes those whose credentials are new, and deletes copies that nobody uses.
-async fn refresh_credentials(shared: Arc<Shared>, shutdown: CancellationToken) {
-    shared.credentials.check_rights().await;
-    let mut tick = tokio::time::interval(shared.timing.credentials_recheck);
+async fn refresh_credentials(
+    credentials: Arc<Credentials>,
+    registrations: Arc<Registrations>,
+    recheck: Duration,
+    shutdown: CancellationToken,
+) {
+    credentials.check_rights().await;
+    let index = &registrations.index;
+    let mut tick = tokio::time::interval(recheck);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-        shared.sweep();
-        let users = shared.index.users();
-        let snapshot = shared.credentials.snapshot(&users).await;
-        let changed = shared
-            .credentials
-            .refresh(&users, snapshot.as_ref(), |source| shared.index.may_be_used(source))
-            .await;
+        registrations.sweep();
+        let users = index.users();
+        let snapshot = credentials.snapshot(&users).await;
+        let may_be_used = |source: &Source| index.may_be_used(source);
+        let changed = credentials.refresh(&users, snapshot.as_ref(), may_be_used).await;
         if !changed.is_empty() {
-            shared.wake_users_of(&changed);
+            registrations.wake_users_of(&changed);
         }
         if let Some(snapshot) = snapshot {
-            shared
-                .credentials
-                .drop_copies(&snapshot, &users, |source| shared.index.may_be_used(source))
-                .await;
+            credentials.drop_copies(&snapshot, &users, may_be_used).await;
         }
     }
 }

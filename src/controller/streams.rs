@@ -9,12 +9,12 @@ use kube::Client;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::Notify;
 
-use super::shared::Shared;
+use super::registrations::Registrations;
 use super::watch;
-use crate::clock::Monotonic;
+use crate::clock::{Clock, Monotonic};
 use crate::decision::error_backoff;
 use crate::index::{Change, Received, Reference, ShownBy};
-use crate::server::Readiness;
+use crate::server::{Metrics, Readiness};
 
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -22,23 +22,30 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A watch that has not failed for this long goes well: the next failure is the first.
 const GOES_WELL: Duration = Duration::from_mins(2);
 
-/// Keeps the index as the objects of `namespace` (none: of all) are, for ever, and wakes those that are to be looked at.
-/// Errors are logged, counted and retried here.
-pub(super) async fn follow(
-    client: Client,
-    namespace: Option<String>,
-    shared: Arc<Shared>,
-    readiness: Readiness,
-) {
-    let mut events = std::pin::pin!(events(client, namespace.clone(), &shared));
-    let mut intake = Intake::new(Arc::clone(&shared), namespace, readiness);
+/// What is watched, and how.
+pub(super) struct Watch {
+    pub(super) client: Client,
+    /// None: all namespaces.
+    pub(super) namespace: Option<String>,
+    /// The pause between two lists.
+    pub(super) relist: Duration,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+}
+
+/// Keeps the index as the watched objects are, for ever, and wakes those that are to be looked at. Errors are logged, counted and
+/// retried here.
+pub(super) async fn follow(watch: Watch, registrations: Arc<Registrations>, readiness: Readiness) {
+    let (clock, metrics) = (watch.clock, watch.metrics.clone());
+    let mut intake = Intake::new(registrations, watch.namespace.clone(), clock, readiness);
+    let mut events = std::pin::pin!(events(watch));
     let (mut failures, mut failed_at) = (0_u32, None);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => intake.take_in(event),
             Err(error) => {
-                shared.metrics.watch_errors.inc();
-                let now = shared.clock.monotonic();
+                metrics.watch_errors.inc();
+                let now = clock.monotonic();
                 let in_a_row = failed_at.is_some_and(|before| now.since(before) < GOES_WELL);
                 failures = if in_a_row { failures.saturating_add(1) } else { 1 };
                 let pause = error_backoff(failures, 0).min(LONGEST_PAUSE);
@@ -47,20 +54,16 @@ pub(super) async fn follow(
                     "the watch on ZenlayerPorts failed; the operator tries again"
                 );
                 tokio::time::sleep(pause).await;
-                failed_at = Some(shared.clock.monotonic());
+                failed_at = Some(clock.monotonic());
             }
         }
     }
 }
 
 /// The events of a watch that begins with a list again and again.
-fn events(
-    client: Client,
-    namespace: Option<String>,
-    shared: &Shared,
-) -> impl Stream<Item = Result<Event<Received>, watcher::Error>> + Send + use<> {
-    let (relist, clock) = (shared.timing.relist, shared.clock);
-    let heard = shared.metrics.watch(clock.wall());
+fn events(watch: Watch) -> impl Stream<Item = Result<Event<Received>, watcher::Error>> + Send {
+    let Watch { client, namespace, relist, clock, metrics } = watch;
+    let heard = metrics.watch(clock.wall());
     let from_the_list = move || {
         // A list may take longer than the pause before the next one.
         let listed = Arc::new(Notify::new());
@@ -81,7 +84,8 @@ fn events(
 
 /// Takes what a watch shows into the index.
 struct Intake {
-    shared: Arc<Shared>,
+    registrations: Arc<Registrations>,
+    clock: Clock,
     /// The only one that the watch shows; none: it shows all.
     namespace: Option<String>,
     /// Known objects that a list under way has not shown yet. Not those that it has: each would be named anew.
@@ -96,14 +100,19 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(shared: Arc<Shared>, namespace: Option<String>, readiness: Readiness) -> Self {
+    fn new(
+        registrations: Arc<Registrations>,
+        namespace: Option<String>,
+        clock: Clock,
+        readiness: Readiness,
+    ) -> Self {
         let (unlisted, first, list_began) = (BTreeSet::new(), BTreeSet::new(), Monotonic::default());
-        Self { shared, namespace, unlisted, first, list_began, readiness: Some(readiness) }
+        Self { registrations, clock, namespace, unlisted, first, list_began, readiness: Some(readiness) }
     }
 
     fn take_in(&mut self, event: Event<Received>) {
-        let now = self.shared.clock.monotonic();
-        let index = &self.shared.index;
+        let now = self.clock.monotonic();
+        let index = &self.registrations.index;
         let change = match event {
             Event::Init => {
                 self.list_began = now;
@@ -121,18 +130,18 @@ impl Intake {
         if self.readiness.is_some() {
             self.first.extend(change.woken);
         } else {
-            self.shared.follow(change);
+            self.registrations.follow(change);
         }
     }
 
     fn end_list(&mut self, now: Monotonic) {
-        let index = &self.shared.index;
+        let index = &self.registrations.index;
         for reference in std::mem::take(&mut self.unlisted) {
-            self.shared.follow(index.remove(&reference, now));
+            self.registrations.follow(index.remove(&reference, now));
         }
         index.list_ends(self.namespace.as_deref());
         if let Some(readiness) = self.readiness.take() {
-            self.shared.wakes.wake(std::mem::take(&mut self.first));
+            self.registrations.wakes.wake(std::mem::take(&mut self.first));
             readiness.one_more();
             tracing::info!(namespace = self.namespace, "listed the ZenlayerPorts");
         }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::writes::{Refusal, Written};
+use super::writes::Written;
 use crate::api::{Call, CallOutcome, EventType, Reason, ZenlayerPort, ZenlayerPortStatus};
 use crate::decision::{Action, Facts, Plan};
 use crate::spans::{self, Kind, Span};
@@ -34,7 +34,7 @@ impl Line<'_> {
     }
 }
 
-/// Logs what the write of a status has changed: `before` is the object as it was. `execute` logs the calls.
+/// Logs what the write of a status has changed: `before` is the object as it was. The reconcile logs the calls.
 pub(super) fn log_status(before: &ZenlayerPort, after: &ZenlayerPort, row: Option<u8>) {
     if let Some(shown) = ready(after)
         && reason(before) != Some(shown.reason.as_str())
@@ -126,12 +126,12 @@ pub(super) fn end_deletion(object: &ZenlayerPort, reason: Reason) {
 }
 
 /// How a write to the API server ended, which began with its span.
-pub(super) fn end_write(mut span: Span, answer: &kube::Result<Result<Written, Refusal>>) {
+pub(super) fn end_write(mut span: Span, answer: &kube::Result<Written>) {
     span.set_error(match answer {
-        Ok(Ok(Written::Done(_))) => None,
-        Ok(Ok(Written::Overtaken(_))) => Some("overtaken"),
-        Ok(Ok(Written::Gone)) => Some("gone"),
-        Ok(Err(_)) => Some("refused"),
+        Ok(Written::Done(_)) => None,
+        Ok(Written::Overtaken(_)) => Some("overtaken"),
+        Ok(Written::Gone) => Some("gone"),
+        Ok(Written::Refused(_)) => Some("refused"),
         Err(_) => Some("kubernetes"),
     });
 }

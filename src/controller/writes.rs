@@ -9,6 +9,7 @@ use super::objects::Objects;
 use crate::api::ZenlayerPort;
 use crate::decision::Facts;
 use crate::index::{LONGEST_COMPLAINT, Received};
+use crate::reconcile::Rejection;
 use crate::text::sanitized_up_to;
 
 /// What became of a write.
@@ -20,32 +21,20 @@ pub(super) enum Written {
     Overtaken(Box<ZenlayerPort>),
     /// There is no such object any more, or one that this version cannot parse; the watch tells more.
     Gone,
-}
-
-/// Why the API server does not take a write as it is, in its own words where it has any.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
     /// The object is still what was decided about.
-    #[error("{words} (HTTP {code})")]
-    Answered { code: u16, words: String },
-    /// What was learnt would be lost.
-    #[error(
-        "the API server dropped a part of it. The CustomResourceDefinition may be from an older version of the operator: apply \
-         the one of this version"
-    )]
-    Pruned,
+    Refused(Rejection),
 }
 
 /// PUTs the status of `object`, which is otherwise as it was decided about.
 pub(super) async fn status(
     objects: &Objects,
     object: &ZenlayerPort,
-) -> kube::Result<Result<Written, Refusal>> {
+) -> kube::Result<Written> {
     let answer = objects.replace_status(object).await;
     if let Ok(Received(Ok(written))) = &answer
         && !Facts::stored_in(written).include(&as_stored(object))
     {
-        return Ok(Err(Refusal::Pruned));
+        return Ok(Written::Refused(Rejection::Pruned));
     }
     judge(objects, object, answer).await
 }
@@ -55,7 +44,7 @@ pub(super) async fn finalizers(
     objects: &Objects,
     object: &ZenlayerPort,
     finalizers: &[String],
-) -> kube::Result<Result<Written, Refusal>> {
+) -> kube::Result<Written> {
     let metadata = &object.metadata;
     let patch = json!({ "metadata": {
         "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
@@ -67,7 +56,7 @@ pub(super) async fn finalizers(
         Err(_) => false,
     };
     if !is_clear && let Some(now) = carried_out(objects, object, finalizers).await {
-        return Ok(Ok(Written::Done(Box::new(now))));
+        return Ok(Written::Done(Box::new(now)));
     }
     judge(objects, object, answer).await
 }
@@ -96,10 +85,10 @@ async fn judge(
     objects: &Objects,
     object: &ZenlayerPort,
     answer: kube::Result<Received>,
-) -> kube::Result<Result<Written, Refusal>> {
+) -> kube::Result<Written> {
     let refusal = match answer {
-        Ok(Received(Ok(written))) => return Ok(Ok(Written::Done(Box::new(written)))),
-        Ok(Received(Err(_))) => return Ok(Ok(Written::Gone)),
+        Ok(Received(Ok(written))) => return Ok(Written::Done(Box::new(written))),
+        Ok(Received(Err(_))) => return Ok(Written::Gone),
         Err(Error::Api(answer)) if is_final(&answer) => answer,
         Err(error) => return Err(error),
     };
@@ -108,12 +97,12 @@ async fn judge(
         Some(Received(Ok(now))) if now.uid() == object.uid() => {
             if now.resource_version() == object.resource_version() {
                 let words = sanitized_up_to(&refusal.message, LONGEST_COMPLAINT);
-                Ok(Err(Refusal::Answered { code: refusal.code, words }))
+                Ok(Written::Refused(Rejection::Answered { code: refusal.code, words }))
             } else {
-                Ok(Ok(Written::Overtaken(Box::new(now))))
+                Ok(Written::Overtaken(Box::new(now)))
             }
         }
-        Some(_) | None => Ok(Ok(Written::Gone)),
+        Some(_) | None => Ok(Written::Gone),
     }
 }
 

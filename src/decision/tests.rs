@@ -9,7 +9,7 @@ mod oracle;
 mod properties;
 mod record;
 mod rows;
-mod scenario;
+pub(crate) mod scenario;
 mod strategy;
 mod table;
 mod upkeep;

@@ -11,14 +11,11 @@ use zenlayer_simulator::{PortStatus, Rule};
 
 use super::api_server::Failure;
 use super::stage::{
-    NAMESPACE, OTHER_KEY, OTHER_PASSWORD, Stage, object, outcome, port_of, secret, shown, time_passes,
+    KEY, NAMESPACE, OTHER_KEY, OTHER_PASSWORD, Stage, object, outcome, port_of, secret, shown, time_passes,
 };
 use crate::answer::NotSentCause;
 use crate::api::{CallOutcome, CredentialsRef, DeletionPolicy, ZenlayerPort};
 use crate::controller::error::ReconcileError;
-use crate::controller::execute::execute;
-use crate::controller::gather::Gathered;
-use crate::controller::reconcile::api_of;
 use crate::dispatch::Ticket;
 use crate::index::Reference;
 use crate::mirror::Account;
@@ -30,8 +27,8 @@ async fn about_to_be_released(stage: &mut Stage) -> Arc<Account<Client>> {
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    let (_, gathered, _) = stage.decide_to_call("edge").await;
-    gathered.account.expect("it has credentials")
+    let (_, decided) = stage.decide_to_call("edge").await;
+    decided.account.expect("it has credentials")
 }
 
 fn accepted(object: Option<&ZenlayerPort>) -> bool {
@@ -88,7 +85,7 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
 /// So many calls of others of the account are under way.
 fn calls_of_others(stage: &Stage, account: &Arc<Account<Client>>, number: usize) -> Vec<Ticket> {
     let others = (0..number).map(|other| Reference::of(&object(&format!("other-{other}"))));
-    others.filter_map(|other| stage.shared.turns.ask(&other, account)).collect()
+    others.filter_map(|other| stage.registrations.turns.ask(&other, account)).collect()
 }
 
 #[tokio::test]
@@ -118,7 +115,7 @@ async fn whoever_is_overtaken_by_another_write_keeps_its_turn() {
     let mut stage = Stage::new();
     let account = about_to_be_released(&mut stage).await;
     let _others = calls_of_others(&stage, &account, 7);
-    let (api, turns, late) = (stage.api.clone(), Arc::clone(&stage.shared.turns), Arc::clone(&account));
+    let (api, turns, late) = (stage.api.clone(), Arc::clone(&stage.registrations.turns), Arc::clone(&account));
     stage.api.on(Method::PUT, "/edge/status", async move {
         assert!(turns.ask(&Reference::of(&object("late")), &late).is_none(), "it waits for the slot of edge");
         api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
@@ -154,16 +151,16 @@ async fn nothing_is_sent_by_another_credential_than_the_record_names() {
     other.spec.credentials_ref = Some(CredentialsRef { name: "second".to_owned() });
     stage.own_by(&other, PortStatus::Running);
     let other = stage.get("other").expect("it was created just now");
-    let second = Gathered::of(&other, &stage.shared).await.account.expect("it has credentials");
-    let (object, _, plan) = stage.decide_to_call("edge").await;
-    let mut ticket = stage.shared.turns.ask(&Reference::of(object.as_ref()), &second);
-    assert!(ticket.is_some(), "nobody else calls");
-    let done = execute(&api_of(&object, &stage.shared), &object, plan, &mut ticket, &stage.shared).await;
-    done.expect("the call is not sent, and that is on record");
-    let object = stage.get("edge").expect("it stays");
-    let Some(CallOutcome::NotSent { cause, .. }) = outcome(&object) else { panic!("{object:#?}") };
-    assert_eq!(*cause, NotSentCause::CredentialsChanged);
-    assert_eq!(stage.sends("edge"), 0);
+    let second = stage.account_of(&other).await;
+    // All places are taken, and then the object gets its turn to call by the other credential.
+    let (edge, others) = (Reference::of(&object("edge")), calls_of_others(&stage, &second, 8));
+    assert!(stage.registrations.turns.ask(&edge, &second).is_none(), "it waits");
+    drop(others);
+    stage.until_turn("edge").await;
+    stage.reconcile("edge").await.expect("the reconcile ends well");
+    let record = stage.get("edge").and_then(|object| object.release()?.call.clone()).expect("a record");
+    assert_eq!(stage.signers("DestroyPort"), [KEY], "{record:#?}");
+    assert_ne!(record.credential, second.fingerprint);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::stage::Stage;
 #[tokio::test]
 async fn only_an_event_that_nobody_can_read_counts_as_lost() {
     let mut stage = Stage::new();
-    let lost = |stage: &Stage| stage.shared.metrics.events_lost.get();
+    let lost = |stage: &Stage| stage.metrics.events_lost.get();
     stage.api.fail(Method::POST, "/events", Failure::new(500, "InternalError", "no Events today"));
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;

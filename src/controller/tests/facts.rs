@@ -47,17 +47,17 @@ fn assert_not_terminated(stage: &Stage) {
 async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated() {
     let mut stage = due().await;
     let account = stage.decide_to_call("edge").await.1.account.expect("it has credentials");
-    let shared = Arc::clone(&stage.shared);
+    let turns = Arc::clone(&stage.registrations.turns);
     let others: Vec<_> =
         (0..MOST_CALLS).map(|other| Reference::of(&object(&format!("other-{other}")))).collect();
-    let tickets: Vec<_> = others.iter().filter_map(|other| shared.turns.ask(other, &account)).collect();
+    let tickets: Vec<_> = others.iter().filter_map(|other| turns.ask(other, &account)).collect();
     stage.reconcile_until_shown("edge", "Queued").await;
     assert!(knows_of_the_bin(stage.get("edge").as_ref()), "{:#?}", stage.get("edge"));
 
     restore(&stage);
     drop(tickets);
     for other in &others {
-        shared.turns.leave(other);
+        turns.leave(other);
     }
     stage.reconcile_until_shown("edge", "RestoredElsewhere").await;
     assert_not_terminated(&stage);

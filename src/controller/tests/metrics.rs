@@ -7,7 +7,7 @@ use crate::api::{DeletionPolicy, ZenlayerPort};
 
 /// Each of these lines is there, after the prefix of all metrics.
 fn assert_told(stage: &Stage, lines: &[&str]) {
-    let text = stage.shared.metrics.classic();
+    let text = stage.metrics.classic();
     for line in lines {
         let line = format!("zenlayer_port_operator_{line}");
         assert!(text.lines().any(|told| told == line), "{line} is missing from\n{text}");
@@ -25,11 +25,11 @@ async fn only_the_leader_tells_what_the_objects_show() {
     stage.reconcile_until_shown("edge", "NotInRecycleBin").await;
     stage.own("new", PortStatus::Running);
 
-    let text = stage.shared.metrics.classic();
+    let text = stage.metrics.classic();
     assert!(text.contains("\nzenlayer_port_operator_leader 0\n"), "{text}");
     assert!(!text.contains("zenlayer_port_operator_ports{"), "{text}");
 
-    stage.shared.metrics.observe_leadership(|| true);
+    stage.metrics.observe_leadership(|| true);
     let deleted = stage.get("edge").and_then(|edge| edge.metadata.deletion_timestamp).expect("it is deleted");
     assert_told(
         &stage,
@@ -49,7 +49,7 @@ async fn only_the_leader_tells_what_the_objects_show() {
             "polled_ports 2",
         ],
     );
-    let text = stage.shared.metrics.classic();
+    let text = stage.metrics.classic();
     let reading = text
         .lines()
         .find_map(|line| line.strip_prefix("zenlayer_port_operator_oldest_reading_timestamp_seconds "));

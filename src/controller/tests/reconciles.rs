@@ -14,7 +14,6 @@ use super::stage::{
 };
 use crate::api::{CallOutcome, ZenlayerPort};
 use crate::controller::error::ReconcileError;
-use crate::controller::reconcile::pause_after;
 
 #[tokio::test]
 async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
@@ -101,11 +100,11 @@ async fn the_pause_grows_with_each_pass_that_fails_and_begins_anew_after_one_tha
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     let edge = stage.get("edge").expect("it is there");
-    let failed = || pause_after(&edge, &ReconcileError::Contended, &stage.shared);
+    let failed = || stage.reconciler.pause_after(&edge, &ReconcileError::Contended);
     let (first, second) = (failed(), failed());
     assert_ne!(first, second, "the second pause is longer");
     stage.reconcile("edge").await.expect("the reconcile ends well");
-    let again = pause_after(&edge, &ReconcileError::Contended, &stage.shared);
+    let again = stage.reconciler.pause_after(&edge, &ReconcileError::Contended);
     assert_eq!(again, first);
 }
 
@@ -118,11 +117,11 @@ async fn a_copy_stays_if_an_object_has_come_to_use_it_since_the_users_were_count
     stage
         .reconcile_until("edge", "it is owned", |object| object.is_some_and(ZenlayerPort::has_finalizer))
         .await;
-    let credentials = &stage.shared.credentials;
+    let credentials = &stage.credentials;
     let nobody = BTreeMap::new();
     let snapshot = credentials.snapshot(&nobody).await.expect("the copies are listed");
     let deleted = |stage: &Stage| stage.api.requests_for(&Method::DELETE, "/secrets").len();
-    credentials.drop_copies(&snapshot, &nobody, |source| stage.shared.index.may_be_used(source)).await;
+    credentials.drop_copies(&snapshot, &nobody, |source| stage.registrations.index.may_be_used(source)).await;
     assert_eq!(deleted(&stage), 0, "edge uses it: {:#?}", stage.api);
     credentials.drop_copies(&snapshot, &nobody, |_| false).await;
     assert_eq!(deleted(&stage), 1, "nobody uses it any more: {:#?}", stage.api);

@@ -7,7 +7,6 @@ use zenlayer_simulator::PortStatus;
 
 use super::stage::{NAMESPACE, Stage, object};
 use crate::api::ZenlayerPort;
-use crate::controller::reconcile::{guarded, pause_after};
 use crate::index::Reference;
 
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +48,8 @@ async fn play(steps: Vec<Step>) -> Stage {
             }
             Step::LatePass(which) => {
                 let Some(object) = before[which].clone() else { continue };
-                if let Err(error) = guarded(Arc::clone(&object), &stage.shared).await {
-                    pause_after(&object, &error, &stage.shared);
+                if let Err(error) = stage.reconciler.guarded(Arc::clone(&object)).await {
+                    stage.reconciler.pause_after(&object, &error);
                 }
             }
             Step::Create(_) | Step::Remove(_) | Step::Pass(_) => {}
@@ -77,7 +76,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let registered = runtime.block_on(async {
             let stage = play(steps).await;
-            stage.shared.waiters().len()
+            stage.registrations.waiters().len()
         });
         prop_assert_eq!(registered, 0);
     }
@@ -91,9 +90,9 @@ async fn what_stays_registered_all_the_same_is_swept() {
     for name in ["edge", "ghost"] {
         stage.reconcile_until_shown(name, "PortRecycled").await;
     }
-    let now = stage.shared.clock.monotonic();
-    stage.shared.index.remove(&Reference::of(&object("ghost")), now);
-    stage.shared.sweep();
-    assert_eq!(stage.shared.waiters(), [Reference::of(&object("edge"))], "the ghost is swept");
-    assert_eq!(stage.shared.mirror.stats().ports, 1, "the port of edge is still read");
+    let now = stage.clock.monotonic();
+    stage.registrations.index.remove(&Reference::of(&object("ghost")), now);
+    stage.registrations.sweep();
+    assert_eq!(stage.registrations.waiters(), [Reference::of(&object("edge"))], "the ghost is swept");
+    assert_eq!(stage.registrations.mirrors.ports.stats().ports, 1, "the port of edge is still read");
 }

@@ -22,7 +22,7 @@ async fn no_part_of_a_password_is_logged_or_written_to_an_object_by_rotation_ref
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.api.edit(Some("ports"), SECRET, |it| *it = secret(SECRET, OTHER_KEY, OTHER_PASSWORD));
-    time_passes(stage.shared.timing.credentials_recheck).await;
+    time_passes(stage.timing.credentials_recheck).await;
     let rejected = stage.cloud.fault(Rule::any().refuse(401, "AUTHFAILURE_SIGNATURE_FAILURE"));
     stage.reconcile_until_shown("edge", "Unauthorized").await;
     stage.cloud.clear_fault(rejected);

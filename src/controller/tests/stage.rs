@@ -18,19 +18,20 @@ use crate::api::{
 };
 use crate::clock::{Clock, Monotonic};
 use crate::controller::error::ReconcileError;
-use crate::controller::gather::Gathered;
-use crate::controller::reconcile;
-use crate::controller::run::{Settings, share};
-use crate::controller::shared::Shared;
-use crate::credentials::CredentialCopies;
+use crate::controller::gather::Decided;
+use crate::controller::reconcile::Reconciler;
+use crate::controller::registrations::Registrations;
+use crate::controller::run::{Parts, Settings, build};
+use crate::credentials::{CredentialCopies, Credentials};
 use crate::decision::{Action, GateSettings, Plan, Timing, Turn};
 use crate::index::{Received, Reference, ShownBy};
 use crate::lease::{Announced, Leadership, LeaseSettings, LeaseTiming};
+use crate::mirror;
 use crate::port::PortId;
 use crate::server::Metrics;
 use crate::tasks::{self, TaskFailures};
 use crate::wakes::Wakes;
-use crate::zenlayer::{self, ApiVersion, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
+use crate::zenlayer::{self, ApiVersion, Client, Endpoint, InsecureEndpoint, Rate, Timeouts, Transport};
 
 /// Where the objects and their Secret are.
 pub(in crate::controller) const NAMESPACE: &str = "ports";
@@ -84,7 +85,12 @@ impl Default for Setting {
 pub(in crate::controller) struct Stage {
     pub(in crate::controller) api: ApiServer,
     pub(in crate::controller) cloud: Simulator,
-    pub(in crate::controller) shared: Arc<Shared>,
+    pub(in crate::controller) reconciler: Arc<Reconciler>,
+    pub(in crate::controller) registrations: Arc<Registrations>,
+    pub(in crate::controller) credentials: Arc<Credentials>,
+    pub(in crate::controller) timing: Timing,
+    pub(in crate::controller) metrics: Metrics,
+    pub(in crate::controller) clock: Clock,
     woken: Wakes<Reference>,
     _shutdown: DropGuard,
     _failures: TaskFailures,
@@ -116,10 +122,24 @@ impl Stage {
         let (tasks, failures) = tasks::watched(&shutdown);
         let transport = transport(&cloud, setting.requests_per_second);
         let (kubernetes, metrics) = (api.client(), Metrics::new(transport.metrics()));
-        let (shared, woken) =
-            share(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
-        shared.index.list_ends(None);
-        Self { api, cloud, shared, woken, _shutdown: shutdown.drop_guard(), _failures: failures }
+        let (parts, woken) =
+            build(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
+        let Parts { reconciler, registrations, credentials, timing } = parts;
+        registrations.index.list_ends(None);
+        let _shutdown = shutdown.drop_guard();
+        Self {
+            api,
+            cloud,
+            reconciler,
+            registrations,
+            credentials,
+            timing,
+            metrics,
+            clock,
+            woken,
+            _shutdown,
+            _failures: failures,
+        }
     }
 
     /// A port in this state, owned by an object of this name: [`port_of`] is its id.
@@ -147,12 +167,12 @@ impl Stage {
 
     /// The watch shows the object as it is now, or that it is gone.
     pub(in crate::controller) fn notice(&mut self, name: &str) {
-        let now = self.shared.clock.monotonic();
+        let now = self.clock.monotonic();
         let change = match self.get(name) {
-            Some(object) => self.shared.index.put(Received(Ok(object)), ShownBy::Watch, now),
-            None => self.shared.index.remove(&Reference::of(&object(name)), now),
+            Some(object) => self.registrations.index.put(Received(Ok(object)), ShownBy::Watch, now),
+            None => self.registrations.index.remove(&Reference::of(&object(name)), now),
         };
-        self.shared.follow(change);
+        self.registrations.follow(change);
     }
 
     /// One reconcile of the object as the watch shows it.
@@ -162,7 +182,7 @@ impl Stage {
     ) -> Result<Option<Duration>, ReconcileError> {
         self.notice(name);
         let object = self.get(name).expect("the object is there");
-        Box::pin(reconcile::guarded(Arc::new(object), &self.shared)).await
+        Box::pin(self.reconciler.guarded(Arc::new(object))).await
     }
 
     /// Reconciles the object as this process knows it, while the watch shows nothing new, until it shows this reason.
@@ -176,7 +196,7 @@ impl Stage {
     }
 
     pub(in crate::controller) async fn reconcile_unwatched(&self, name: &str) {
-        Box::pin(reconcile::reconcile(Reference::of(&object(name)), Arc::clone(&self.shared))).await;
+        Box::pin(Arc::clone(&self.reconciler).reconcile(Reference::of(&object(name)))).await;
     }
 
     /// Reconciles, one after the other, until the object is as it is to become: none is gone.
@@ -211,7 +231,7 @@ impl Stage {
     pub(in crate::controller) async fn decide_to_call(
         &mut self,
         name: &str,
-    ) -> (Arc<ZenlayerPort>, Gathered, Plan) {
+    ) -> (Arc<ZenlayerPort>, Decided) {
         self.notice(name);
         self.decide_until(name, "a call", |plan, _| matches!(plan.action, Action::Call(_))).await
     }
@@ -222,18 +242,24 @@ impl Stage {
         name: &str,
         what: &str,
         reached: impl Fn(&Plan, &ZenlayerPort) -> bool,
-    ) -> (Arc<ZenlayerPort>, Gathered, Plan) {
+    ) -> (Arc<ZenlayerPort>, Decided) {
         let began = Instant::now();
         loop {
             let object = Arc::new(self.get(name).expect("the object is there"));
-            let gathered = Gathered::of(&object, &self.shared).await;
-            let plan = gathered.decide(&object, Turn::Free, &self.shared);
-            if reached(&plan, &object) {
-                return (object, gathered, plan);
+            let decided = self.reconciler.observer.decide(&object, None, Turn::Free).await;
+            if reached(&decided.plan, &object) {
+                return (object, decided);
             }
+            let plan = decided.plan;
             assert!(began.elapsed() < PATIENCE, "in vain until {what} is decided upon: {plan:#?}");
             self.breathe().await;
         }
+    }
+
+    /// What reads the port of the object.
+    pub(in crate::controller) async fn account_of(&self, object: &ZenlayerPort) -> Arc<mirror::Account<Client>> {
+        let decided = self.reconciler.observer.decide(object, None, Turn::Free).await;
+        decided.account.expect("it has credentials")
     }
 
     /// The next that is woken.
@@ -244,9 +270,15 @@ impl Stage {
     /// Waits until it is the turn of the object to call.
     pub(in crate::controller) async fn until_turn(&mut self, name: &str) {
         let who = Reference::of(&object(name));
-        while !self.shared.turns.has_ticket(&who) {
+        while !self.registrations.turns.has_ticket(&who) {
             self.woken().await;
         }
+    }
+
+    /// The keys by which Zenlayer got these requests.
+    pub(in crate::controller) fn signers(&self, action: &str) -> Vec<String> {
+        let key = |call: &zenlayer_simulator::Request| call.key.as_deref().unwrap_or_default().to_owned();
+        self.cloud.with_journal(|journal| journal.calls(action).map(key).collect())
     }
 
     /// Lets readings and other tasks move on.

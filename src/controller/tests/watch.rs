@@ -9,14 +9,21 @@ use zenlayer_simulator::PortStatus;
 use super::api_server::Failure;
 use super::stage::{NAMESPACE, Stage, object, port_of};
 use crate::api::ZenlayerPort;
-use crate::controller::streams;
+use crate::controller::streams::{self, Watch};
 use crate::index::Reference;
 use crate::server::Readiness;
 
 /// Follows the objects until one is woken.
 async fn first_woken(stage: &mut Stage) -> Reference {
-    let (client, shared) = (stage.api.client(), Arc::clone(&stage.shared));
-    let follow = std::pin::pin!(streams::follow(client, None, shared, Readiness::after(1)));
+    let watch = Watch {
+        client: stage.api.client(),
+        namespace: None,
+        relist: stage.timing.relist,
+        clock: stage.clock,
+        metrics: stage.metrics.clone(),
+    };
+    let registrations = Arc::clone(&stage.registrations);
+    let follow = std::pin::pin!(streams::follow(watch, registrations, Readiness::after(1)));
     let woken = std::pin::pin!(stage.woken());
     match futures::future::select(woken, follow).await {
         futures::future::Either::Left((woken, _)) => woken,
@@ -32,7 +39,7 @@ async fn a_list_that_fails_is_counted_once_and_made_again() {
     // The pause before it is tried again is over as soon as nothing else happens.
     tokio::time::pause();
     assert_eq!(first_woken(&mut stage).await, Reference::of(&object("edge")));
-    assert_eq!(stage.shared.metrics.watch_errors.get(), 1);
+    assert_eq!(stage.metrics.watch_errors.get(), 1);
     assert_eq!(stage.api.requests_for(&Method::GET, "/zenlayerports").len(), 2, "{:#?}", stage.api);
 }
 

@@ -139,11 +139,11 @@ async fn a_refusal_of_the_status_itself_is_told_by_an_event() {
 async fn what_was_read_of_a_port_is_kept_until_the_finalizer_is_off() {
     let mut stage = Stage::new();
     about_to_go(&mut stage).await;
-    let (api, shared) = (stage.api.clone(), Arc::clone(&stage.shared));
+    let (api, mirrors) = (stage.api.clone(), Arc::clone(&stage.registrations.mirrors));
     let read = Arc::new(AtomicUsize::new(usize::MAX));
     let at_the_write = Arc::clone(&read);
     stage.api.on(Method::PATCH, "/edge", async move {
-        at_the_write.store(shared.mirror.stats().ports, Ordering::Relaxed);
+        at_the_write.store(mirrors.ports.stats().ports, Ordering::Relaxed);
         touch(&api);
         None
     });
@@ -151,7 +151,7 @@ async fn what_was_read_of_a_port_is_kept_until_the_finalizer_is_off() {
     assert_eq!(stage.get("edge"), None, "the second write is of the newer version");
     assert_eq!(stage.api.requests_for(&Method::PATCH, "/edge").len(), 2);
     assert_eq!(read.load(Ordering::Relaxed), 1, "the port was still read when the first write was overtaken");
-    assert_eq!(stage.shared.mirror.stats().ports, 0, "it is read no longer");
+    assert_eq!(stage.registrations.mirrors.ports.stats().ports, 0, "it is read no longer");
 }
 
 #[tokio::test]

@@ -68,8 +68,8 @@ pub(super) fn port(status: PortStatus) -> PortInfo {
 
 /// An object, what is known of its port, and the time.
 #[derive(Clone, Debug)]
-pub(super) struct Scenario {
-    pub(super) object: ZenlayerPort,
+pub(crate) struct Scenario {
+    pub(crate) object: ZenlayerPort,
     pub(super) evidence: Option<Evidence>,
     pub(super) context: Context,
     pub(super) timing: Timing,
@@ -79,7 +79,7 @@ pub(super) struct Scenario {
 /// The beginning of a scenario.
 impl Scenario {
     /// An object a day old, whose port nobody has read though it was asked for an hour ago.
-    pub(super) fn living() -> Self {
+    pub(crate) fn living() -> Self {
         let spec = ZenlayerPortSpec {
             port_id: PortId::new("port-1"),
             deletion_policy: DeletionPolicy::Destroy,
@@ -126,7 +126,7 @@ impl Scenario {
     }
 
     /// The same, deleted an hour ago.
-    pub(super) fn deleting(policy: DeletionPolicy) -> Self {
+    pub(crate) fn deleting(policy: DeletionPolicy) -> Self {
         Self::living().with(|it| {
             it.object.spec.deletion_policy = policy;
             it.object.metadata.deletion_timestamp = Some(time(HOUR));
@@ -143,7 +143,7 @@ impl Scenario {
     }
 
     /// Read just now, by the object's credential.
-    pub(super) fn seen(self, status: PortStatus) -> Self {
+    pub(crate) fn seen(self, status: PortStatus) -> Self {
         self.seen_as(port(status))
     }
 
@@ -391,7 +391,7 @@ impl Scenario {
         Planned { status, action, want, deadline, event }
     }
 
-    pub(super) fn decided(&self) -> Plan {
+    pub(crate) fn decided(&self) -> Plan {
         decide(&Input {
             object: &self.object,
             evidence: self.evidence.as_ref(),
