@@ -10,7 +10,9 @@
 //!        decide(object, evidence, context, now) → Plan         pure: no IO, clock or randomness
 //!                              │
 //!                              ▼
-//!                   execute: status, then at most one action
+//!        Reconcile::next(event) → Effect                       pure: the order of decision, writes and call
+//!                              │
+//!                              ▼
 //!        write status · add/remove finalizer · TerminatePort · DestroyPort
 //! ```
 //!

@@ -23,6 +23,11 @@ const RULES: &[Rule] = &[
         imports: &["tokio", "tokio_util", "futures", "kube", "reqwest", "rustix", "rand", "tracing"],
         words: &["Clock", "Instant", "SystemTime", "now()", "std::env", "std::fs", "std::net", "std::thread"],
     },
+    Rule {
+        of: "reconcile",
+        imports: &["tokio", "tokio_util", "futures", "kube", "reqwest", "rustix", "rand", "tracing"],
+        words: &["Instant", "SystemTime", "std::env", "std::fs", "std::net", "std::thread"],
+    },
     Rule { of: "api", imports: &["tokio", "reqwest", "rand"], words: &["Clock", "now()"] },
     Rule { of: "zenlayer", imports: &["kube", "k8s_openapi"], words: &[] },
     Rule { of: "mirror", imports: &["kube", "k8s_openapi"], words: &[] },

@@ -87,7 +87,7 @@ impl Observer {
             attachments: self.attachments(object, account.as_deref()),
             gates: self.gates,
             deletion_known_since: known.deletion,
-            call_known_since: known.call,
+            call_known_since: known.call.map(|(_, since)| since),
             learnt: self.index.learnt(object),
             turn,
         };

@@ -50,8 +50,7 @@ impl Observed {
         credentials: &Credentials,
         mirrors: &Mirrors,
     ) -> Self {
-        let Served { assigned, not_copied } =
-            credentials.serve(source, object, deletion_known_since).await;
+        let Served { assigned, not_copied } = credentials.serve(source, object, deletion_known_since).await;
         let observed = match assigned {
             Assigned::Full(account) => Self::by(account, None, object, mirrors),
             Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, mirrors),

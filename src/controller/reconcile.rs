@@ -22,9 +22,7 @@ use crate::dispatch::Ticket;
 use crate::index::{Known, Reference};
 use crate::lease::Leadership;
 use crate::mirror::Account;
-use crate::reconcile::{
-    Effect, End, Event, FinalizerWrite, Reconcile, Recorded, StatusWrite, WriteResult,
-};
+use crate::reconcile::{Effect, End, Event, FinalizerWrite, Reconcile, Recorded, StatusWrite, WriteResult};
 use crate::server::{Metrics, ReconcileResult};
 use crate::spans::Span;
 use crate::tasks::panic_message;
@@ -110,7 +108,7 @@ impl Reconciler {
             recording: Monotonic::default(),
             span: Span::default(),
         };
-        let ended = run.effects().await;
+        let ended = Box::pin(run.effects()).await;
         let ended = ended.and_then(|end| self.ended(&run.reference, end));
         run.span.set_error(ended.as_ref().err().map(|error| error.class().as_str()));
         ended
@@ -187,9 +185,9 @@ impl Run<'_> {
         let held = held.filter(|ticket| ticket.is_of(account.key) && pause.is_none());
         match held.or_else(|| self.by.registrations.turns.ask(&self.reference, account)) {
             Some(ticket) => Event::HasTurn(ticket),
-            None => Event::MustWait(
-                pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())),
-            ),
+            None => {
+                Event::MustWait(pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())))
+            }
         }
     }
 

@@ -65,7 +65,9 @@ impl Writer {
         if let Written::Done(written) = &answer {
             self.index.wrote(written, self.clock.monotonic());
             match what {
-                FinalizerWrite::Addition => Line { row, ..Line::default() }.log(written, "added the finalizer"),
+                FinalizerWrite::Addition => {
+                    Line { row, ..Line::default() }.log(written, "added the finalizer");
+                }
                 FinalizerWrite::Removal { reason, why } => self.deletion_ended(object, row, *reason, why),
             }
         }

@@ -26,10 +26,7 @@ pub(super) enum Written {
 }
 
 /// PUTs the status of `object`, which is otherwise as it was decided about.
-pub(super) async fn status(
-    objects: &Objects,
-    object: &ZenlayerPort,
-) -> kube::Result<Written> {
+pub(super) async fn status(objects: &Objects, object: &ZenlayerPort) -> kube::Result<Written> {
     let answer = objects.replace_status(object).await;
     if let Ok(Received(Ok(written))) = &answer
         && !Facts::stored_in(written).include(&as_stored(object))

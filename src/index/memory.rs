@@ -7,19 +7,32 @@ use crate::decision::Facts;
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Memory {
-    deletion_known_since: Option<Monotonic>,
-    /// The attempt of the newest call record, and since when it is known.
-    call: Option<(i64, Monotonic)>,
+    known_since: KnownSince,
     failures: u32,
     /// Until it is written: a reconcile that waits for its turn, conflicts or is cut short must not lose it.
     learnt: Option<Box<Facts>>,
 }
 
-/// Since when this process has known of an object's deletion and of its newest call.
-#[derive(Clone, Copy, Debug, Default)]
+/// Since when this process has known of an object's deletion, and of its newest call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownSince {
     pub deletion: Option<Monotonic>,
-    pub call: Option<Monotonic>,
+    /// With the attempt of the call.
+    pub call: Option<(i64, Monotonic)>,
+}
+
+impl KnownSince {
+    /// The object is shown now. `attempt` is that of its newest call.
+    pub fn note(&mut self, is_terminating: bool, attempt: Option<i64>, now: Monotonic) {
+        if is_terminating {
+            self.deletion.get_or_insert(now);
+        }
+        if let Some(attempt) = attempt
+            && self.call.is_none_or(|(known, _)| known != attempt)
+        {
+            self.call = Some((attempt, now));
+        }
+    }
 }
 
 impl Memory {
@@ -30,15 +43,9 @@ impl Memory {
 
     /// Takes in what is new on `object`.
     pub(super) fn note(&mut self, object: &ZenlayerPort, now: Monotonic) -> KnownSince {
-        if object.is_terminating() {
-            self.deletion_known_since.get_or_insert(now);
-        }
-        if let Some(call) = object.release().and_then(|release| release.call.as_ref())
-            && self.call.is_none_or(|(attempt, _)| attempt != call.attempt)
-        {
-            self.call = Some((call.attempt, now));
-        }
-        KnownSince { deletion: self.deletion_known_since, call: self.call.map(|(_, since)| since) }
+        let call = object.release().and_then(|release| release.call.as_ref());
+        self.known_since.note(object.is_terminating(), call.map(|call| call.attempt), now);
+        self.known_since
     }
 
     /// Keeps `facts` for the next decision about `object`, as long as the API server does not have them; none: it has them.
@@ -101,9 +108,9 @@ mod tests {
         let deleted = json!("2026-01-01T00:00:00Z");
         let mut known = |attempt, now| memory.note(&object(&deleted, attempt), at(now));
         assert_eq!(known(None, 1).call, None);
-        assert_eq!(known(Some(1), 2).call, Some(at(2)));
-        assert_eq!(known(Some(1), 50).call, Some(at(2)), "it is the same call");
-        assert_eq!(known(Some(2), 60).call, Some(at(60)), "it is another call");
+        assert_eq!(known(Some(1), 2).call, Some((1, at(2))));
+        assert_eq!(known(Some(1), 50).call, Some((1, at(2))), "it is the same call");
+        assert_eq!(known(Some(2), 60).call, Some((2, at(60))), "it is another call");
         assert_eq!(known(Some(2), 70).deletion, Some(at(1)), "the deletion is known since the first sight");
     }
 

@@ -11,11 +11,22 @@ use crate::decision::{Announcement, Plan, Turn};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<T> {
     /// Gather what is known of the object, with `outcome` as that of its newest call if there is one, and decide.
-    Decide { outcome: Option<CallOutcome>, turn: Turn },
+    Decide {
+        outcome: Option<CallOutcome>,
+        turn: Turn,
+    },
     /// Get the right to call now. What is given is of an earlier turn, and may serve again.
     TakeTurn(Option<T>),
-    WriteStatus { status: Box<ZenlayerPortStatus>, what: StatusWrite, row: Option<u8> },
-    WriteFinalizers { finalizers: Vec<String>, what: FinalizerWrite, row: Option<u8> },
+    WriteStatus {
+        status: Box<ZenlayerPortStatus>,
+        what: StatusWrite,
+        row: Option<u8>,
+    },
+    WriteFinalizers {
+        finalizers: Vec<String>,
+        what: FinalizerWrite,
+        row: Option<u8>,
+    },
     /// Call Zenlayer, if [`Recorded::check`] lets it.
     Call(Recorded, T),
     /// Send an Event.
@@ -35,7 +46,7 @@ pub enum Event<T> {
 }
 
 /// What a write of the status is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StatusWrite {
     Display,
     Record,
@@ -46,7 +57,10 @@ pub enum StatusWrite {
 pub enum FinalizerWrite {
     Addition,
     /// The end of the deletion, and why.
-    Removal { reason: Reason, why: String },
+    Removal {
+        reason: Reason,
+        why: String,
+    },
 }
 
 /// What became of a write.
@@ -78,12 +92,17 @@ pub enum Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// There is nothing more to do now.
-    Settled { again: Option<Duration> },
+    Settled {
+        again: Option<Duration>,
+    },
     /// The finalizer is off, or the object is gone.
     Gone,
     /// The object changed again and again.
     Contended,
-    Refused { what: &'static str, rejection: Rejection },
+    Refused {
+        what: &'static str,
+        rejection: Rejection,
+    },
 }
 
 impl<T> Effect<T> {

@@ -59,14 +59,31 @@ enum Stage<T> {
 /// A write, and with it what follows.
 #[derive(Clone, Debug, PartialEq)]
 enum Write<T> {
-    Status { event: Option<Announcement>, again: Option<Duration> },
-    StatusBeforeRemoval { reason: Reason, event: Option<Announcement> },
+    Status {
+        event: Option<Announcement>,
+        again: Option<Duration>,
+    },
+    StatusBeforeRemoval {
+        reason: Reason,
+        event: Option<Announcement>,
+    },
     /// That the API server refuses a write.
-    Refusal { event: Option<Announcement>, end: End },
-    Record { call: Call, ticket: T },
-    Outcome { answered: Answered, event: Option<Announcement> },
+    Refusal {
+        event: Option<Announcement>,
+        end: End,
+    },
+    Record {
+        call: Call,
+        ticket: T,
+    },
+    Outcome {
+        answered: Answered,
+        event: Option<Announcement>,
+    },
     Finalizer,
-    FinalizerRemoval { event: Option<Announcement> },
+    FinalizerRemoval {
+        event: Option<Announcement>,
+    },
 }
 
 /// A call that is decided upon.
@@ -221,21 +238,18 @@ impl<T> Reconcile<T> {
 
     fn after(&mut self, object: &ZenlayerPort, write: Write<T>) -> Effect<T> {
         match write {
-            Write::Status { event, again } => {
-                self.announce([event, None], Then::End(End::Settled { again }))
-            }
+            Write::Status { event, again } => self.announce([event, None], Then::End(End::Settled { again })),
             Write::StatusBeforeRemoval { reason, event } => self.remove_finalizer(object, reason, event),
             Write::Refusal { event, end } => self.announce([event, None], Then::End(end)),
-            Write::Record { call, ticket } => match Recorded::new(object, &call.warrant, self.row) {
-                Some(recorded) => {
+            Write::Record { call, ticket } => {
+                if let Some(recorded) = Recorded::new(object, &call.warrant, self.row) {
                     self.stage = Stage::Calling(call);
                     Effect::Call(recorded, ticket)
-                }
-                None => {
+                } else {
                     self.ticket = Some(ticket);
                     self.decide(Turn::Free)
                 }
-            },
+            }
             Write::Outcome { answered, event } => self.announce([answered.call.event, event], Then::Decide),
             Write::Finalizer => Effect::End(End::Settled { again: None }),
             Write::FinalizerRemoval { event } => self.announce([event, None], Then::End(End::Gone)),

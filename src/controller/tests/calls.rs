@@ -115,7 +115,8 @@ async fn whoever_is_overtaken_by_another_write_keeps_its_turn() {
     let mut stage = Stage::new();
     let account = about_to_be_released(&mut stage).await;
     let _others = calls_of_others(&stage, &account, 7);
-    let (api, turns, late) = (stage.api.clone(), Arc::clone(&stage.registrations.turns), Arc::clone(&account));
+    let (api, turns, late) =
+        (stage.api.clone(), Arc::clone(&stage.registrations.turns), Arc::clone(&account));
     stage.api.on(Method::PUT, "/edge/status", async move {
         assert!(turns.ask(&Reference::of(&object("late")), &late).is_none(), "it waits for the slot of edge");
         api.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {

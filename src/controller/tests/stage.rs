@@ -126,7 +126,6 @@ impl Stage {
             build(settings(setting), kubernetes, transport, leadership, clock, &metrics, &tasks);
         let Parts { reconciler, registrations, credentials, timing } = parts;
         registrations.index.list_ends(None);
-        let _shutdown = shutdown.drop_guard();
         Self {
             api,
             cloud,
@@ -137,7 +136,7 @@ impl Stage {
             metrics,
             clock,
             woken,
-            _shutdown,
+            _shutdown: shutdown.drop_guard(),
             _failures: failures,
         }
     }
@@ -228,10 +227,7 @@ impl Stage {
     }
 
     /// Decides, without carrying anything out, until a call is decided upon. So a reading that justifies it is there.
-    pub(in crate::controller) async fn decide_to_call(
-        &mut self,
-        name: &str,
-    ) -> (Arc<ZenlayerPort>, Decided) {
+    pub(in crate::controller) async fn decide_to_call(&mut self, name: &str) -> (Arc<ZenlayerPort>, Decided) {
         self.notice(name);
         self.decide_until(name, "a call", |plan, _| matches!(plan.action, Action::Call(_))).await
     }
@@ -257,7 +253,10 @@ impl Stage {
     }
 
     /// What reads the port of the object.
-    pub(in crate::controller) async fn account_of(&self, object: &ZenlayerPort) -> Arc<mirror::Account<Client>> {
+    pub(in crate::controller) async fn account_of(
+        &self,
+        object: &ZenlayerPort,
+    ) -> Arc<mirror::Account<Client>> {
         let decided = self.reconciler.observer.decide(object, None, Turn::Free).await;
         decided.account.expect("it has credentials")
     }

@@ -146,10 +146,10 @@ impl World {
         }
         let writes = [Write::Answered, Write::Lost, Write::Unheard];
         let writes = writes.into_iter().take(if faulty { 3 } else { 1 });
-        match view.step {
+        match &view.step {
             Step::Between => {
                 if view.is_current {
-                    events.extend(writes.map(|write| Event::Pass { replica, of, write }));
+                    events.extend(writes.map(|write| Event::Begin { replica, of, write }));
                 }
                 let stale = (faulty && self.port.shows_its_past()).then_some(Reading::Stale);
                 let slip = (self.left.slips > 0 && self.port.now != Cloud::Gone).then_some(Reading::Slip);
@@ -158,11 +158,11 @@ impl World {
                     readings.filter(|_| of == 0 || self.keys[0] != self.keys[1] || views[0].is_none());
                 events.extend(readings.map(|what| Event::Read { replica, of, what }));
             }
-            Step::Recorded { .. } => {
+            Step::UnderWay { run, .. } if run.calls() => {
                 let nets = [Net::Answered].into_iter().chain(FAULTY.into_iter().filter(|_| faulty));
                 events.extend(nets.map(|net| Event::Call { replica, of, net }));
             }
-            Step::Answered { .. } => events.extend(writes.map(|write| Event::Tell { replica, of, write })),
+            Step::UnderWay { .. } => events.extend(writes.map(|write| Event::GoOn { replica, of, write })),
         }
     }
 
@@ -193,17 +193,17 @@ impl World {
                 self.left.slips -= u8::from(what == Reading::Slip);
                 self.read(replica, of, what);
             }
-            Event::Pass { replica, of, write } => {
+            Event::Begin { replica, of, write } => {
                 self.left.faults -= u8::from(write != Write::Answered);
-                self.pass(replica, of, write);
+                self.begin(replica, of, write);
             }
             Event::Call { replica, of, net } => {
                 self.left.faults -= u8::from(net != Net::Answered);
                 self.call(replica, of, net);
             }
-            Event::Tell { replica, of, write } => {
+            Event::GoOn { replica, of, write } => {
                 self.left.faults -= u8::from(write != Write::Answered);
-                self.tell(replica, of, write);
+                self.go_on(replica, of, write);
             }
         }
     }
@@ -214,7 +214,7 @@ impl World {
             .iter()
             .flatten()
             .flatten()
-            .any(|view| matches!(view.step, Step::Recorded { in_time: true, .. }))
+            .any(|view| matches!(&view.step, Step::UnderWay { run, in_time: true, .. } if run.calls()))
     }
 
     fn tick(&mut self) {
@@ -236,7 +236,7 @@ impl World {
             if let Some(sighting) = &mut view.sighting {
                 older(&mut sighting.age, READING_AGE_MAX);
             }
-            if let Step::Recorded { in_time, .. } = &mut view.step {
+            if let Step::UnderWay { in_time, .. } = &mut view.step {
                 *in_time = false;
             }
         }

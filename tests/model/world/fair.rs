@@ -6,7 +6,6 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use zenlayer_port_operator::clock::Monotonic;
-use zenlayer_port_operator::decision::Action;
 
 use super::environment::Net;
 use super::object::Which;
@@ -19,8 +18,8 @@ use crate::facts::NOW;
 const MOST_TICKS: u32 = 64;
 /// With nothing new for so long, nothing will be.
 const REST: u32 = 10;
-/// More passes in a tick than this would be a loop.
-const MOST_PASSES: u32 = 16;
+/// More reconciles in a tick than this would be a loop.
+const MOST_RECONCILES: u32 = 16;
 
 /// Each object goes, or says which person has to act.
 pub fn comes_to_rest(_: &Scenario, world: &World) -> bool {
@@ -49,12 +48,18 @@ fn without_faults(world: &World) -> Option<World> {
     world.broken.is_none().then_some(world)
 }
 
-/// Sends the call whose record is written, and writes its outcome: whether there was one.
+/// Carries out what a reconcile under way has still to do: whether there was one.
 fn finish(world: &mut World, of: Which) -> bool {
-    let called = world.view(0, of).is_some_and(|view| view.step != Step::Between);
-    world.call(0, of, Net::Answered);
-    world.tell(0, of, Write::Answered);
-    called
+    let mut was_under_way = false;
+    while let Some(Step::UnderWay { run, .. }) = world.view(0, of).map(|view| &view.step) {
+        was_under_way = true;
+        if run.calls() {
+            world.call(0, of, Net::Answered);
+        } else {
+            world.go_on(0, of, Write::Answered);
+        }
+    }
+    was_under_way
 }
 
 /// When an object is looked at again.
@@ -126,9 +131,9 @@ fn says_why(world: &World) -> Result<(), String> {
     })
 }
 
-/// Passes over one object until there is nothing more to do now.
+/// Reconciles one object until there is nothing more to do now.
 fn look(world: &mut World, of: Which, wake: &mut Wake) -> Result<(), String> {
-    for _ in 0..MOST_PASSES {
+    for _ in 0..MOST_RECONCILES {
         let is_there = world.objects[of].is_some();
         let is_news = world.view(0, of).map_or(is_there, |view| !view.is_current);
         if is_news {
@@ -138,8 +143,10 @@ fn look(world: &mut World, of: Which, wake: &mut Wake) -> Result<(), String> {
             return Ok(());
         }
         (wake.now, wake.seen) = (false, seen(world, of));
-        match world.pass(0, of, Write::Answered) {
-            Some(decision) if matches!(decision.action, Action::Call(_)) => wake.now = finish(world, of),
+        let decision = world.begin(0, of, Write::Answered);
+        let went_on = finish(world, of);
+        match decision {
+            Some(decision) if decision.calls => wake.now = went_on,
             Some(decision) => *wake = Wake { seen: wake.seen, ..Wake::after(&decision) },
             // A conflict: it is looked at again.
             None => wake.now = world.objects[of].is_some(),

@@ -1,8 +1,7 @@
 //! A world around the decision: an API server, Zenlayer, replicas of the operator, and people.
 //!
-//! The operator's part is the shipped code: [`operator`] only puts `decide`'s plans into effect as `controller::execute`
-//! does, step by step, and each step may be the last before a crash. Time runs in ticks; a tick is as long as a reading
-//! is valid, the grace lasts and a call waits for its turn to settle twice. All ages stop at the bound beyond which they
+//! The operator's part is the shipped code: [`operator`] carries out the effects of `reconcile::Reconcile` in this world, and
+//! each may be the last before a crash. Time runs in ticks; a tick is as long as a reading is valid, the grace lasts and a call waits for its turn to settle twice. All ages stop at the bound beyond which they
 //! mean the same, attempts and people's acts are as many as there are faults and acts left: so the states are finitely
 //! many, and all of them are walked.
 
@@ -21,12 +20,12 @@ use std::time::Instant;
 
 use stateright::{Checker, Model, Path, Property};
 use zenlayer_port_operator::api::{CallAction, Reason};
-use zenlayer_port_operator::decision::Warrant;
 use zenlayer_port_operator::port::PortStatus;
 
 use crate::Effort;
 use environment::{Act, Cloud, Net};
-use object::{Key, Object, Outcome, Which};
+use object::{Key, Object, Which};
+use operator::Run;
 use scenarios::Scenario;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -118,15 +117,13 @@ pub struct Sighting {
     after_call: Option<u8>,
 }
 
-/// Where in a pass it is.
+/// Where in a reconcile it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Step {
     #[default]
     Between,
-    /// The record of a call is written; it is meant for the port of this number.
-    Recorded { warrant: Arc<Warrant>, number: usize, in_time: bool },
-    /// Its outcome is to be written.
-    Answered { warrant: Arc<Warrant>, outcome: Outcome },
+    /// The next effect is still to be carried out. What was decided is meant for the port of this number.
+    UnderWay { run: Arc<Run>, number: usize, in_time: bool },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +151,7 @@ pub enum Event {
         what: Reading,
     },
     /// Gather, decide, and write what is decided.
-    Pass {
+    Begin {
         replica: usize,
         of: Which,
         write: Write,
@@ -164,8 +161,8 @@ pub enum Event {
         of: Which,
         net: Net,
     },
-    /// Write the outcome of a call.
-    Tell {
+    /// Decide about the outcome of a call, and write that; or write what follows another write.
+    GoOn {
         replica: usize,
         of: Which,
         write: Write,

@@ -123,7 +123,7 @@ impl Outcome {
         }
     }
 
-    fn of(outcome: &CallOutcome) -> Self {
+    pub fn of(outcome: &CallOutcome) -> Self {
         match outcome {
             CallOutcome::Pending {} => Self::Pending,
             CallOutcome::Accepted { .. } => Self::Accepted,

@@ -1,31 +1,132 @@
-//! The operator: the shipped decision, and its plans put into effect as `controller::execute` does.
+//! The operator: the shipped decision, and the shipped protocol, whose effects are carried out here.
 
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use zenlayer_port_operator::decision::{Action, Intent, Warrant, with_outcome};
+use zenlayer_port_operator::api::{CallOutcome, Reason, ZenlayerPort};
+use zenlayer_port_operator::index::KnownSince;
 use zenlayer_port_operator::port::PortStatus;
+use zenlayer_port_operator::reconcile::{
+    BEGIN_WITHIN, Effect, Event, FinalizerWrite, Reconcile, Recorded, StatusWrite, WriteResult,
+};
 
 use super::environment::{Cloud, Net};
 use super::object::{Key, Object, Outcome, Status, Which};
-use super::situation::{CALL_KNOWN_MAX, Decision, Other, READING_AGE_MAX, Situation};
+use super::situation::{CALL_KNOWN_MAX, Decision, Other, READING_AGE_MAX, Situation, ticks};
 use super::{Reading, Sent, Sighting, Step, View, World, Write, rules};
+use crate::facts::NOW;
 
 /// As many absences, and as far apart, as the hardest proof asks for; and as long as a restored port is to be seen live.
 const ABSENCES_MAX: u8 = 3;
 const ABSENT_SPAN_MAX: u8 = 2;
 const LIVE_SPAN_MAX: u8 = 1;
 
-impl View {
-    /// What this process remembers of the object from now on, as `index::memory` does.
-    fn note(&mut self, object: &Object) {
-        if object.deleted {
-            self.deletion_known.get_or_insert(0);
+/// A reconcile under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    reconcile: Reconcile<()>,
+    todo: Todo,
+    /// The record of its call.
+    recorded: Option<Recorded>,
+}
+
+/// The next effect, with nothing in it that the world does not feel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Todo {
+    /// None: from the beginning.
+    Decide(Option<Outcome>),
+    Status {
+        status: Status,
+        what: StatusWrite,
+    },
+    AddFinalizer,
+    RemoveFinalizer(Reason),
+    Call(Recorded),
+    Over,
+}
+
+impl Run {
+    /// A reconcile that begins.
+    pub fn fresh() -> Arc<Self> {
+        static FRESH: LazyLock<Arc<Run>> = LazyLock::new(|| {
+            let (reconcile, _) = Reconcile::begin(None);
+            Arc::new(Run { reconcile, todo: Todo::Decide(None), recorded: None })
+        });
+        Arc::clone(&FRESH)
+    }
+
+    /// What the reconcile goes on with after this event. Turns come at once, and nobody misses an Event.
+    pub fn after(&self, object: &ZenlayerPort, event: Event<()>) -> Self {
+        let mut reconcile = self.reconcile.clone();
+        let mut effect = reconcile.next(object, event);
+        loop {
+            let todo = match effect {
+                Effect::TakeTurn(_) => {
+                    effect = reconcile.next(object, Event::HasTurn(()));
+                    continue;
+                }
+                Effect::Announce(_) => {
+                    effect = reconcile.next(object, Event::Announced);
+                    continue;
+                }
+                Effect::Decide { outcome: Some(outcome), .. } => Todo::Decide(Some(Outcome::of(&outcome))),
+                Effect::WriteStatus { status, what, .. } => {
+                    Todo::Status { status: Status::of(&status), what }
+                }
+                Effect::WriteFinalizers { what: FinalizerWrite::Addition, .. } => Todo::AddFinalizer,
+                Effect::WriteFinalizers { what: FinalizerWrite::Removal { reason, .. }, .. } => {
+                    Todo::RemoveFinalizer(reason)
+                }
+                Effect::Call(recorded, ()) => Todo::Call(recorded),
+                // Another begins when the world lets it.
+                Effect::Decide { outcome: None, .. } | Effect::End(_) => Todo::Over,
+            };
+            let recorded = match &todo {
+                Todo::Call(recorded) => Some(recorded.clone()),
+                _ => self.recorded.clone(),
+            };
+            return Self { reconcile, todo, recorded };
         }
+    }
+
+    pub fn calls(&self) -> bool {
+        matches!(self.todo, Todo::Call(_))
+    }
+
+    /// The outcome that it decides about.
+    pub fn outcome(&self) -> Option<CallOutcome> {
+        match self.todo {
+            Todo::Decide(outcome) => outcome.map(Outcome::told),
+            _ => None,
+        }
+    }
+}
+
+impl Eq for Run {}
+
+impl Hash for Run {
+    /// What differs beyond this is what people read.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.todo, &self.recorded).hash(state);
+    }
+}
+
+impl View {
+    /// What this process remembers of the object from now on.
+    fn note(&mut self, object: &Object) {
         let attempt = object.release().and_then(|release| release.call.as_ref()).map(|call| call.attempt);
-        if let Some(attempt) = attempt
-            && self.call_known.is_none_or(|(known, _)| known != attempt)
-        {
-            self.call_known = Some((attempt, 0));
+        let mut known = KnownSince {
+            deletion: self.deletion_known.map(|age| NOW - ticks(age)),
+            call: self.call_known.map(|(attempt, age)| (attempt, NOW - ticks(age))),
+        };
+        let before = known;
+        known.note(object.deleted, attempt, NOW);
+        if known.deletion != before.deletion {
+            self.deletion_known = Some(0);
+        }
+        if known.call != before.call {
+            self.call_known = known.call.map(|(attempt, _)| (attempt, 0));
             if let Some(sighting) = &mut self.sighting {
                 sighting.after_call = None;
             }
@@ -114,36 +215,80 @@ impl World {
         }
     }
 
-    /// Gathers, decides, and begins to put the plan into effect; returns what was decided, if it was written.
-    pub fn pass(&mut self, replica: usize, of: Which, write: Write) -> Option<Arc<Decision>> {
+    /// Begins a reconcile; returns what was decided, if it was written.
+    pub fn begin(&mut self, replica: usize, of: Which, write: Write) -> Option<Arc<Decision>> {
         let object = self.objects[of].clone()?;
-        let decision = self.situation(replica, of, object)?.decide();
-        match &decision.action {
-            Action::None => self.put(replica, of, &decision.status, write)?,
-            Action::AddFinalizer => {
-                self.patch(replica, of, write, |object| Some(Object { finalized: true, ..object }))?;
+        let decision = self.situation(replica, of, object)?.decide(&Run::fresh());
+        self.write(replica, of, Arc::clone(&decision.run), write)?;
+        Some(decision)
+    }
+
+    /// Goes on with a reconcile under way: decides about the outcome of its call, or writes what follows another write.
+    pub fn go_on(&mut self, replica: usize, of: Which, write: Write) {
+        let Some(view) = self.view(replica, of) else { return };
+        let is_current = view.is_current;
+        let Step::UnderWay { mut run, .. } = std::mem::take(&mut view.step) else { return };
+        if run.outcome().is_some() {
+            if !is_current {
+                self.watch(replica, of);
             }
-            Action::LetGo(reason) => {
-                if write != Write::Lost {
-                    self.broken = self.broken.or(rules::against_letting_go(self, of, *reason));
-                }
-                self.patch(replica, of, write, |_| None)?;
-            }
-            Action::Call(Intent { warrant, .. }) => {
-                if write != Write::Lost {
-                    self.broken =
-                        self.broken.or(rules::against_a_record(self, of, &decision.status, warrant));
-                }
-                self.put(replica, of, &decision.status, write)?;
-                let written = self.objects[of].as_ref()?;
-                if warrant.is_recorded_in(&written.told(of)) {
-                    let number = written.status.identity.as_ref().map_or(0, |identity| identity.port);
-                    let warrant = Arc::new(warrant.clone());
-                    self.view(replica, of)?.step = Step::Recorded { warrant, number, in_time: true };
+            let Some(object) = self.objects[of].clone() else { return };
+            let Some(situation) = self.situation(replica, of, object.clone()) else { return };
+            run = Arc::clone(&situation.clone().decide(&run).run);
+            if !is_current {
+                // Its first write conflicts.
+                let overtaken = Event::Written(WriteResult::Overtaken);
+                run = Arc::new(run.after(&object.told(of), overtaken));
+                if run.outcome().is_some() {
+                    run = Arc::clone(&situation.decide(&run).run);
                 }
             }
         }
-        Some(decision)
+        self.write(replica, of, run, write);
+    }
+
+    /// Carries out a write, and rests before the next effect; none on a conflict or an error, which end the reconcile.
+    fn write(&mut self, replica: usize, of: Which, mut run: Arc<Run>, write: Write) -> Option<()> {
+        loop {
+            let before = self.objects[of].clone();
+            match &run.todo {
+                Todo::Status { status, what } => {
+                    if *what == StatusWrite::Record && write != Write::Lost {
+                        self.broken = self.broken.or(rules::against_a_record(self, of, status));
+                    }
+                    self.put(replica, of, status, write)?;
+                }
+                Todo::AddFinalizer => {
+                    self.patch(replica, of, write, |object| Some(Object { finalized: true, ..object }))?;
+                }
+                Todo::RemoveFinalizer(reason) => {
+                    if write != Write::Lost {
+                        self.broken = self.broken.or(rules::against_letting_go(self, of, *reason));
+                    }
+                    self.patch(replica, of, write, |_| None)?;
+                }
+                Todo::Decide(_) | Todo::Call(_) | Todo::Over => break,
+            }
+            let Some(object) = &self.objects[of] else { return Some(()) };
+            run = Arc::new(run.after(&object.told(of), Event::Written(WriteResult::Done)));
+            // A write of what no decision tells apart is none here.
+            if self.objects[of] != before {
+                break;
+            }
+        }
+        self.rest(replica, of, run);
+        Some(())
+    }
+
+    fn rest(&mut self, replica: usize, of: Which, run: Arc<Run>) {
+        let identity = self.objects[of].as_ref().and_then(|object| object.status.identity.as_ref());
+        let number = identity.map_or(0, |identity| identity.port);
+        if let Some(view) = self.view(replica, of) {
+            view.step = match run.todo {
+                Todo::Over => Step::Between,
+                _ => Step::UnderWay { run, number, in_time: true },
+            };
+        }
     }
 
     /// What a replica that is up to date has to decide about; none for one that is not: its writes conflict.
@@ -200,13 +345,15 @@ impl World {
         Some(())
     }
 
-    /// Sends a call whose record is written, if it is not too late.
+    /// Sends a call whose record is written, if it may still be sent.
     pub fn call(&mut self, replica: usize, of: Which, net: Net) {
         let key = self.keys[of].fingerprint();
         let Some(view) = self.view(replica, of) else { return };
-        let Step::Recorded { warrant, number, in_time } = view.step.clone() else { return };
-        let outcome = if in_time && *warrant.credential() == key && net != Net::NotSent {
-            let action = warrant.action();
+        let Step::UnderWay { run, number, in_time } = view.step.clone() else { return };
+        let Todo::Call(recorded) = &run.todo else { return };
+        let since_record = if in_time { Duration::ZERO } else { 2 * BEGIN_WITHIN };
+        let outcome = if recorded.check(since_record, &key).is_ok() && net != Net::NotSent {
+            let action = recorded.action();
             let breach = rules::against_sending(self, replica, of, action);
             self.broken = self.broken.or(breach);
             let attempt = self.newest_attempt(replica, of);
@@ -216,9 +363,9 @@ impl World {
         } else {
             Outcome::NotSent
         };
-        if let Some(view) = self.view(replica, of) {
-            view.step = Step::Answered { warrant, outcome };
-        }
+        let Some(object) = &self.objects[of] else { return };
+        let answered = run.after(&object.told(of), Event::Answered(outcome.told()));
+        self.rest(replica, of, Arc::new(answered));
     }
 
     fn send(&mut self, call: &Sent, net: Net) -> Outcome {
@@ -247,23 +394,5 @@ impl World {
     /// The attempt whose record the replica has just written.
     pub fn newest_attempt(&mut self, replica: usize, of: Which) -> i64 {
         self.view(replica, of).and_then(|view| view.call_known).map_or(0, |(attempt, _)| attempt)
-    }
-
-    /// Writes the outcome of a call, as long as its record is the newest.
-    pub fn tell(&mut self, replica: usize, of: Which, write: Write) {
-        let Some(view) = self.view(replica, of) else { return };
-        let Step::Answered { warrant, outcome } = std::mem::take(&mut view.step) else { return };
-        if !view.is_current {
-            // The write conflicts, and the object is got anew.
-            self.watch(replica, of);
-        }
-        let Some(object) = self.objects[of].clone() else { return };
-        let newest = object.told(of);
-        if !Warrant::is_newest_of(&warrant, &newest) {
-            return;
-        }
-        let told = Status::of(&with_outcome(&newest, outcome.told()));
-        let Some(situation) = self.situation(replica, of, Object { status: told, ..object }) else { return };
-        self.put(replica, of, &situation.decide().status_without_call, write);
     }
 }

@@ -2,22 +2,17 @@
 
 use zenlayer_port_operator::api::DeletionPolicy::{Destroy, Retain, Terminate, TerminateAndDestroy};
 use zenlayer_port_operator::api::{CallAction, Reason};
-use zenlayer_port_operator::decision::Warrant;
 
 use super::World;
 use super::environment::Cloud;
 use super::object::{Key, Object, Outcome, Status, Which};
 
 /// What speaks against the record of a call, which the API server is about to take in.
-pub fn against_a_record(
-    world: &World,
-    of: Which,
-    written: &Status,
-    warrant: &Warrant,
-) -> Option<&'static str> {
+pub fn against_a_record(world: &World, of: Which, written: &Status) -> Option<&'static str> {
     let Some(object) = &world.objects[of] else { return Some("a call for an object that is gone") };
     let Some(release) = &written.release else { return Some("a call without a record") };
-    let is_terminate = warrant.action() == CallAction::TerminatePort;
+    let Some(call) = &release.call else { return Some("a call without a record") };
+    let is_terminate = call.action == CallAction::TerminatePort;
     let asked_for = match object.policy {
         Destroy => !is_terminate,
         TerminateAndDestroy => true,
@@ -32,7 +27,6 @@ pub fn against_a_record(
     let one_of_many = release.latched || (world.too_many && !destroy_sent);
     let restored = release.restorations > 0 && !object.consents_to_restoration(release.restorations);
     let perhaps_restored = restored || (is_terminate && release.seen_recycled);
-    let attempt = release.call.as_ref().map_or(0, |call| call.attempt);
     let breaches = [
         (!object.deleted, "a call for an object that nobody has deleted"),
         (!object.finalized, "a call for an object that is not ours"),
@@ -45,7 +39,10 @@ pub fn against_a_record(
             matches!(world.keys[of], Key::Limited | Key::Foreign | Key::CopyOfFirst),
             "a call by a key that may not sign it",
         ),
-        (earlier.is_some_and(|call| attempt <= call.attempt), "an attempt that was counted before"),
+        (
+            earlier.is_some_and(|earlier| call.attempt <= earlier.attempt),
+            "an attempt that was counted before",
+        ),
     ];
     breaches.into_iter().find(|(breach, _)| *breach).map(|(_, name)| name)
 }

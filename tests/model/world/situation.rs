@@ -12,9 +12,11 @@ use zenlayer_port_operator::decision::{
     Timing, Turn, decide,
 };
 use zenlayer_port_operator::reading::{self, Absences, Evidence, Presence};
+use zenlayer_port_operator::reconcile::{Event, told};
 
 use super::Sighting;
-use super::object::{Identity, Key, Object, Status, Which};
+use super::object::{Identity, Key, Object, Which};
+use super::operator::Run;
 use crate::facts::{self, CREATED, NOW, UIDS, seconds, wall};
 
 /// Beyond these ages nothing changes any more: a reading is no longer valid, an accepted call is given up, and a reading
@@ -45,12 +47,12 @@ pub struct Other {
     pub identity: Option<Identity>,
 }
 
-/// A plan, as far as the world feels it.
+/// A decision, as far as the world feels it.
 #[derive(Debug)]
 pub struct Decision {
-    pub status: Status,
-    pub status_without_call: Status,
-    pub action: Action,
+    /// What the reconcile goes on with.
+    pub run: Arc<Run>,
+    pub calls: bool,
     /// A good reading sent then or later is news.
     pub fresh_after: Option<Monotonic>,
     pub reads: bool,
@@ -88,20 +90,24 @@ fn timing() -> Timing {
 }
 
 impl Situation {
-    pub fn decide(self) -> Arc<Decision> {
-        static KNOWN: LazyLock<RwLock<HashMap<Situation, Arc<Decision>>>> = LazyLock::new(RwLock::default);
-        if let Some(known) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&self) {
+    /// Decides in the course of `run`.
+    pub fn decide(self, run: &Arc<Run>) -> Arc<Decision> {
+        type Decisions = HashMap<(Arc<Run>, Situation), Arc<Decision>>;
+        static KNOWN: LazyLock<RwLock<Decisions>> = LazyLock::new(RwLock::default);
+        let asked = (Arc::clone(run), self);
+        if let Some(known) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).get(&asked) {
             return Arc::clone(known);
         }
-        let decision = Arc::new(self.decide_anew());
-        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(self, Arc::clone(&decision));
+        let decision = Arc::new(asked.1.decide_now(run));
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(asked, Arc::clone(&decision));
         decision
     }
 
-    fn decide_anew(&self) -> Decision {
+    fn decide_now(&self, run: &Run) -> Decision {
         let object = self.object.told(self.which);
+        let about = run.outcome().map_or_else(|| object.clone(), |outcome| told(&object, outcome));
         let plan = decide(&Input {
-            object: &object,
+            object: &about,
             evidence: Some(&self.evidence()),
             context: &self.context(),
             timing: &timing(),
@@ -109,13 +115,12 @@ impl Situation {
         });
         let want = plan.want;
         Decision {
-            status: Status::of(&plan.status(&object)),
-            action: plan.action.clone(),
+            calls: matches!(plan.action, Action::Call(_)),
             fresh_after: want.and_then(|want| want.fresh_after),
             reads: want
                 .is_some_and(|want| want.cadence != reading::Cadence::Paused || want.fresh_after.is_some()),
             deadline: plan.deadline,
-            status_without_call: Status::of(&plan.status_without_call(&object)),
+            run: Arc::new(run.after(&object, Event::Decided(Box::new(plan)))),
         }
     }
 

@@ -6,9 +6,10 @@ const CLIENT: &str = "src/zenlayer/client.rs";
 const CREDENTIALS: &str = "src/credentials/mod.rs";
 const DELETIONS: &str = "src/index/deletions.rs";
 const EVENTS: &str = "src/controller/events.rs";
-const EXECUTE: &str = "src/controller/execute.rs";
 const GATHER: &str = "src/controller/gather.rs";
+const PROTOCOL: &str = "src/reconcile/mod.rs";
 const RECONCILE: &str = "src/controller/reconcile.rs";
+const RECORDED: &str = "src/reconcile/recorded.rs";
 const CLAIMS: &str = "src/index/claims.rs";
 const INDEX: &str = "src/index/mod.rs";
 const STREAMS: &str = "src/controller/streams.rs";
@@ -18,10 +19,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was decided before an object waited for its turn is carried out after it",
         file: RECONCILE,
-        search: "            if ticket.is_none() {\n",
-        replacement: "            while ticket.is_none() {\n                \
-                      tokio::time::sleep(std::time::Duration::from_millis(1)).await;\n                \
-                      ticket = shared.turns.take(&reference);\n            }\n            if ticket.is_none() {\n",
+        search: "                Effect::TakeTurn(held) => self.take_turn(held),\n",
+        replacement: "                Effect::TakeTurn(held) => {\n                    let mut turn = self.take_turn(held);\n                    \
+                      while matches!(turn, Event::MustWait(_)) {\n                        \
+                      tokio::time::sleep(Duration::from_millis(1)).await;\n                        \
+                      let came = self.by.registrations.turns.take(&self.reference);\n                        \
+                      turn = came.map_or(turn, Event::HasTurn);\n                    }\n                    \
+                      turn\n                }\n",
     },
     Mutant {
         name: "another object of the same name is taken for the one that changed",
@@ -31,27 +35,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "whoever has a permit may send, whatever credential is on record",
-        file: EXECUTE,
-        search: "if account.fingerprint != *self.warrant.credential() {",
-        replacement: "if account.fingerprint != *self.warrant.credential() && false {",
+        file: RECORDED,
+        search: "} else if credential != self.warrant.credential() {",
+        replacement: "} else if credential != self.warrant.credential() && false {",
     },
     Mutant {
         name: "a call may leave long after its record",
-        file: EXECUTE,
-        search: "if shared.clock.monotonic().since(started) > BEGIN_WITHIN {",
-        replacement: "if shared.clock.monotonic().since(started) > BEGIN_WITHIN * 1000 {",
+        file: RECORDED,
+        search: "if since_record > BEGIN_WITHIN {",
+        replacement: "if since_record > BEGIN_WITHIN * 1000 {",
     },
     Mutant {
         name: "a replica that leads no longer calls",
-        file: EXECUTE,
-        search: "if !shared.leadership.is_current() {",
-        replacement: "if !shared.leadership.is_current() && false {",
+        file: RECONCILE,
+        search: "if !self.by.leadership.is_current() {",
+        replacement: "if !self.by.leadership.is_current() && false {",
     },
     Mutant {
         name: "an outcome is written onto the record of another call",
-        file: EXECUTE,
-        search: "Written::Overtaken(newer) if self.warrant.is_newest_of(&newer) => object = newer,",
-        replacement: "Written::Overtaken(newer) if newer.release().is_some() => object = newer,",
+        file: PROTOCOL,
+        search: "conflicts + 1 < MOST_OUTCOME_WRITES && call.warrant.is_newest_of(object)",
+        replacement: "conflicts + 1 < MOST_OUTCOME_WRITES && object.release().is_some()",
+    },
+    Mutant {
+        name: "a call follows a write that left no record",
+        file: RECORDED,
+        search: "warrant.is_recorded_in(written).then(",
+        replacement: "(warrant.is_recorded_in(written) || true).then(",
+    },
+    Mutant {
+        name: "an object that changes all the time is decided about for ever",
+        file: PROTOCOL,
+        search: "        self.decisions += 1;\n",
+        replacement: "",
+    },
+    Mutant {
+        name: "whoever is overtaken at the record of a call loses its turn",
+        file: PROTOCOL,
+        search: "            Write::Record { ticket, .. } => {\n                self.ticket = Some(ticket);\n",
+        replacement: "            Write::Record { .. } => {\n",
     },
     Mutant {
         name: "the finalizer goes on before the credential is kept",
@@ -69,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "whatever is answered 404 is gone",
         file: WRITES,
         search: "        Err(Error::Api(answer)) if is_final(&answer) => answer,",
-        replacement: "        Err(Error::Api(answer)) if answer.code == 404 => return Ok(Ok(Written::Gone)),\n        \
+        replacement: "        Err(Error::Api(answer)) if answer.code == 404 => return Ok(Written::Gone),\n        \
                       Err(Error::Api(answer)) if is_final(&answer) => answer,",
     },
     Mutant {
@@ -91,9 +113,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "        Some(match &entry.written.as_ref().filter(|_| false) {",
     },
     Mutant {
-        name: "what a late pass registers stays",
+        name: "what a late reconcile registers stays",
         file: RECONCILE,
-        search: "    shared.after_reconcile(&object);\n",
+        search: "        self.registrations.after_reconcile(&object);\n",
         replacement: "",
     },
     Mutant {
@@ -125,8 +147,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a newer call counts as known since the first",
         file: "src/index/memory.rs",
-        search: "self.call.is_none_or(|(attempt, _)| attempt != call.attempt)",
-        replacement: "self.call.is_none_or(|(attempt, _)| attempt > call.attempt)",
+        search: "self.call.is_none_or(|(known, _)| known != attempt)",
+        replacement: "self.call.is_none_or(|(known, _)| known > attempt)",
     },
     Mutant {
         name: "what is known of an object that is gone is kept",
@@ -136,20 +158,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "the port of an object that is gone is read on",
-        file: "src/controller/shared.rs",
+        file: "src/controller/registrations.rs",
         search: "        if let Some(ended) = &change.ended {",
         replacement: "        if let Some(ended) = change.ended.as_ref().filter(|_| false) {",
     },
     Mutant {
         name: "a list does not show what is gone",
         file: STREAMS,
-        search: "            self.shared.follow(index.remove(&reference, now));",
+        search: "            self.registrations.follow(index.remove(&reference, now));",
         replacement: "            let _ = reference;",
     },
     Mutant {
         name: "a watch that fails is not counted",
         file: STREAMS,
-        search: "                shared.metrics.watch_errors.inc();\n",
+        search: "                metrics.watch_errors.inc();\n",
         replacement: "",
     },
     Mutant {
@@ -205,7 +227,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failed reconciles are counted on after one that succeeded",
         file: RECONCILE,
-        search: "        shared.index.succeeded(&object);\n",
+        search: "            self.observer.index.succeeded(&object);\n",
         replacement: "",
     },
     Mutant {
@@ -321,7 +343,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "what an outcome is worth telling is told to nobody",
-        file: EXECUTE,
+        file: PROTOCOL,
         search: "filter(|_| matches!(plan.action, Action::None))",
         replacement: "filter(|_| false)",
     },
