@@ -39,7 +39,7 @@ pub struct Failure {
     pub at: Monotonic,
 }
 
-/// An unbroken run of good readings without the port, all by one credential. Any sighting ends it; a failed reading
+/// An unbroken run of good readings without the port, all by one credential. Any reading with the port ends it; a failed reading
 /// neither ends nor lengthens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Absences {

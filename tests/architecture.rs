@@ -33,11 +33,7 @@ const RULES: &[Rule] = &[
     Rule { of: "mirror", imports: &["kube", "k8s_openapi"], words: &[] },
     Rule { of: "index", imports: &["tokio", "reqwest"], words: &["Clock", "Instant", "now()"] },
     Rule { of: "dispatch", imports: &["reqwest"], words: &[] },
-    Rule {
-        of: "dispatch/schedule.rs",
-        imports: &["tokio", "futures"],
-        words: &["Clock", "Instant", "now()"],
-    },
+    Rule { of: "dispatch/queue.rs", imports: &["tokio", "futures"], words: &["Clock", "Instant", "now()"] },
     Rule { of: "lease", imports: &["reqwest"], words: &[] },
     Rule {
         of: "lease/election.rs",

@@ -3,7 +3,7 @@
 use zenlayer_port_operator::answer::{NotSentCause, RefusalKind, Unreadable};
 use zenlayer_port_operator::port::{PortId, PortInfo, PortStatus};
 use zenlayer_port_operator::zenlayer::{
-    ApiVersion, ChangeAnswer, Chunk, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate,
+    ApiVersion, Batch, ChangeAnswer, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate,
     Settings, Timeouts, Transport,
 };
 use zenlayer_simulator::{Account, Answer, Apply, Config, ListFault, Port, Rule, Simulator, Times};
@@ -47,7 +47,7 @@ async fn read(client: &Client) -> Result<Vec<PortInfo>, Unreadable> {
 
 async fn read_all(client: &Client, ids: &[PortId]) -> Result<Vec<PortInfo>, Unreadable> {
     let permit = client.read_permit(Priority::Release).await?;
-    client.describe_ports(permit, Chunk::new(ids).expect("a chunk"), Priority::Release).await
+    client.describe_ports(permit, Batch::new(ids).expect("a batch"), Priority::Release).await
 }
 
 async fn destroy(client: &Client) -> ChangeAnswer {

@@ -24,7 +24,7 @@ use crate::credentials::OwnCredentials;
 use crate::kubernetes::says_not_found;
 use crate::port::PortId;
 use crate::text::sanitized;
-use crate::zenlayer::{self, Chunk, Credential, Priority, Transport};
+use crate::zenlayer::{self, Batch, Credential, Priority, Transport};
 
 /// Questions to the API server at a time.
 const QUESTIONS: usize = 8;
@@ -225,8 +225,8 @@ async fn ask_zenlayer(transport: &Transport, own: Option<&Credential>) -> Result
     let client = zenlayer::Client::new(transport, credential);
     let permit = client.read_permit(Priority::Upkeep).await?;
     let ids = [PortId::new("check")];
-    match Chunk::new(&ids) {
-        Some(chunk) => client.describe_ports(permit, chunk, Priority::Upkeep).await.map(drop),
+    match Batch::new(&ids) {
+        Some(batch) => client.describe_ports(permit, batch, Priority::Upkeep).await.map(drop),
         None => Ok(()),
     }
 }

@@ -139,7 +139,7 @@ impl Observer {
         match (plan.want, &plan.action) {
             (Some(want), _) => self.mirrors.ports.want(&reference, want),
             // What was read proves that the finalizer may go, and is needed until it is off.
-            (None, Action::LetGo(_)) => {}
+            (None, Action::RemoveFinalizer(_)) => {}
             (None, _) => self.mirrors.forget(&reference),
         }
     }

@@ -55,12 +55,12 @@ impl Observed {
             Assigned::Full(account) => Self::by(account, None, object, mirrors),
             Assigned::ReadOnly(account, why) => Self::by(account, Some(why), object, mirrors),
             Assigned::None(why) => Self::nothing(object, why, mirrors),
-            Assigned::Rotation { old, new } => match probe(&new, object, mirrors) {
-                Probe::Unanswered => Self::read(old, None, object, mirrors),
-                Probe::Failed(why) => Self::read(old, Some(Lack::Known(why)), object, mirrors),
+            Assigned::Rotation { current, candidate } => match probe(&candidate, object, mirrors) {
+                Probe::Unanswered => Self::read(current, None, object, mirrors),
+                Probe::Failed(why) => Self::read(current, Some(Lack::Known(why)), object, mirrors),
                 Probe::Shown => {
-                    credentials.shown(source, &new, object).await;
-                    Self::by(new, None, object, mirrors)
+                    credentials.shown(source, &candidate, object).await;
+                    Self::by(candidate, None, object, mirrors)
                 }
             },
         };
@@ -110,7 +110,7 @@ impl Observed {
     }
 }
 
-/// What a source's new credential was shown of an object's port.
+/// What Zenlayer shows a source's candidate of an object's port.
 enum Probe {
     Unanswered,
     Shown,
@@ -118,10 +118,11 @@ enum Probe {
     Failed(String),
 }
 
-fn probe(new: &Account<Client>, object: &ZenlayerPort, mirrors: &Mirrors) -> Probe {
+fn probe(candidate: &Account<Client>, object: &ZenlayerPort, mirrors: &Mirrors) -> Probe {
     let reference = Reference::of(object);
     let id = &object.spec.port_id;
-    let Evidence { good, failure, waiting_since, .. } = mirrors.probes.observe(reference.clone(), new, id);
+    let Evidence { good, failure, waiting_since, .. } =
+        mirrors.probes.observe(reference.clone(), candidate, id);
     // Nobody is in a hurry for the second answer: the first says which account it is.
     let unanswered = good.is_none() && failure.is_none();
     let fresh_after = unanswered.then_some(waiting_since);

@@ -99,7 +99,7 @@ pub(super) fn reconcile(object: &ZenlayerPort, plan: &Plan) -> Span {
         span.set_number("row", row);
     }
     let reason = match &plan.action {
-        Action::LetGo(reason) => Some(reason.as_str()),
+        Action::RemoveFinalizer(reason) => Some(reason.as_str()),
         Action::None | Action::AddFinalizer | Action::Call(_) => {
             status.ready().map(|ready| ready.reason.as_str())
         }
@@ -149,7 +149,7 @@ fn action(action: &Action) -> &'static str {
     match action {
         Action::None => "write the status",
         Action::AddFinalizer => "add the finalizer",
-        Action::LetGo(_) => "remove the finalizer",
+        Action::RemoveFinalizer(_) => "remove the finalizer",
         Action::Call(intent) => intent.warrant.action().as_str(),
     }
 }

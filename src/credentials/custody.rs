@@ -92,10 +92,10 @@ pub(super) enum Service<R> {
     Full(Arc<Account<R>>),
     /// It reads; nobody signs.
     ReadOnly(Arc<Account<R>>, String),
-    /// `old` goes on until `new` has been answered.
+    /// `current` goes on until `candidate` has been answered.
     Rotation {
-        old: Arc<Account<R>>,
-        new: Arc<Account<R>>,
+        current: Arc<Account<R>>,
+        candidate: Arc<Account<R>>,
     },
     /// The source is gone. What is left of it serves the namespace with that uid, and signs while that is being deleted.
     Copy {
@@ -207,9 +207,10 @@ impl<R> Custody<R> {
         let left = Arc::clone(kept.serves(user));
         let has_seen = user.seen_by.contains(&left.fingerprint);
         match (&self.found, self.candidate()) {
-            (_, Some(new)) if self.waits(user) => {
-                Service::Rotation { old: Arc::clone(&kept.proved.account), new: Arc::clone(&new.account) }
-            }
+            (_, Some(new)) if self.waits(user) => Service::Rotation {
+                current: Arc::clone(&kept.proved.account),
+                candidate: Arc::clone(&new.account),
+            },
             (Found::Credential(held), _) => Service::Full(Arc::clone(&held.account)),
             (Found::Unusable(why), _) if has_seen => Service::ReadOnly(left, why.clone()),
             (Found::Unusable(why), _) => Service::None(why.clone()),

@@ -118,13 +118,13 @@ impl Credentials {
         let Some(copies) = &self.copies else { return };
         for source in snapshot.copies.keys().filter(|source| !users.contains_key(source)) {
             let Source::Secret { namespace, name } = source else { continue };
-            let slot = self.slot(source).await;
-            let mut slot = slot.lock().await;
-            // A reconcile that held the slot before has an object, and may rely on the copy; one that comes later makes it again.
+            let entry = self.entry(source).await;
+            let mut entry = entry.lock().await;
+            // A reconcile that held the entry before has an object, and may rely on the copy; one that comes later makes it again.
             if may_be_used(source) {
                 continue;
             }
-            *slot = Cached::default();
+            *entry = Cached::default();
             match copies.delete(namespace, name).await {
                 Ok(()) => {
                     tracing::info!(?source, "deleted the copy of a Secret that no object uses any more");

@@ -60,8 +60,8 @@ pub enum Assigned<R = Client> {
     Full(Arc<Account<R>>),
     /// It reads; why nobody signs.
     ReadOnly(Arc<Account<R>>, Lack),
-    /// `old` goes on until `new` has been answered about the object's port.
-    Rotation { old: Arc<Account<R>>, new: Arc<Account<R>> },
+    /// `current` goes on until `candidate` has been answered about the object's port.
+    Rotation { current: Arc<Account<R>>, candidate: Arc<Account<R>> },
     /// Why there is none.
     None(Lack),
 }
@@ -74,7 +74,7 @@ pub struct Served {
 }
 
 /// A source's credentials.
-type Slot = Arc<Mutex<Cached>>;
+type CacheEntry = Arc<Mutex<Cached>>;
 
 #[derive(Default)]
 struct Cached {
@@ -98,7 +98,7 @@ pub struct Credentials {
     namespaces: Namespaces,
     clock: Clock,
     valid_for: Duration,
-    slots: Mutex<BTreeMap<Source, Slot>>,
+    cache: Mutex<BTreeMap<Source, CacheEntry>>,
 }
 
 impl Credentials {
@@ -115,7 +115,7 @@ impl Credentials {
             CredentialCopies::None => None,
         };
         let namespaces = Namespaces::new(kubernetes.clone());
-        Self { kubernetes, sources, accounts, copies, namespaces, clock, valid_for, slots: Mutex::default() }
+        Self { kubernetes, sources, accounts, copies, namespaces, clock, valid_for, cache: Mutex::default() }
     }
 
     /// The source of an object's credentials, or why it has none.
@@ -131,8 +131,8 @@ impl Credentials {
         deletion_known_since: Option<Monotonic>,
     ) -> Served {
         let user = User { deletion_known_since, ..User::of(object) };
-        let slot = self.slot(source).await;
-        let mut cached = slot.lock().await;
+        let entry = self.entry(source).await;
+        let mut cached = entry.lock().await;
         if let Err(lack) = self.read_if_due(source, &mut cached, None).await {
             return Served { assigned: Assigned::None(lack.clone()), not_copied: Some(lack) };
         }
@@ -149,7 +149,7 @@ impl Credentials {
         let assigned = match custody.serve(&user, self.valid_for) {
             Service::Full(account) => Assigned::Full(account),
             Service::ReadOnly(account, why) => Assigned::ReadOnly(account, Lack::Known(why)),
-            Service::Rotation { old, new } => Assigned::Rotation { old, new },
+            Service::Rotation { current, candidate } => Assigned::Rotation { current, candidate },
             Service::Unread(account, why) => {
                 let lack = match source {
                     Source::Secret { .. } => cached.reading.lack(self.clock.monotonic(), self.valid_for),
@@ -162,7 +162,7 @@ impl Credentials {
                 drop(cached);
                 let name = object.metadata.namespace.as_deref().unwrap_or_default();
                 let state = self.namespaces.look(name).await;
-                let unread = self.note_look(&slot, &state).await;
+                let unread = self.note_look(&entry, &state).await;
                 by_copy(account, namespace.as_deref(), why, signs, &state, unread)
             }
             Service::None(why) => Assigned::None(Lack::Known(why)),
@@ -171,9 +171,9 @@ impl Credentials {
     }
 
     /// Remembers whether the namespace of a Secret that is gone could be read; if not, returns what to say.
-    async fn note_look(&self, slot: &Slot, state: &NamespaceState) -> Option<Lack> {
+    async fn note_look(&self, entry: &CacheEntry, state: &NamespaceState) -> Option<Lack> {
         let now = self.clock.monotonic();
-        let looking = &mut slot.lock().await.looking;
+        let looking = &mut entry.lock().await.looking;
         match state {
             NamespaceState::Unknown(cause) => {
                 let why =
@@ -189,8 +189,8 @@ impl Credentials {
 
     /// Zenlayer has answered 401 to `account`: perhaps the source holds a better one by now.
     pub async fn rejected(&self, source: &Source, account: &Account<Client>, at: Monotonic) {
-        let slot = self.slot(source).await;
-        let mut cached = slot.lock().await;
+        let entry = self.entry(source).await;
+        let mut cached = entry.lock().await;
         if self.read_if_due(source, &mut cached, Some(at)).await.is_ok()
             && let Some(custody) = &mut cached.custody
         {
@@ -201,8 +201,8 @@ impl Credentials {
 
     /// The source's new credential was shown the port of `object`.
     pub async fn shown(&self, source: &Source, new: &Account<Client>, object: &ZenlayerPort) {
-        let slot = self.slot(source).await;
-        if let Some(custody) = &mut slot.lock().await.custody {
+        let entry = self.entry(source).await;
+        if let Some(custody) = &mut entry.lock().await.custody {
             custody.shown(new, &User::of(object));
         }
     }
@@ -215,15 +215,15 @@ impl Credentials {
         snapshot: Option<&Snapshot>,
         may_be_used: impl Fn(&Source) -> bool,
     ) -> BTreeSet<Source> {
-        let in_use: Vec<(Source, Slot)> = {
-            let mut slots = self.slots.lock().await;
-            slots.retain(|source, _| users.contains_key(source) || may_be_used(source));
-            let slot =
-                |source: &Source| (source.clone(), Arc::clone(slots.entry(source.clone()).or_default()));
-            users.keys().map(slot).collect()
+        let in_use: Vec<(Source, CacheEntry)> = {
+            let mut cache = self.cache.lock().await;
+            cache.retain(|source, _| users.contains_key(source) || may_be_used(source));
+            let entry =
+                |source: &Source| (source.clone(), Arc::clone(cache.entry(source.clone()).or_default()));
+            users.keys().map(entry).collect()
         };
-        let refreshed = stream::iter(in_use).map(async |(source, slot)| {
-            let mut cached = slot.lock().await;
+        let refreshed = stream::iter(in_use).map(async |(source, entry)| {
+            let mut cached = entry.lock().await;
             self.read_if_due(&source, &mut cached, Some(self.clock.monotonic())).await.ok()?;
             cached.custody.as_mut()?.settle(users.get(&source).map(Vec::as_slice).unwrap_or_default());
             self.keep(&source, &mut cached, snapshot).await;
@@ -239,8 +239,8 @@ impl Credentials {
         }
     }
 
-    async fn slot(&self, source: &Source) -> Slot {
-        Arc::clone(self.slots.lock().await.entry(source.clone()).or_default())
+    async fn entry(&self, source: &Source) -> CacheEntry {
+        Arc::clone(self.cache.lock().await.entry(source.clone()).or_default())
     }
 }
 

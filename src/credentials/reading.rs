@@ -15,7 +15,7 @@ use crate::zenlayer::Client;
 
 impl Credentials {
     /// Reads the source, unless it was read after `not_before` and less than a minute ago; after a failure, as soon as it is to
-    /// be tried again. One read serves all who wait for the slot. Fails if the copy that was kept cannot be read.
+    /// be tried again. One read serves all who wait for the entry. Fails if the copy that was kept cannot be read.
     pub(super) async fn read_if_due(
         &self,
         source: &Source,

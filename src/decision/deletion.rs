@@ -171,7 +171,7 @@ pub const DELETION: &[Row] = &[
 fn retained<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     (case.policy() == DeletionPolicy::Retain).then(|| {
         let too_late_for = case.call().and_then(made);
-        Outcome::let_go(
+        Outcome::remove_finalizer(
             PortRetained,
             Message::Retained { too_late_for, others: case.object().other_finalizers() },
         )
@@ -210,7 +210,7 @@ fn gone<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
             (reading.at, reason, message)
         }
     };
-    Some(if case.is_fresh(not_before) { Outcome::let_go(reason, message) } else { case.unread() })
+    Some(if case.is_fresh(not_before) { Outcome::remove_finalizer(reason, message) } else { case.unread() })
 }
 
 /// The run of readings without the port, and what it is worth.
@@ -299,7 +299,7 @@ fn awaiting_call<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
 fn left_in_bin<'a>(case: &Case<'a>) -> Option<Outcome<'a>> {
     case.recycled().filter(|_| case.policy() == DeletionPolicy::Terminate)?;
     Some(if case.is_fresh(case.deletion_seen()) {
-        Outcome::let_go(PortRecycled, Message::StaysInRecycleBin)
+        Outcome::remove_finalizer(PortRecycled, Message::StaysInRecycleBin)
     } else {
         case.unread()
     })

@@ -142,7 +142,7 @@ impl<'a> Rehearsal<'a> {
             let plan = self.decide();
             last = self.judge(&plan);
             match &plan.action {
-                Action::LetGo(reason) => return Ending::Released(*reason),
+                Action::RemoveFinalizer(reason) => return Ending::Released(*reason),
                 Action::Call(intent) => {
                     let action = intent.warrant.action();
                     calls.push(action);

@@ -231,7 +231,7 @@ pub enum Action {
     None,
     AddFinalizer,
     /// Take our finalizer off: the port is proven gone, was never there, or is left by policy.
-    LetGo(Reason),
+    RemoveFinalizer(Reason),
     /// Write the record of the call, then call Zenlayer.
     Call(Intent),
 }

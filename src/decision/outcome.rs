@@ -33,7 +33,7 @@ pub(super) struct Outcome<'a> {
 pub(super) enum Act<'a> {
     None,
     AddFinalizer,
-    LetGo,
+    RemoveFinalizer,
     Call { action: CallAction, port: &'a PortInfo, credential: &'a Fingerprint },
 }
 
@@ -55,8 +55,8 @@ impl<'a> Outcome<'a> {
         Self { want, ..Self::act(Act::None, reason, message) }
     }
 
-    pub(super) fn let_go(reason: Reason, message: Message<'a>) -> Self {
-        Self::act(Act::LetGo, reason, message)
+    pub(super) fn remove_finalizer(reason: Reason, message: Message<'a>) -> Self {
+        Self::act(Act::RemoveFinalizer, reason, message)
     }
 
     fn act(act: Act<'a>, reason: Reason, message: Message<'a>) -> Self {
@@ -94,7 +94,7 @@ impl<'a> Outcome<'a> {
         let plan = Plan { row, ..Plan::nothing() };
         let action = match &self.act {
             Act::AddFinalizer => return Plan { action: Action::AddFinalizer, ..plan },
-            Act::LetGo => {
+            Act::RemoveFinalizer => {
                 let fact = self.fact(input);
                 // The object goes: a last status would only be one more write. Where others keep it, it is the last chance to
                 // show the end. Nobody needs the advice any more.
@@ -103,7 +103,7 @@ impl<'a> Outcome<'a> {
                     stays.then(|| conditions::display(input.object, input.now, status, self.reason, &fact));
                 return Plan {
                     display: shown.and_then(|(display, _)| display),
-                    action: Action::LetGo(self.reason),
+                    action: Action::RemoveFinalizer(self.reason),
                     event: Announcement::of(plan.row, self.reason, || fact),
                     ..plan
                 };

@@ -3,7 +3,7 @@
 //! Whoever is woken may go. A reconcile that wants to call and cannot do so at once ends, and is woken when it has its
 //! [`Ticket`].
 
-mod schedule;
+mod queue;
 mod turns;
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use self::schedule::Schedule;
+use self::queue::Queue;
 use crate::clock::Clock;
 use crate::index::Reference;
 use crate::wakes::Wakes;
@@ -35,20 +35,20 @@ pub async fn run<F>(
 ) where
     F: Future<Output = Option<Duration>>,
 {
-    let mut schedule = Schedule::default();
+    let mut queue = Queue::default();
     let mut running = FuturesUnordered::new();
     while !(shutdown.is_cancelled() && running.is_empty()) {
         // Whoever is woken is in line at once, however many reconciles end meanwhile.
         while let Some(Some(woken)) = wakes.next().now_or_never() {
-            wake(&mut schedule, woken, turns);
+            wake(&mut queue, woken, turns);
         }
         while running.len() < MOST_RECONCILES
             && !shutdown.is_cancelled()
-            && let Some(next) = schedule.next(clock.monotonic())
+            && let Some(next) = queue.next(clock.monotonic())
         {
             running.push(reconcile(next.clone()).map(|again| (next, again)));
         }
-        let timer = schedule.next_timer();
+        let timer = queue.next_timer();
         let until_timer = async {
             match timer {
                 Some(at) => time::sleep(at.since(clock.monotonic())).await,
@@ -60,24 +60,24 @@ pub async fn run<F>(
             biased;
             () = shutdown.cancelled(), if running.is_empty() => {}
             Some((reference, again)) = running.next() => {
-                schedule.ended(reference.clone(), again.map(|pause| clock.monotonic() + pause));
+                queue.ended(reference.clone(), again.map(|pause| clock.monotonic() + pause));
                 // Its turn may have come meanwhile.
                 if turns.has_ticket(&reference) {
-                    schedule.wake_first(reference);
+                    queue.wake_first(reference);
                 }
             }
-            Some(woken) = wakes.next() => wake(&mut schedule, woken, turns),
+            Some(woken) = wakes.next() => wake(&mut queue, woken, turns),
             () = until_timer, if !is_full && !shutdown.is_cancelled() => {}
         }
     }
 }
 
 /// Whoever has a ticket goes first: others wait for its slot.
-fn wake(schedule: &mut Schedule, woken: Reference, turns: &Turns) {
+fn wake(queue: &mut Queue, woken: Reference, turns: &Turns) {
     if turns.has_ticket(&woken) {
-        schedule.wake_first(woken);
+        queue.wake_first(woken);
     } else {
-        schedule.wake(woken);
+        queue.wake(woken);
     }
 }
 

@@ -5,9 +5,9 @@ use std::iter;
 use std::mem;
 use std::time::Duration;
 
-use super::agenda::{Agenda, Rank, Slot};
 use super::grid::Grid;
 use super::pace::{Destroying, Pace};
+use super::schedule::{Rank, Schedule, Slot};
 use super::watched::{Next, Watched};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
@@ -21,7 +21,7 @@ const MAX_REFUSALS: u32 = 32;
 
 /// Ports to be read in one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
+pub(super) struct Batch {
     pub(super) ids: Vec<PortId>,
     pub(super) priority: ReadPriority,
     /// When it was taken to be read. It may leave later: its turn must come.
@@ -35,12 +35,12 @@ pub(super) struct Cohort<K> {
     by: Fingerprint,
     /// Boxed, as a map has more room than it needs.
     ports: BTreeMap<PortId, Box<Watched<K>>>,
-    agenda: Agenda,
+    schedule: Schedule,
     pace: Pace,
     /// When the plans last followed what was learnt.
     replanned: Monotonic,
-    /// Parts of chunks that were refused, to be read again.
-    parts: Vec<Chunk>,
+    /// Parts of batches that were refused, to be read again.
+    parts: Vec<Batch>,
     backoff: Option<Backoff>,
     /// Since the last good reading.
     refusals: u32,
@@ -64,7 +64,7 @@ impl<K: Clone + Ord> Cohort<K> {
             grid: Grid::new(settings.release, settings.coalesce),
             by,
             ports: BTreeMap::new(),
-            agenda: Agenda::default(),
+            schedule: Schedule::default(),
             pace: Pace::new(settings),
             replanned: now,
             parts: Vec::new(),
@@ -117,7 +117,7 @@ impl<K: Clone + Ord> Cohort<K> {
         let Some(watched) = self.ports.remove(port) else { return };
         self.pace.forget(watched.good());
         if let Next::Planned(slot) = watched.next {
-            self.agenda.remove(slot, port);
+            self.schedule.remove(slot, port);
         }
         for part in &mut self.parts {
             part.ids.retain(|id| id != port);
@@ -128,7 +128,7 @@ impl<K: Clone + Ord> Cohort<K> {
     /// When [`Self::take`] next has something; none if nothing is to be read until something changes.
     pub(super) fn next_due(&self) -> Option<Monotonic> {
         let due = if self.parts.is_empty() {
-            self.agenda.first(self.grid.coalesce())?
+            self.schedule.first(self.grid.coalesce())?
         } else {
             Monotonic::default()
         };
@@ -137,42 +137,42 @@ impl<K: Clone + Ord> Cohort<K> {
 
     /// The next call to make, if one is due: ports that are due or nearly so, releases first; then what was refused.
     /// Its end must be [recorded](Self::record).
-    pub(super) fn take(&mut self, now: Monotonic) -> Option<Chunk> {
+    pub(super) fn take(&mut self, now: Monotonic) -> Option<Batch> {
         if self.next_due()? > now {
             return None;
         }
         let horizon = now + self.grid.coalesce();
         let reach = now + self.grid.tick() / 2;
-        let together = self.agenda.together(self.settings.chunk.get(), horizon, reach);
+        let together = self.schedule.together(self.settings.batch.get(), horizon, reach);
         if !together.is_empty() {
             return Some(self.depart(together, now));
         }
         if let Some(part) = self.parts.pop() {
-            return Some(Chunk { taken: now, ..part });
+            return Some(Batch { taken: now, ..part });
         }
-        let alone = self.agenda.alone(horizon)?;
+        let alone = self.schedule.alone(horizon)?;
         Some(self.depart(vec![alone], now))
     }
 
-    fn depart(&mut self, mut ids: Vec<PortId>, now: Monotonic) -> Chunk {
+    fn depart(&mut self, mut ids: Vec<PortId>, now: Monotonic) -> Batch {
         let mut priority = ReadPriority::Upkeep;
         for id in &ids {
             let Some(watched) = self.ports.get_mut(id) else { continue };
             if let Next::Planned(slot) = mem::replace(&mut watched.next, Next::InFlight) {
-                self.agenda.remove(slot, id);
+                self.schedule.remove(slot, id);
             }
             if watched.priority() == ReadPriority::Release {
                 priority = ReadPriority::Release;
             }
         }
         ids.sort_unstable();
-        Chunk { ids, priority, taken: now }
+        Batch { ids, priority, taken: now }
     }
 
     /// Records the end of a call that was sent at `sent`, and says who is to be woken.
     pub(super) fn record(
         &mut self,
-        chunk: Chunk,
+        batch: Batch,
         sent: Monotonic,
         answer: Result<Vec<PortInfo>, Unreadable>,
         now: Monotonic,
@@ -186,39 +186,39 @@ impl<K: Clone + Ord> Cohort<K> {
                 self.backoff = None;
                 self.refusals = 0;
             }
-            Err(why) if why.may_be_about_a_port() && self.blames_a_port(chunk.taken) => {
+            Err(why) if why.may_be_about_a_port() && self.blames_a_port(batch.taken) => {
                 self.refusals += 1;
-                if chunk.ids.len() > 1 {
-                    self.split(chunk);
+                if batch.ids.len() > 1 {
+                    self.split(batch);
                     return Vec::new();
                 }
             }
             Err(why) => {
-                self.back_off(why, chunk.taken, sent, now);
+                self.back_off(why, batch.taken, sent, now);
                 self.refusals = 0;
                 let parts = mem::take(&mut self.parts);
                 given_up.extend(parts.into_iter().map(|part| (part, Err(why.clone()))));
             }
         }
-        let outcomes = iter::once((chunk, answer)).chain(given_up);
-        outcomes.flat_map(|(chunk, answer)| self.conclude(&chunk, sent, answer, now)).collect()
+        let outcomes = iter::once((batch, answer)).chain(given_up);
+        outcomes.flat_map(|(batch, answer)| self.conclude(&batch, sent, answer, now)).collect()
     }
 
-    /// Records what an answer says of each port of its chunk.
+    /// Records what an answer says of each port of its batch.
     fn conclude(
         &mut self,
-        chunk: &Chunk,
+        batch: &Batch,
         sent: Monotonic,
         answer: Result<Vec<PortInfo>, Unreadable>,
         now: Monotonic,
     ) -> Vec<K> {
-        let alone = chunk.ids.len() == 1;
+        let alone = batch.ids.len() == 1;
         let mut answer = answer.map(|infos| {
             infos.into_iter().map(|info| (info.port_id.clone(), info)).collect::<BTreeMap<_, _>>()
         });
         let mut woken = Vec::new();
         let mut ended = false;
-        for id in &chunk.ids {
+        for id in &batch.ids {
             let Some(watched) = self.ports.get_mut(id) else { continue };
             let outcome = match &mut answer {
                 Ok(seen) => Ok(seen.remove(id).map_or(Presence::Absent, Presence::Seen)),
@@ -243,8 +243,8 @@ impl<K: Clone + Ord> Cohort<K> {
             return;
         }
         self.replanned = now;
-        let Self { ports, pace, grid, agenda, .. } = self;
-        agenda.replan(|id, before| {
+        let Self { ports, pace, grid, schedule, .. } = self;
+        schedule.replan(|id, before| {
             let Some(watched) = ports.get_mut(id) else { return before };
             watched.hurry(pace);
             let due = watched.due(*grid).unwrap_or(before).min(before);
@@ -259,9 +259,9 @@ impl<K: Clone + Ord> Cohort<K> {
         self.refusals < MAX_REFUSALS && !account_backed_off
     }
 
-    /// Some id of the chunk makes the cloud refuse it: halves tell which. Who is to blame is read alone from then
+    /// Some id of the batch makes the cloud refuse it: halves tell which. Who is to blame is read alone from then
     /// on, for as long as it is not seen.
-    fn split(&mut self, Chunk { mut ids, priority, taken }: Chunk) {
+    fn split(&mut self, Batch { mut ids, priority, taken }: Batch) {
         ids.retain(|id| match self.ports.get_mut(id) {
             Some(watched) if watched.next == Next::InFlight => {
                 watched.suspected = true;
@@ -271,7 +271,7 @@ impl<K: Clone + Ord> Cohort<K> {
         });
         let second = ids.split_off(ids.len() / 2);
         let halves = [ids, second].into_iter().filter(|ids| !ids.is_empty());
-        self.parts.extend(halves.map(|ids| Chunk { ids, priority, taken }));
+        self.parts.extend(halves.map(|ids| Batch { ids, priority, taken }));
     }
 
     fn back_off(&mut self, why: &Unreadable, taken: Monotonic, sent: Monotonic, now: Monotonic) {
@@ -290,7 +290,7 @@ impl<K: Clone + Ord> Cohort<K> {
         });
     }
 
-    /// Brings the agenda up to date with what is wanted of the port.
+    /// Brings the schedule up to date with what is wanted of the port.
     fn plan(&mut self, port: &PortId, now: Monotonic) {
         let Some(watched) = self.ports.get_mut(port) else { return };
         watched.set_pace(&self.settings, &self.pace, self.grid, now);
@@ -303,10 +303,10 @@ impl<K: Clone + Ord> Cohort<K> {
             return;
         }
         if let Next::Planned(slot) = mem::replace(&mut watched.next, next) {
-            self.agenda.remove(slot, port);
+            self.schedule.remove(slot, port);
         }
         if let Some(slot) = planned {
-            self.agenda.add(slot, port.clone());
+            self.schedule.add(slot, port.clone());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The port mirror: what the cloud says of every port that somebody waits for.
 //!
 //! It is the twin of kube's watcher for an API that has no watch. Per credential one *poller* reads all ports that
-//! are waited for, in chunks of up to 100 ids, on ticks that are aligned across the process, so that a thousand
+//! are waited for, in batches of up to 100 ids, on ticks that are aligned across the process, so that a thousand
 //! waiting ports cost ten calls a tick. It wakes a waiter when the answer *changed*, or when the fresh reading that
 //! the waiter asked for is there; a port that stays as it is wakes nobody.
 //!
@@ -10,8 +10,8 @@
 //!            │                                                      ▲
 //!            ▼                 take ──► PortReader::read ──► record ┘
 //!   Mirror ──► Poller (one task per credential) around a Cohort
-//!                                                       ├ Knowledge: what readings told of a port
-//!                                                       ├ Agenda:    which port is to be read when
+//!                                                       ├ History: what readings told of a port
+//!                                                       ├ Schedule:    which port is to be read when
 //!                                                       ├ Pace:      how long ports take to be destroyed
 //!                                                       └ Grid:      the ticks
 //! ```
@@ -20,12 +20,12 @@
 //!
 //! All that is under the poller is pure and is told the time; the poller only sleeps, reads and records.
 
-mod agenda;
 mod cohort;
 mod grid;
-mod knowledge;
+mod history;
 mod pace;
 mod poller;
+mod schedule;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -67,11 +67,11 @@ pub trait PortReader: Send + Sync + 'static {
     fn permit(&self, priority: ReadPriority)
     -> impl Future<Output = Result<Self::Permit, Unreadable>> + Send;
 
-    /// Reads all the `ids` (1 to [`MirrorSettings::chunk`] of them). `Ok` is a good reading, as `Presence` defines it: of these
+    /// Reads all the `ids` (1 to [`MirrorSettings::batch`] of them). `Ok` is a good reading, as `Presence` defines it: of these
     /// ids, exactly the ports that it returns exist.
     ///
     /// A failure that [may be about a port](Unreadable::may_be_about_a_port) is taken to be the fault of some of the ids,
-    /// and the chunk is read again in halves; any other is taken to concern the whole account.
+    /// and the batch is read again in halves; any other is taken to concern the whole account.
     fn read(
         &self,
         permit: Self::Permit,

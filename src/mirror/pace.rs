@@ -132,7 +132,7 @@ impl Pace {
 
     /// How long it takes until a reading is worth its part of a call: at most a release interval. In intervals, like all below.
     fn worth_while(&self, age: f64) -> f64 {
-        let shared = u32::try_from(self.destroying.min(self.settings.chunk.get())).unwrap_or(u32::MAX);
+        let shared = u32::try_from(self.destroying.min(self.settings.batch.get())).unwrap_or(u32::MAX);
         let price = (2.0 * self.intervals(self.settings.worth) / f64::from(shared.max(1))).max(f64::EPSILON);
         let (mut at, mut missing) = (age, 1.0);
         for number in band_of(age)..BANDS {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use super::cohort::{Chunk, Cohort};
+use super::cohort::{Batch, Cohort};
 use super::{Account, MirrorSettings, PortReader, lock};
 use crate::answer::Unreadable;
 use crate::clock::{Clock, Monotonic};
@@ -48,7 +48,7 @@ pub(super) struct Poller<K, R> {
 
 /// The end of one call.
 struct Done {
-    chunk: Chunk,
+    batch: Batch,
     sent: Monotonic,
     answer: Result<Vec<PortInfo>, Unreadable>,
 }
@@ -86,8 +86,8 @@ impl<K: Clone + Ord, R: PortReader> Poller<K, R> {
         loop {
             while reads.len() < self.settings.concurrent_reads.get() {
                 let now = self.clock.monotonic();
-                let Some(chunk) = self.cohort().take(now) else { break };
-                reads.push(self.read(chunk));
+                let Some(batch) = self.cohort().take(now) else { break };
+                reads.push(self.read(batch));
             }
             let all_busy = reads.len() == self.settings.concurrent_reads.get();
             tokio::select! {
@@ -108,13 +108,13 @@ impl<K: Clone + Ord, R: PortReader> Poller<K, R> {
         }
     }
 
-    /// Reads one chunk. Nothing that happens in the reader ends the poller.
-    async fn read(&self, chunk: Chunk) -> Done {
+    /// Reads one batch. Nothing that happens in the reader ends the poller.
+    async fn read(&self, batch: Batch) -> Done {
         let sent = OnceLock::new();
         let reading = AssertUnwindSafe(async {
-            let permit = self.reader.permit(chunk.priority).await?;
+            let permit = self.reader.permit(batch.priority).await?;
             let _ = sent.set(self.clock.monotonic());
-            self.reader.read(permit, &chunk.ids, chunk.priority).await
+            self.reader.read(permit, &batch.ids, batch.priority).await
         });
         let within = self.settings.read_timeout;
         let answer = match time::timeout(within, reading.catch_unwind()).await {
@@ -130,14 +130,14 @@ impl<K: Clone + Ord, R: PortReader> Poller<K, R> {
             Err(_) => Err(Unreadable::Unavailable(format!("no answer within {within:?}"))),
         };
         // What was never sent failed when it was due.
-        let sent = sent.get().copied().unwrap_or(chunk.taken);
-        Done { chunk, sent, answer }
+        let sent = sent.get().copied().unwrap_or(batch.taken);
+        Done { batch, sent, answer }
     }
 
     fn record(&self, done: Done) {
         let total = if done.answer.is_ok() { &self.totals.ok } else { &self.totals.failed };
         total.fetch_add(1, Ordering::Relaxed);
-        let woken = self.cohort().record(done.chunk, done.sent, done.answer, self.clock.monotonic());
+        let woken = self.cohort().record(done.batch, done.sent, done.answer, self.clock.monotonic());
         self.wakes.wake(woken);
     }
 }

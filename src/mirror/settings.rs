@@ -19,7 +19,7 @@ pub struct MirrorSettings {
     /// and as far as it can foresee that. The shorter, the more calls (`docs/pace.md`).
     pub worth: Duration,
     /// How many ids a call asks for; Zenlayer takes up to 100 (`docs/zenlayer-api.md`, listing ports).
-    pub chunk: NonZeroUsize,
+    pub batch: NonZeroUsize,
     /// How many calls one account may have under way.
     pub concurrent_reads: NonZeroUsize,
     /// After this long a call counts as failed, its wait for the client's limiter included.
@@ -38,7 +38,7 @@ impl Default for MirrorSettings {
             slow: Duration::from_mins(5),
             coalesce: Duration::from_millis(250),
             worth: Duration::from_mins(5),
-            chunk: CHUNK,
+            batch: CHUNK,
             concurrent_reads: CONCURRENT_READS,
             read_timeout: Duration::from_mins(2),
             max_backoff: Duration::from_mins(1),

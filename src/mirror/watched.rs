@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::agenda::{Rank, Slot};
 use super::grid::Grid;
-use super::knowledge::{Effect, Knowledge};
+use super::history::{Effect, History};
 use super::pace::{Destroying, Pace};
+use super::schedule::{Rank, Slot};
 use super::{MirrorSettings, ReadPriority};
 use crate::clock::Monotonic;
 use crate::fingerprint::Fingerprint;
@@ -15,7 +15,7 @@ use crate::reading::{Cadence, Evidence, Failure, Presence, Reading, Unreadable, 
 pub(super) struct Watched<K> {
     /// One as a rule, to which a list of one is the smallest home.
     waiters: Vec<(K, Waiter)>,
-    knowledge: Knowledge,
+    history: History,
     /// The shortest that a waiter asks for.
     interval: Option<Duration>,
     /// The pause instead of it while the port is being destroyed: shorter, or longer.
@@ -24,7 +24,7 @@ pub(super) struct Watched<K> {
     tick: Option<Monotonic>,
     /// After a failure: not to be read before, however urgently it is wanted.
     rest_until: Monotonic,
-    /// A chunk with this port was refused, and no other reading has shown that it was not because of this port.
+    /// A batch with this port was refused, and no other reading has shown that it was not because of this port.
     pub(super) suspected: bool,
     pub(super) next: Next,
 }
@@ -66,7 +66,7 @@ impl<K: Clone + Ord> Watched<K> {
     pub(super) fn new(failure: Option<Failure>) -> Self {
         Self {
             waiters: Vec::new(),
-            knowledge: failure.map_or_else(Knowledge::default, Knowledge::failing),
+            history: failure.map_or_else(History::default, History::failing),
             interval: None,
             pause: None,
             tick: None,
@@ -95,9 +95,9 @@ impl<K: Clone + Ord> Watched<K> {
         let (_, waiter) = &self.waiters[at];
         Evidence {
             by: by.clone(),
-            good: self.knowledge.good.clone(),
-            failure: self.knowledge.failure().cloned(),
-            absences: self.knowledge.absences,
+            good: self.history.good.clone(),
+            failure: self.history.failure().cloned(),
+            absences: self.history.absences,
             waiting_since: waiter.since,
             interval: settings
                 .interval(waiter.cadence)
@@ -114,7 +114,7 @@ impl<K: Clone + Ord> Watched<K> {
             waiter.since = now;
         }
         waiter.cadence = want.cadence;
-        let good = self.knowledge.good.as_ref().map(|reading| reading.at);
+        let good = self.history.good.as_ref().map(|reading| reading.at);
         let missing = want.fresh_after.filter(|fresh_after| good < Some(*fresh_after));
         waiter.ask = missing.map(|fresh_after| Ask::new(fresh_after, waiter.ask.as_ref(), grid, now));
         want.fresh_after.is_some() && missing.is_none()
@@ -133,7 +133,7 @@ impl<K: Clone + Ord> Watched<K> {
         outcome: Result<Presence, Unreadable>,
     ) -> impl Iterator<Item = K> {
         let good = outcome.is_ok();
-        let effect = self.knowledge.record(sent, outcome);
+        let effect = self.history.record(sent, outcome);
         self.waiters.iter_mut().filter_map(move |(name, waiter)| {
             let answers = good && effect != Effect::Outdated;
             let answered = answers && waiter.ask.take_if(|ask| ask.fresh_after <= sent).is_some();
@@ -141,7 +141,7 @@ impl<K: Clone + Ord> Watched<K> {
         })
     }
 
-    /// Draws the conclusion from a reading that came instead of a refused chunk: a port that was readable together
+    /// Draws the conclusion from a reading that came instead of a refused batch: a port that was readable together
     /// with others, or was seen, is not to blame. One that is read alone and not seen may be.
     pub(super) fn suspect(&mut self, alone: bool, outcome: &Result<Presence, Unreadable>) {
         self.suspected = alone
@@ -159,7 +159,7 @@ impl<K: Clone + Ord> Watched<K> {
             self.next = Next::Nothing;
         }
         self.start_interval(settings, pace, grid, now);
-        self.rest_until = match self.knowledge.failure() {
+        self.rest_until = match self.history.failure() {
             Some(_) => grid.next(Some(now), grid.tick(), now),
             None => Monotonic::default(),
         };
@@ -186,12 +186,12 @@ impl<K: Clone + Ord> Watched<K> {
         self.pause = pause;
         self.tick = match destroying.zip(pause).filter(|_| !self.is_failing()) {
             Some((port, pause)) => Some(pace.tick(port, pause)),
-            None => self.interval.map(|interval| grid.next(self.knowledge.newest(), interval, now)),
+            None => self.interval.map(|interval| grid.next(self.history.newest(), interval, now)),
         };
     }
 
     fn is_failing(&self) -> bool {
-        self.knowledge.failure().is_some()
+        self.history.failure().is_some()
     }
 
     /// Follows what was learnt since the last reading, if the port is to be read earlier now.
@@ -204,7 +204,7 @@ impl<K: Clone + Ord> Watched<K> {
 
     /// The newest good reading.
     pub(super) fn good(&self) -> Option<&Reading> {
-        self.knowledge.good.as_ref()
+        self.history.good.as_ref()
     }
 
     /// When the port is to be read. What is wanted at once waits for others to join, and a tick close by is one
@@ -212,7 +212,7 @@ impl<K: Clone + Ord> Watched<K> {
     pub(super) fn due(&self, grid: Grid) -> Option<Monotonic> {
         let asks = self.waiters.iter().filter_map(|(_, waiter)| waiter.ask.as_ref());
         let fresh = asks.map(|ask| ask.read_by).min().map(|read_by| read_by.max(self.rest_until));
-        let newest = self.knowledge.newest().filter(|_| self.pause.is_none());
+        let newest = self.history.newest().filter(|_| self.pause.is_none());
         let soon = newest.map(|newest| newest + grid.tick());
         match (self.tick, fresh) {
             (Some(tick), Some(fresh)) if Some(fresh) <= soon.max(Some(tick + grid.coalesce() * 2)) => {

@@ -3,7 +3,7 @@
 use super::{Account, AccountKey, PortReader, ReadPriority, UsageReader};
 use crate::answer::{RefusalKind, Unreadable};
 use crate::port::{PortId, PortInfo};
-use crate::zenlayer::{ChangeAnswer, Chunk, Client, CredentialKey, Pause, Permit, Priority};
+use crate::zenlayer::{Batch, ChangeAnswer, Client, CredentialKey, Pause, Permit, Priority};
 
 impl From<CredentialKey> for AccountKey {
     fn from(key: CredentialKey) -> Self {
@@ -24,13 +24,13 @@ impl PortReader for Client {
         ids: &[PortId],
         priority: ReadPriority,
     ) -> Result<Vec<PortInfo>, Unreadable> {
-        let Some(chunk) = Chunk::new(ids) else {
+        let Some(batch) = Batch::new(ids) else {
             return Err(Unreadable::Unavailable(format!(
                 "{} ids do not fit into one DescribePorts request",
                 ids.len()
             )));
         };
-        match self.describe_ports(permit, chunk, priority.into()).await {
+        match self.describe_ports(permit, batch, priority.into()).await {
             // The code names no id, so it speaks of one port only where one was asked for.
             Err(Unreadable::Refused(refusal)) if refusal.kind == RefusalKind::NotFound && ids.len() == 1 => {
                 Ok(Vec::new())

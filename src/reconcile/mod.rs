@@ -165,10 +165,10 @@ impl<T> Reconcile<T> {
                 self.write_status(object, status, Write::Status { event, again })
             }
             Action::AddFinalizer => self.add_finalizer(object),
-            Action::LetGo(reason) if display.is_some() => {
+            Action::RemoveFinalizer(reason) if display.is_some() => {
                 self.write_status(object, status, Write::StatusBeforeRemoval { reason, event })
             }
-            Action::LetGo(reason) => self.remove_finalizer(object, reason, event),
+            Action::RemoveFinalizer(reason) => self.remove_finalizer(object, reason, event),
             Action::Call(Intent { warrant, .. }) => {
                 let call = Call { warrant, event, again: deadline };
                 self.stage = Stage::TakingTurn(Box::new(status), call);

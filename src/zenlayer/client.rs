@@ -40,9 +40,9 @@ pub struct Client {
 
 /// The ids of one reading: at least one, for an empty list would list the account, and at most a hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk<'a>(&'a [PortId]);
+pub struct Batch<'a>(&'a [PortId]);
 
-impl<'a> Chunk<'a> {
+impl<'a> Batch<'a> {
     pub const MOST: usize = 100;
 
     /// `None` if `ids` are none or too many.
@@ -61,18 +61,18 @@ impl Client {
         Self { transport: transport.clone(), credential, limiter }
     }
 
-    /// Reads the ports of a chunk, in no particular order. A port that is left out of an `Ok` was absent
+    /// Reads the ports of a batch, in no particular order. A port that is left out of an `Ok` was absent
     /// beyond doubt: the answer was complete, it held only ports that were asked for, and none twice.
     pub async fn describe_ports(
         &self,
         permit: Permit,
-        chunk: Chunk<'_>,
+        batch: Batch<'_>,
         priority: Priority,
     ) -> Result<Vec<PortInfo>, Unreadable> {
-        let filter = json!({ "portIds": chunk.0 });
+        let filter = json!({ "portIds": batch.0 });
         let ports: Vec<PortInfo> =
-            self.list(permit, Action::DescribePorts, &filter, chunk.0.len(), priority).await?;
-        let mut missing: BTreeSet<&PortId> = chunk.0.iter().collect();
+            self.list(permit, Action::DescribePorts, &filter, batch.0.len(), priority).await?;
+        let mut missing: BTreeSet<&PortId> = batch.0.iter().collect();
         match ports.iter().find(|port| !missing.remove(&port.port_id)) {
             None => Ok(ports),
             Some(_) => Err(bad_reading("a port that the operator did not ask for, or the same port twice")),

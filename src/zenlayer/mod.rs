@@ -30,7 +30,7 @@ mod wire;
 
 pub use answer::ChangeAnswer;
 pub use attachments::{Attachment, Owner};
-pub use client::{Chunk, Client};
+pub use client::{Batch, Client};
 pub use credential::{Credential, CredentialError, CredentialKey};
 pub use endpoint::{Endpoint, EndpointError, InsecureEndpoint};
 pub use http_client::{Failure, HttpClient, Post, Reply, TlsError};

@@ -80,7 +80,7 @@ mod tests {
     use crate::port::PortId;
     use crate::zenlayer::testing::{Script, Server};
     use crate::zenlayer::{
-        ApiVersion, Chunk, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate, Settings,
+        ApiVersion, Batch, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate, Settings,
         Timeouts, Transport,
     };
 
@@ -107,8 +107,8 @@ mod tests {
         let client = Client::new(&transport(endpoint, Some(proxy)), credential);
         let ids = [PortId::new("port-0")];
         let permit = client.read_permit(Priority::Release).await.expect("nothing is paused");
-        let chunk = Chunk::new(&ids).expect("a chunk");
-        let reading = client.describe_ports(permit, chunk, Priority::Release).await;
+        let batch = Batch::new(&ids).expect("a batch");
+        let reading = client.describe_ports(permit, batch, Priority::Release).await;
         reading.expect_err("there is no Zenlayer behind it").to_string()
     }
 

@@ -68,7 +68,7 @@ fn an_object_without_protection_is_deleted_beside_a_protected_one() {
 }
 
 #[test]
-fn what_is_being_deleted_may_be_deleted_again_and_let_go_though_it_is_protected_by_then() {
+fn what_is_being_deleted_may_be_deleted_again_and_its_finalizer_removed_though_it_is_protected_by_then() {
     run(async {
         let world = guarded().await?;
         patch(&world, json!({ "deletionProtection": false, "deletionPolicy": "Terminate" })).await?;

@@ -145,7 +145,7 @@ fn foreign_finalizers_are_waited_for() {
 }
 
 #[test]
-fn an_object_that_another_finalizer_keeps_shows_that_the_operator_has_let_go() {
+fn an_object_that_another_finalizer_keeps_shows_that_the_operator_has_removed_its_own() {
     run(async {
         let world = given([recycled("port-1")]).start().await?;
         let others = json!(["example.com/backup"]);

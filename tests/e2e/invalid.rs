@@ -74,7 +74,7 @@ fn an_object_that_cannot_be_parsed_says_so_and_disturbs_no_other() {
 }
 
 #[test]
-fn an_object_that_cannot_be_parsed_any_more_is_not_let_go_before_it_can_be_again() {
+fn an_object_that_cannot_be_parsed_any_more_keeps_the_finalizer_until_it_can_be_again() {
     run(async {
         let world = given([recycled("port-1")]).with_later_words().start_with_edge().await?;
         set_policy(&world, "edge", LATER_POLICY).await?;

@@ -78,7 +78,7 @@ fn terminate_and_destroy_takes_a_running_port_all_the_way_by_one_call_each() {
 }
 
 #[test]
-fn terminate_moves_a_running_port_to_the_recycle_bin_and_lets_go() {
+fn terminate_moves_a_running_port_to_the_recycle_bin_and_removes_the_finalizer() {
     run(async {
         let world = given([running("port-1")]).start().await?;
         world.own_until("edge", "port-1", "Terminate", "Running").await?;
@@ -93,7 +93,7 @@ fn terminate_moves_a_running_port_to_the_recycle_bin_and_lets_go() {
 }
 
 #[test]
-fn retain_lets_go_and_calls_nothing() {
+fn retain_removes_the_finalizer_and_calls_nothing() {
     run(async {
         let world = given([running("port-1")]).start().await?;
         world.own_until("edge", "port-1", "Retain", "Running").await?;

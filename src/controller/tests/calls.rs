@@ -20,7 +20,7 @@ use crate::dispatch::Ticket;
 use crate::index::Reference;
 use crate::mirror::Account;
 use crate::port::PortId;
-use crate::zenlayer::{Chunk, Client, Priority};
+use crate::zenlayer::{Batch, Client, Priority};
 
 /// A recycled port whose object is deleted, and which the next reconcile releases.
 async fn about_to_be_released(stage: &mut Stage) -> Arc<Account<Client>> {
@@ -70,7 +70,7 @@ async fn what_has_grown_too_old_in_the_wait_for_the_rate_limit_justifies_no_call
     let port = [PortId::new("port-other")];
     let client = account.client();
     let turn = client.read_permit(Priority::Release).await.expect("nothing is paused");
-    let read = client.describe_ports(turn, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+    let read = client.describe_ports(turn, Batch::new(&port).expect("a batch"), Priority::Release).await;
     read.expect_err("it is throttled");
     // The clock moves on to the end of the wait, as nothing else happens.
     tokio::time::pause();
@@ -101,7 +101,7 @@ async fn a_turn_that_comes_during_a_pause_is_followed_by_no_record() {
     let port = [PortId::new("port-other")];
     let client = account.client();
     let permit = client.read_permit(Priority::Release).await.expect("nothing is paused");
-    let read = client.describe_ports(permit, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+    let read = client.describe_ports(permit, Batch::new(&port).expect("a batch"), Priority::Release).await;
     read.expect_err("it is throttled");
     stage.reconcile("edge").await.expect("the reconcile ends well");
     assert_nothing_on_record(&stage, "Zenlayer asked for a pause");

@@ -64,7 +64,7 @@ async fn a_port_that_is_restored_while_its_call_takes_its_turn_is_not_terminated
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_known_to_the_next_pass() {
+async fn what_could_not_be_written_is_known_to_the_next_reconcile() {
     let mut stage = due().await;
     stage.api.fail(Method::PUT, "/edge/status", Failure::new(500, "InternalError", "etcd is away"));
     stage.reconcile("edge").await.expect_err("the record is not written, and so nothing else either");
@@ -118,7 +118,7 @@ async fn nothing_is_called_while_the_api_server_does_not_keep_what_was_learnt() 
 }
 
 #[tokio::test]
-async fn the_outcome_of_a_call_is_known_however_the_pass_ends() {
+async fn the_outcome_of_a_call_is_known_however_the_reconcile_ends() {
     let mut stage = Stage::with(|setting| setting.timing.reading_valid = Duration::from_millis(400));
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;

@@ -16,7 +16,7 @@ use crate::api::{CallOutcome, ZenlayerPort};
 use crate::controller::error::ReconcileError;
 
 #[tokio::test]
-async fn an_object_made_anew_under_the_name_is_left_to_a_pass_of_its_own() {
+async fn an_object_made_anew_under_the_name_is_left_to_a_reconcile_of_its_own() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
@@ -96,7 +96,7 @@ async fn a_key_that_zenlayer_rejects_is_looked_for_again_at_once() {
 }
 
 #[tokio::test]
-async fn the_pause_grows_with_each_pass_that_fails_and_begins_anew_after_one_that_does_not() {
+async fn the_pause_grows_with_each_reconcile_that_fails_and_begins_again_after_one_that_does_not() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     let edge = stage.get("edge").expect("it is there");

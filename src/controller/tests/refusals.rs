@@ -9,7 +9,7 @@ use super::stage::{Stage, object, outcome, port_of, shown};
 use crate::answer::{Refusal, RefusalKind};
 use crate::api::CallOutcome;
 use crate::port::PortId;
-use crate::zenlayer::{Chunk, Priority};
+use crate::zenlayer::{Batch, Priority};
 
 #[tokio::test]
 async fn a_refused_call_is_told_in_status_condition_and_event_with_zenlayers_words() {
@@ -46,7 +46,7 @@ async fn a_429_with_an_unknown_code_is_throttled_and_asks_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_uses_a_port_is_told_when_it_is_known_and_no_pass_waits_for_it() {
+async fn what_uses_a_port_is_told_when_it_is_known_and_no_reconcile_waits_for_it() {
     let mut stage = Stage::new();
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
@@ -88,7 +88,7 @@ async fn a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_unti
     let port = [PortId::new("port-other")];
     let turn = account.client().read_permit(Priority::Release).await.expect("nothing is paused");
     let read =
-        account.client().describe_ports(turn, Chunk::new(&port).expect("a chunk"), Priority::Release).await;
+        account.client().describe_ports(turn, Batch::new(&port).expect("a batch"), Priority::Release).await;
     read.expect_err("it is throttled");
     let until = account.paused().expect("a pause").until;
     stage.reconcile("edge").await.expect("the reconcile ends well");

@@ -16,9 +16,9 @@ enum Step {
     /// It goes, and the watch shows it.
     Remove(usize),
     /// A reconcile of the object as it is.
-    Pass(usize),
+    Reconcile(usize),
     /// A reconcile that began before the object went, and ends now, well or not.
-    LatePass(usize),
+    LateReconcile(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -26,8 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => which.clone().prop_map(Step::Create),
         2 => which.clone().prop_map(Step::Remove),
-        2 => which.clone().prop_map(Step::Pass),
-        3 => which.prop_map(Step::LatePass),
+        2 => which.clone().prop_map(Step::Reconcile),
+        3 => which.prop_map(Step::LateReconcile),
     ]
 }
 
@@ -43,16 +43,16 @@ async fn play(steps: Vec<Step>) -> Stage {
                 before[which] = stage.get(NAMES[which]).map(Arc::new);
             }
             Step::Remove(which) if stage.get(NAMES[which]).is_some() => remove(&mut stage, NAMES[which]),
-            Step::Pass(which) if stage.get(NAMES[which]).is_some() => {
+            Step::Reconcile(which) if stage.get(NAMES[which]).is_some() => {
                 let _ = stage.reconcile(NAMES[which]).await;
             }
-            Step::LatePass(which) => {
+            Step::LateReconcile(which) => {
                 let Some(object) = before[which].clone() else { continue };
                 if let Err(error) = stage.reconciler.guarded(Arc::clone(&object)).await {
                     stage.reconciler.pause_after(&object, &error);
                 }
             }
-            Step::Create(_) | Step::Remove(_) | Step::Pass(_) => {}
+            Step::Create(_) | Step::Remove(_) | Step::Reconcile(_) => {}
         }
     }
     for name in NAMES.into_iter().filter(|name| stage.get(name).is_some()).collect::<Vec<_>>() {

@@ -72,7 +72,7 @@ fn assert_serves(custody: &Custody<()>, user: &User, expected: &str) {
     let actual = match custody.serve(user, TOGETHER) {
         Service::Full(account) => format!("{} signs", name(&account)),
         Service::ReadOnly(account, why) => format!("{} reads, {why}", name(&account)),
-        Service::Rotation { old, new } => format!("{} until {}", name(&old), name(&new)),
+        Service::Rotation { current, candidate } => format!("{} until {}", name(&current), name(&candidate)),
         Service::Copy { account, why, signs: false, .. } => format!("copy of {}, {why}", name(&account)),
         Service::Copy { account, why, signs: true, .. } => format!("copy of {} signs, {why}", name(&account)),
         Service::Unread(Some(account), why) => format!("{} reads for now, {why}", name(&account)),

@@ -13,7 +13,7 @@ use crate::port::PortStatus::{
 #[track_caller]
 fn proven_by(history: &Scenario, readings: u32, span: u64, says: Reason) {
     let absent = |count, span| history.clone().absent(count, span);
-    absent(readings, span).lets_go(says);
+    absent(readings, span).removes_finalizer(says);
     for (count, span) in [(readings - 1, span + HOUR), (readings + 9, span - 1)] {
         let plan = absent(count, span).plan();
         assert_eq!(plan.action, crate::decision::Action::None, "{count} readings over {span} s: {plan:#?}");
@@ -33,21 +33,21 @@ fn never_seen(lived: u64, deletion_known: u64) -> Scenario {
 
 #[test]
 fn a_port_never_seen_needs_an_object_a_minute_old() {
-    never_seen(20, 40).lets_go(PortNeverFound);
+    never_seen(20, 40).removes_finalizer(PortNeverFound);
     let plan = never_seen(20, 39).waits(ConfirmingAbsence);
     assert_eq!(plan.want.and_then(|want| want.fresh_after), Some(NOW + seconds(1)), "{plan:#?}");
     let undated = |known| never_seen(0, known).with(|it| it.object.metadata.creation_timestamp = None);
     undated(59).waits(ConfirmingAbsence);
-    undated(60).lets_go(PortNeverFound);
+    undated(60).removes_finalizer(PortNeverFound);
 }
 
 #[test]
 fn a_port_never_seen_is_given_up_however_far_the_clocks_differ() {
     for hours in [-24, 24] {
         let skewed = |it: Scenario| it.with(|it| it.now.wall += jiff::SignedDuration::from_hours(hours));
-        skewed(never_seen(0, 60)).lets_go(PortNeverFound);
+        skewed(never_seen(0, 60)).removes_finalizer(PortNeverFound);
         skewed(never_seen(0, 59)).waits(ConfirmingAbsence);
-        skewed(never_seen(HOUR, 0)).lets_go(PortNeverFound);
+        skewed(never_seen(HOUR, 0)).removes_finalizer(PortNeverFound);
     }
 }
 

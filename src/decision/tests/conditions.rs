@@ -60,7 +60,7 @@ fn each_wait_has_a_stall_time_of_its_own() {
 }
 
 #[test]
-fn a_pass_that_finds_nothing_new_changes_nothing_however_late_it_comes() {
+fn a_decision_that_finds_nothing_new_changes_nothing_however_late_it_comes() {
     for scenario in [
         Scenario::living().seen(Running),
         Scenario::deleting(Destroy).seen(Running),
@@ -195,10 +195,10 @@ fn a_reason_that_is_not_worth_an_event_sends_none() {
 }
 
 #[test]
-fn a_call_and_letting_go_are_told() {
+fn a_call_and_the_removal_of_the_finalizer_are_told() {
     let plan = Scenario::deleting(Destroy).seen(Recycled).calls(DestroyPort);
     assert_eq!(plan.event.map(|event| event.reason), Some(Reason::Destroying));
     let plan = Scenario::deleting(Destroy).absent(2, 30).plan();
-    assert_eq!(plan.action, Action::LetGo(Reason::PortNeverFound));
+    assert_eq!(plan.action, Action::RemoveFinalizer(Reason::PortNeverFound));
     assert_eq!(plan.event.map(|event| event.event_type), Some(EventType::Warning));
 }

@@ -214,7 +214,7 @@ fn one_absence_is_not_taken_for_a_call_that_landed() {
 }
 
 #[test]
-fn letting_go_writes_no_last_status() {
+fn the_removal_of_the_finalizer_writes_no_last_status() {
     let scenario = Scenario::deleting(Destroy).remembers(Recycled).seen(Destroyed);
     assert_eq!(scenario.decided().display, None);
 }

@@ -129,11 +129,14 @@ fn consent_that_is_taken_back_holds_again_mass_deletion() {
 }
 
 #[test]
-fn one_of_many_is_let_go_where_no_call_is_needed() {
-    Scenario::deleting(Retain).among_too_many().seen(Recycled).lets_go(Reason::PortRetained);
-    Scenario::deleting(Retain).release(|it| it.latched = true).seen(Running).lets_go(Reason::PortRetained);
-    Scenario::deleting(Terminate).among_too_many().seen(Recycled).lets_go(Reason::PortRecycled);
-    Scenario::deleting(Destroy).among_too_many().seen(Destroyed).lets_go(Reason::PortGone);
+fn the_finalizer_of_one_of_many_is_removed_where_no_call_is_needed() {
+    Scenario::deleting(Retain).among_too_many().seen(Recycled).removes_finalizer(Reason::PortRetained);
+    Scenario::deleting(Retain)
+        .release(|it| it.latched = true)
+        .seen(Running)
+        .removes_finalizer(Reason::PortRetained);
+    Scenario::deleting(Terminate).among_too_many().seen(Recycled).removes_finalizer(Reason::PortRecycled);
+    Scenario::deleting(Destroy).among_too_many().seen(Destroyed).removes_finalizer(Reason::PortGone);
 }
 
 #[test]
@@ -323,7 +326,7 @@ fn nothing_is_called_on_a_reading_from_before_the_end_of_the_grace() {
 #[test]
 fn a_port_in_the_bin_is_left_there_only_on_a_reading_from_after_the_deletion() {
     let read_ago = |ago| Scenario::deleting(Terminate).deleted_ago(5).seen_ago(Recycled, ago);
-    read_ago(5).lets_go(Reason::PortRecycled);
+    read_ago(5).removes_finalizer(Reason::PortRecycled);
     read_ago(6).asks_for_a_reading();
 }
 

@@ -1,4 +1,4 @@
-//! When a call, and when letting go, is right: the rules of `docs/decision.md` told a second time, as plain conditions
+//! When a call, and when the removal of the finalizer, is right: the rules of `docs/decision.md` told a second time, as plain conditions
 //! instead of a table, and sharing no code with it.
 
 use std::num::NonZeroU32;

@@ -32,24 +32,24 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Never a disruptive call without a fresh sighting in the right state, a free record and open gates; and always
+    /// Never a disruptive call without a fresh reading in the right state, a free record and open gates; and always
     /// one with them, or the port would never be released.
     #[test]
     fn a_call_is_made_exactly_where_it_is_justified(it in scenario()) {
         let called = match it.plan().action {
             Action::Call(intent) => Some(intent.warrant.action()),
-            Action::None | Action::AddFinalizer | Action::LetGo(_) => None,
+            Action::None | Action::AddFinalizer | Action::RemoveFinalizer(_) => None,
         };
         prop_assert_eq!(called, justified_call(&it));
     }
 
     #[test]
     fn the_finalizer_comes_off_exactly_where_the_rows_1_5_and_12_allow_it(it in scenario()) {
-        let let_go = match it.plan().action {
-            Action::LetGo(reason) => Some(reason),
+        let removed = match it.plan().action {
+            Action::RemoveFinalizer(reason) => Some(reason),
             Action::None | Action::AddFinalizer | Action::Call(_) => None,
         };
-        prop_assert_eq!(let_go, justified_end(&it));
+        prop_assert_eq!(removed, justified_end(&it));
     }
 
     #[test]
@@ -79,7 +79,7 @@ proptest! {
                 prop_assert_eq!((again.want, again.deadline, again.event), (plan.want, plan.deadline, None));
             }
             // What is learnt is not written any more.
-            Action::LetGo(_) => prop_assert_eq!(again.action, plan.action),
+            Action::RemoveFinalizer(_) => prop_assert_eq!(again.action, plan.action),
             // A record can only be told to be an object's own by its uid, which the API server always gives.
             Action::Call(_) if it.object.metadata.uid.is_none() => {}
             Action::Call(_) => prop_assert_eq!(again.action, Action::None),
@@ -166,7 +166,7 @@ proptest! {
         if let Some(event) = plan.event {
             let before = it.object.status.as_ref().and_then(|status| condition(status, READY));
             let is_new = before.is_none_or(|ready| ready.reason != event.reason.as_str());
-            prop_assert!(is_new || matches!(plan.action, Action::LetGo(_)), "{event:?}");
+            prop_assert!(is_new || matches!(plan.action, Action::RemoveFinalizer(_)), "{event:?}");
         }
     }
 
@@ -277,7 +277,7 @@ fn the_situations_drawn_reach_every_reason_and_every_act() {
         match plan.action {
             Action::None => {}
             Action::AddFinalizer => _ = acts.insert("AddFinalizer"),
-            Action::LetGo(reason) => _ = reasons.insert(reason),
+            Action::RemoveFinalizer(reason) => _ = reasons.insert(reason),
             Action::Call(intent) => _ = acts.insert(intent.warrant.action().as_str()),
         }
     }

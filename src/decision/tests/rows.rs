@@ -26,24 +26,26 @@ fn restored(scenario: Scenario) -> Scenario {
 // 1
 
 #[test]
-fn retain_lets_go_before_other_finalizers_are_gone_and_without_credentials_port_retained() {
-    Scenario::deleting(Retain).also_finalized_by("foregroundDeletion").lets_go(Reason::PortRetained);
-    Scenario::deleting(Retain).without_credentials().lets_go(Reason::PortRetained);
+fn retain_removes_the_finalizer_before_other_finalizers_are_gone_and_without_credentials_port_retained() {
+    Scenario::deleting(Retain)
+        .also_finalized_by("foregroundDeletion")
+        .removes_finalizer(Reason::PortRetained);
+    Scenario::deleting(Retain).without_credentials().removes_finalizer(Reason::PortRetained);
 }
 
 #[test]
-fn retain_lets_go_of_a_port_that_is_held_for_any_other_cause_port_retained() {
+fn retain_removes_the_finalizer_whatever_else_holds_the_deletion_port_retained() {
     let held = Scenario::deleting(Retain).remembers(Running).claimed().protected();
-    held.clone().seen(Running).lets_go(Reason::PortRetained);
-    restored(held.clone()).seen_as(recreated(Recycled)).lets_go(Reason::PortRetained);
-    held.called(DestroyPort, pending(), 0).seen(Destroying).lets_go(Reason::PortRetained);
+    held.clone().seen(Running).removes_finalizer(Reason::PortRetained);
+    restored(held.clone()).seen_as(recreated(Recycled)).removes_finalizer(Reason::PortRetained);
+    held.called(DestroyPort, pending(), 0).seen(Destroying).removes_finalizer(Reason::PortRetained);
 }
 
 #[test]
 fn retain_names_a_call_that_it_comes_too_late_for_port_retained() {
     #[track_caller]
     fn says(scenario: &Scenario, words: &str) {
-        let message = scenario.lets_go(Reason::PortRetained).event.expect("an Event").message;
+        let message = scenario.removes_finalizer(Reason::PortRetained).event.expect("an Event").message;
         assert!(message.contains(words), "{message}");
         assert_eq!(message.contains("as it is"), words.contains("as it is"), "{message}");
     }
@@ -67,7 +69,7 @@ fn an_object_that_other_finalizers_keep_shows_its_end_port_retained() {
     let retained = Scenario::deleting(Retain).seen(Running).showing(Reason::WaitingForFinalizers, 60);
     assert_eq!(retained.decided().display, None, "it goes: one more write would be for nothing");
     let kept = retained.also_finalized_by("example.com/backup");
-    let plan = kept.lets_go(Reason::PortRetained);
+    let plan = kept.removes_finalizer(Reason::PortRetained);
     let ready = condition(&plan.status, "Ready").expect("Ready");
     assert_eq!(ready.reason, "PortRetained");
     assert!(
@@ -101,7 +103,7 @@ fn other_finalizers_are_named_even_without_credentials_waiting_for_finalizers() 
 // 3
 
 #[test]
-fn without_credentials_nothing_is_called_and_nothing_let_go_credentials_unavailable() {
+fn without_credentials_nothing_is_called_and_the_finalizer_stays_credentials_unavailable() {
     Scenario::deleting(Destroy).without_credentials().waits(Reason::CredentialsUnavailable);
     for status in [Destroyed, Recycled, Running] {
         let evidence = Scenario::deleting(TerminateAndDestroy).seen(status).evidence;
@@ -118,7 +120,7 @@ fn a_credential_that_only_reads_shows_and_proves_what_it_sees_and_calls_nothing_
     assert!(message.starts_with("Secret team-a/keys was deleted."), "{message}");
     Scenario::deleting(Destroy).only_reads().seen(Recycled).waits(Reason::CredentialsUnavailable);
     Scenario::deleting(Destroy).only_reads().seen(Destroying).waits(Reason::Destroying);
-    Scenario::deleting(Destroy).only_reads().seen(Destroyed).lets_go(Reason::PortGone);
+    Scenario::deleting(Destroy).only_reads().seen(Destroyed).removes_finalizer(Reason::PortGone);
     Scenario::deleting(Destroy).only_reads().protected().seen(Recycled).waits(Reason::DeletionProtected);
 }
 
@@ -188,31 +190,35 @@ fn one_failed_reading_displaces_no_young_sighting_destroying() {
 // 5
 
 #[test]
-fn a_port_listed_as_destroyed_is_let_go_whatever_the_record_and_identity_say_port_gone() {
-    Scenario::deleting(Destroy).seen(Destroyed).lets_go(Reason::PortGone);
+fn a_port_listed_as_destroyed_is_gone_whatever_the_record_and_identity_say_port_gone() {
+    Scenario::deleting(Destroy).seen(Destroyed).removes_finalizer(Reason::PortGone);
     let known = Scenario::deleting(Destroy).remembers(Running);
-    known.clone().seen_as(recreated(Destroyed)).lets_go(Reason::PortGone);
-    known.called(TerminatePort, pending(), 0).claimed().seen(Destroyed).lets_go(Reason::PortGone);
+    known.clone().seen_as(recreated(Destroyed)).removes_finalizer(Reason::PortGone);
+    known.called(TerminatePort, pending(), 0).claimed().seen(Destroyed).removes_finalizer(Reason::PortGone);
 }
 
 #[test]
-fn a_port_destroyed_after_our_call_is_let_go_as_our_doing_port_destroyed() {
+fn a_port_destroyed_after_our_call_is_told_as_our_doing_port_destroyed() {
     let known = Scenario::deleting(Destroy).remembers(Recycled);
-    known.clone().called(DestroyPort, accepted(), 5).seen(Destroyed).lets_go(Reason::PortDestroyed);
-    known.clone().called(DestroyPort, unclear(), 5).seen(Destroyed).lets_go(Reason::PortDestroyed);
-    known.clone().release(|it| it.destroy_accepted = true).seen(Destroyed).lets_go(Reason::PortDestroyed);
-    known.called(DestroyPort, refused("NO"), 5).seen(Destroyed).lets_go(Reason::PortGone);
+    known.clone().called(DestroyPort, accepted(), 5).seen(Destroyed).removes_finalizer(Reason::PortDestroyed);
+    known.clone().called(DestroyPort, unclear(), 5).seen(Destroyed).removes_finalizer(Reason::PortDestroyed);
+    known
+        .clone()
+        .release(|it| it.destroy_accepted = true)
+        .seen(Destroyed)
+        .removes_finalizer(Reason::PortDestroyed);
+    known.called(DestroyPort, refused("NO"), 5).seen(Destroyed).removes_finalizer(Reason::PortGone);
 }
 
 #[test]
-fn a_port_that_nobody_ever_saw_is_let_go_with_a_warning_port_never_found() {
-    let plan = Scenario::deleting(Destroy).absent(2, 30).lets_go(Reason::PortNeverFound);
+fn the_finalizer_of_a_port_that_nobody_ever_saw_is_removed_with_a_warning_port_never_found() {
+    let plan = Scenario::deleting(Destroy).absent(2, 30).removes_finalizer(Reason::PortNeverFound);
     let event = plan.event.expect("an event");
     assert!(event.message.contains("destroyed nothing"), "{event:?}");
 }
 
 #[test]
-fn letting_go_needs_a_reading_of_the_last_thirty_seconds() {
+fn the_removal_of_the_finalizer_needs_a_reading_of_the_last_thirty_seconds() {
     let slow = |status| {
         Scenario::deleting(Terminate).evidence(|it| it.interval = Some(seconds(300))).seen_ago(status, 31)
     };
@@ -311,7 +317,7 @@ fn an_accepted_destroy_that_shows_no_effect_is_waited_for_destroying() {
 // 12
 
 #[test]
-fn another_port_under_the_id_is_held_before_anything_is_let_go_or_called_identity_changed() {
+fn another_port_under_the_id_is_held_before_any_call_and_any_removal_of_the_finalizer_identity_changed() {
     for policy in [Destroy, TerminateAndDestroy, Terminate] {
         let known = Scenario::deleting(policy).remembers(Recycled);
         known.clone().seen_as(recreated(Recycled)).waits(Reason::IdentityChanged);
@@ -342,14 +348,14 @@ fn another_port_that_is_live_where_this_one_lay_in_the_bin_is_not_looked_at_for_
 // 13
 
 #[test]
-fn terminate_lets_go_of_a_port_in_the_bin_though_it_was_restored_claimed_or_protected_port_recycled() {
+fn terminate_leaves_a_port_in_the_bin_though_it_was_restored_claimed_or_protected_port_recycled() {
     let in_bin = Scenario::deleting(Terminate).seen(Recycled);
-    in_bin.lets_go(Reason::PortRecycled);
-    restored(in_bin.clone()).lets_go(Reason::PortRecycled);
-    in_bin.clone().claimed().lets_go(Reason::PortRecycled);
-    in_bin.clone().protected().lets_go(Reason::PortRecycled);
-    in_bin.clone().deleted_ago(0).lets_go(Reason::PortRecycled);
-    in_bin.called(DestroyPort, refused("NO"), 5).lets_go(Reason::PortRecycled);
+    in_bin.removes_finalizer(Reason::PortRecycled);
+    restored(in_bin.clone()).removes_finalizer(Reason::PortRecycled);
+    in_bin.clone().claimed().removes_finalizer(Reason::PortRecycled);
+    in_bin.clone().protected().removes_finalizer(Reason::PortRecycled);
+    in_bin.clone().deleted_ago(0).removes_finalizer(Reason::PortRecycled);
+    in_bin.called(DestroyPort, refused("NO"), 5).removes_finalizer(Reason::PortRecycled);
 }
 
 // 10

@@ -418,9 +418,9 @@ impl Scenario {
     }
 
     #[track_caller]
-    pub(super) fn lets_go(&self, reason: Reason) -> Planned {
+    pub(super) fn removes_finalizer(&self, reason: Reason) -> Planned {
         let plan = self.plan();
-        assert_eq!(plan.action, Action::LetGo(reason), "{plan:#?}");
+        assert_eq!(plan.action, Action::RemoveFinalizer(reason), "{plan:#?}");
         let advises = plan.event.as_ref().is_some_and(|event| event.message.contains("kubectl"));
         assert!(!advises, "nothing is to be typed about an object that goes: {plan:#?}");
         plan

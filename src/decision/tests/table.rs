@@ -57,7 +57,7 @@ fn a_row_shows_no_reason_that_it_does_not_name() {
         let row = plan.row.and_then(|number| table_of(&it).iter().find(|row| row.number == number));
         let row = row.unwrap_or_else(|| panic!("no row answers: {it:#?}"));
         let shown = match (&plan.action, &plan.display) {
-            (Action::LetGo(reason), _) => Some(*reason),
+            (Action::RemoveFinalizer(reason), _) => Some(*reason),
             (_, Some(display)) => {
                 let ready = display.conditions.iter().find(|it| it.type_ == READY).expect("Ready");
                 Some(Reason::parse(&ready.reason).expect("a reason"))

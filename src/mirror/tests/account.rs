@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::*;
-use crate::mirror::cohort::{Chunk, Cohort};
+use crate::mirror::cohort::{Batch, Cohort};
 
 /// From an answer to the end of the reconcile that it causes.
 const RECONCILE: Duration = Duration::from_millis(200);
@@ -79,7 +79,7 @@ pub(super) struct Account {
     cohort: Cohort<usize>,
     ports: Vec<Port>,
     events: BinaryHeap<Reverse<(Monotonic, Event)>>,
-    calls: Vec<Option<Chunk>>,
+    calls: Vec<Option<Batch>>,
     under_way: usize,
     changes: VecDeque<usize>,
     readings: VecDeque<usize>,
@@ -146,10 +146,10 @@ impl Account {
             Event::Reconcile(_) | Event::Due => {}
             Event::Token => self.send(),
             Event::Answer(call, sent) => {
-                let chunk = self.calls[call].take().expect("one answer to a call");
+                let batch = self.calls[call].take().expect("one answer to a call");
                 self.under_way -= 1;
-                let seen = chunk.ids.iter().filter_map(|id| self.seen(id, sent)).collect();
-                for waiter in self.cohort.record(chunk, sent, Ok(seen), self.now) {
+                let seen = batch.ids.iter().filter_map(|id| self.seen(id, sent)).collect();
+                for waiter in self.cohort.record(batch, sent, Ok(seen), self.now) {
                     self.at(self.now + RECONCILE, Event::Reconcile(waiter));
                 }
             }
@@ -159,11 +159,11 @@ impl Account {
     /// What the poller does.
     fn poll(&mut self) {
         while self.under_way < 4
-            && let Some(chunk) = self.cohort.take(self.now)
+            && let Some(batch) = self.cohort.take(self.now)
         {
             self.under_way += 1;
             self.readings.push_back(self.calls.len());
-            self.calls.push(Some(chunk));
+            self.calls.push(Some(batch));
             self.ask_for_token();
         }
         if let Some(due) = self.cohort.next_due().filter(|due| self.under_way < 4 && *due > self.now) {

@@ -140,7 +140,7 @@ async fn a_refused_chunk_is_read_in_halves_and_only_the_offender_fails() {
     lock(&account.reader.poison).insert(port(142));
     bench.run_until(15.0).await;
     let calls = account.reader.calls();
-    assert!(calls.len() <= 3 + 14, "a chunk of 100 is halved seven times: {} calls", calls.len());
+    assert!(calls.len() <= 3 + 14, "a batch of 100 is halved seven times: {} calls", calls.len());
     assert_eq!(bench.woken(), [142]);
     let read = |number| bench.evidence(number, &account).good.is_some_and(|good| good.at == at(10.0));
     assert!((0..300).filter(|number| *number != 142).all(read), "all others were read at the tick");
@@ -204,7 +204,7 @@ async fn an_account_that_is_refused_as_a_whole_backs_off() {
     let calls = account.reader.calls();
     let times: BTreeSet<_> = calls.iter().map(|call| call.at).collect();
     assert_eq!(times.len(), 5, "once a minute: {times:?}");
-    assert!(calls.len() < 5 * 60, "about one call a chunk: {}", calls.len());
+    assert!(calls.len() < 5 * 60, "about one call a batch: {}", calls.len());
     assert_eq!(bench.woken().len(), 1000);
 }
 

@@ -123,7 +123,7 @@ async fn a_port_that_becomes_urgent_is_read_from_the_next_tick_on() {
 #[tokio::test(start_paused = true)]
 async fn a_tick_that_waits_for_a_free_call_is_not_skipped_when_it_is_wanted_again() {
     let one = 1.try_into().expect("not zero");
-    let mut bench = Bench::with(MirrorSettings { chunk: one, concurrent_reads: one, ..Default::default() });
+    let mut bench = Bench::with(MirrorSettings { batch: one, concurrent_reads: one, ..Default::default() });
     let account = bench.releasing(2).await;
     *lock(&account.reader.latency) = Duration::from_secs(7);
     bench.run_until(15.0).await;
@@ -174,7 +174,7 @@ async fn nobody_left_ends_the_poller_and_leaves_nothing_behind() {
     bench.mirror.forget(&2);
     bench.settle().await;
     assert_eq!((bench.mirror.stats().accounts, bench.mirror.stats().ports), (0, 0));
-    assert_eq!(Arc::strong_count(&account.reader), 1, "the task has let go of its reader");
+    assert_eq!(Arc::strong_count(&account.reader), 1, "the task holds its reader no longer");
     bench.run_until(100.0).await;
     assert_eq!(account.reader.call_times(), []);
     assert_eq!(bench.evidence(0, &account).good, None, "what was known is forgotten");
@@ -222,7 +222,7 @@ async fn the_end_of_the_mirror_or_of_the_process_ends_the_tasks_and_the_wakes() 
         let Bench { mirror, mut wakes, .. } = bench;
         drop(mirror);
         assert_eq!(time::timeout(TICK, wakes.next()).await, Ok(None), "the stream ends");
-        assert_eq!(Arc::strong_count(&account.reader), 1, "the task has let go of its reader");
+        assert_eq!(Arc::strong_count(&account.reader), 1, "the task holds its reader no longer");
     }
 }
 

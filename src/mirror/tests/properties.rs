@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mirror::cohort::{Chunk, Cohort};
+use crate::mirror::cohort::{Batch, Cohort};
 use crate::reading::Presence;
 
 const PORTS: usize = 6;
@@ -69,7 +69,7 @@ struct Run {
     waiting: BTreeSet<usize>,
     /// What each waiter asked for last and has not got yet.
     asks: BTreeMap<usize, Monotonic>,
-    calls: Vec<(Chunk, Monotonic)>,
+    calls: Vec<(Batch, Monotonic)>,
 }
 
 /// Every second port is being destroyed.
@@ -84,7 +84,7 @@ fn port_of(waiter: usize) -> PortId {
 
 impl Run {
     fn new() -> Self {
-        let settings = MirrorSettings { chunk: 4.try_into().expect("not zero"), ..MirrorSettings::default() };
+        let settings = MirrorSettings { batch: 4.try_into().expect("not zero"), ..MirrorSettings::default() };
         Self {
             now: at(1000.0),
             cohort: Cohort::new(settings, Fingerprint::new("account"), Monotonic::default()),
@@ -118,8 +118,8 @@ impl Run {
             Step::Pass { millis } => self.now = self.now + Duration::from_millis(millis),
             Step::Take => self.take()?,
             Step::End { call, answer } if !self.calls.is_empty() => {
-                let (chunk, sent) = self.calls.remove(call % self.calls.len());
-                self.end(chunk, sent, &answer)?;
+                let (batch, sent) = self.calls.remove(call % self.calls.len());
+                self.end(batch, sent, &answer)?;
             }
             Step::Want { .. } | Step::End { .. } => {}
         }
@@ -143,25 +143,25 @@ impl Run {
 
     fn take(&mut self) -> Result<(), TestCaseError> {
         let due = self.cohort.next_due().is_some_and(|due| due <= self.now);
-        let chunk = self.cohort.take(self.now);
-        prop_assert_eq!(chunk.is_some(), due, "the poller would spin, or sleep for ever");
-        if let Some(chunk) = chunk {
-            prop_assert!((1..=4).contains(&chunk.ids.len()), "{chunk:?}");
-            self.calls.push((chunk, self.now));
+        let batch = self.cohort.take(self.now);
+        prop_assert_eq!(batch.is_some(), due, "the poller would spin, or sleep for ever");
+        if let Some(batch) = batch {
+            prop_assert!((1..=4).contains(&batch.ids.len()), "{batch:?}");
+            self.calls.push((batch, self.now));
         }
         Ok(())
     }
 
-    fn end(&mut self, chunk: Chunk, sent: Monotonic, answer: &Answer) -> Result<(), TestCaseError> {
+    fn end(&mut self, batch: Batch, sent: Monotonic, answer: &Answer) -> Result<(), TestCaseError> {
         let before = self.evidence();
         let answer = match answer {
             Answer::Good(there) => {
                 let there = |id: &&PortId| (0..PORTS).any(|n| port(n) == **id && there & (1 << n) != 0);
-                Ok(chunk.ids.iter().filter(there).map(|id| port_info(id.as_str(), status_of(id))).collect())
+                Ok(batch.ids.iter().filter(there).map(|id| port_info(id.as_str(), status_of(id))).collect())
             }
             Answer::Failed(why) => Err(why.clone()),
         };
-        let woken = self.cohort.record(chunk, sent, answer, self.now);
+        let woken = self.cohort.record(batch, sent, answer, self.now);
         let after = self.evidence();
         for waiter in &self.waiting {
             let (before, after) = (&before[waiter], &after[waiter]);
@@ -227,8 +227,8 @@ proptest! {
             run.apply(step)?;
         }
         for _ in 0..500 {
-            while let Some((chunk, sent)) = run.calls.pop() {
-                run.end(chunk, sent, &Answer::Good(0b10_1010))?;
+            while let Some((batch, sent)) = run.calls.pop() {
+                run.end(batch, sent, &Answer::Good(0b10_1010))?;
             }
             run.take()?;
             if run.calls.is_empty() && run.asks.is_empty() {

@@ -128,7 +128,7 @@ async fn nobody_left_ends_the_task_even_while_it_reads() {
     scene.usage.forget(&1);
     scene.usage.forget(&2);
     time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(Arc::strong_count(&scene.account.reader), 1, "the task has let go of its reader");
+    assert_eq!(Arc::strong_count(&scene.account.reader), 1, "the task holds its reader no longer");
     scene.observe(1);
     time::sleep(Duration::from_secs(1)).await;
     drop(scene.usage);

@@ -20,13 +20,13 @@ fn page(total: usize, ports: std::ops::Range<usize>) -> Script {
 
 async fn describe(server: &Server, count: usize) -> Result<Vec<PortInfo>, Unreadable> {
     let ids = ids(count);
-    let chunk = Chunk::new(&ids).expect("a chunk");
-    read(&server.client(), chunk).await
+    let batch = Batch::new(&ids).expect("a batch");
+    read(&server.client(), batch).await
 }
 
-async fn read(client: &Client, chunk: Chunk<'_>) -> Result<Vec<PortInfo>, Unreadable> {
+async fn read(client: &Client, batch: Batch<'_>) -> Result<Vec<PortInfo>, Unreadable> {
     let permit = client.read_permit(Priority::Release).await?;
-    client.describe_ports(permit, chunk, Priority::Release).await
+    client.describe_ports(permit, batch, Priority::Release).await
 }
 
 async fn destroy(client: &Client) -> ChangeAnswer {
@@ -41,8 +41,8 @@ fn short() -> Timeouts {
 
 #[test]
 fn a_chunk_holds_one_to_a_hundred_ids() {
-    assert!(Chunk::new(&[]).is_none() && Chunk::new(&ids(101)).is_none());
-    assert!(Chunk::new(&ids(1)).is_some() && Chunk::new(&ids(100)).is_some());
+    assert!(Batch::new(&[]).is_none() && Batch::new(&ids(101)).is_none());
+    assert!(Batch::new(&ids(1)).is_some() && Batch::new(&ids(100)).is_some());
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn an_answer_that_breaks_off_is_unclear_for_a_change_and_no_reading() {
         assert!(matches!(change, ChangeAnswer::Unclear { .. }), "{what}: {change:?}");
         let client = Server::play(vec![script()]).client_with(credential, short());
         let ids = ids(1);
-        let reading = read(&client, Chunk::new(&ids).expect("a chunk")).await;
+        let reading = read(&client, Batch::new(&ids).expect("a batch")).await;
         assert!(matches!(reading, Err(Unreadable::Unavailable(_))), "{what}: {reading:?}");
     }
 }
@@ -264,12 +264,12 @@ async fn a_reading_during_a_long_pause_says_at_once_until_when() {
     let server = Server::play(vec![Script::Send(throttled.into()), page(0, 0..0)]);
     let client = server.client();
     let ids = ids(1);
-    let chunk = Chunk::new(&ids).expect("a chunk");
-    let refused = read(&client, chunk).await.map_err(|why| why.kind());
+    let batch = Batch::new(&ids).expect("a batch");
+    let refused = read(&client, batch).await.map_err(|why| why.kind());
     assert_eq!(refused, Err(Some(RefusalKind::Throttled)));
     let until = client.paused().expect("a pause").until;
     let told = format!("Zenlayer asked the operator to send no requests before {until:.0}");
-    assert_eq!(read(&client, chunk).await, Err(Unreadable::NotAsked(told)));
+    assert_eq!(read(&client, batch).await, Err(Unreadable::NotAsked(told)));
     assert_eq!(server.requests().len(), 1, "the second reading did not leave");
 }
 

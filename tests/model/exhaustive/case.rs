@@ -207,7 +207,7 @@ pub enum Crd {
     NotGranted,
     Terminating,
     Unread,
-    /// It was being deleted at an earlier pass, and stays now.
+    /// It was being deleted at an earlier reconcile, and stays now.
     WasTerminating,
     /// It was created when the object was already deleted.
     AppliedAgain,
@@ -354,7 +354,7 @@ const CALLS: Space = Space {
     in_use: &[false, true],
 };
 
-/// Whether to let go, and what else a plan says: every sighting and history of every object.
+/// Whether to remove the finalizer, and what else a plan says: every reading and history of every object.
 const ENDS: Space = Space {
     life: &[Life::Deleted, Life::Alive],
     finalizers: &[Finalizers::Ours, Finalizers::OursAndOthers, Finalizers::Others],

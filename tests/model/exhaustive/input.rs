@@ -70,7 +70,7 @@ impl Situation {
         let Planned { action, status, .. } = self.plan();
         match action {
             Action::Call(intent) => Some(Next::Calls(intent.warrant.action())),
-            Action::LetGo(reason) => Some(Next::Releases(reason)),
+            Action::RemoveFinalizer(reason) => Some(Next::Releases(reason)),
             Action::None | Action::AddFinalizer => {
                 let reason = facts::shown(&status.conditions)?;
                 let waits = matches!(reason.actor(), Actor::Person | Actor::OtherFinalizers);

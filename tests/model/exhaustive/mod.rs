@@ -114,7 +114,7 @@ impl Found {
         let due = case.action().filter(|_| against.is_empty());
         let (called, ended) = match &plan.action {
             Action::Call(intent) => (Some(intent.warrant.action()), None),
-            Action::LetGo(reason) => (None, Some(*reason)),
+            Action::RemoveFinalizer(reason) => (None, Some(*reason)),
             Action::None | Action::AddFinalizer => (None, None),
         };
         let said = || {

@@ -22,7 +22,7 @@ pub const AGAINST_A_CALL: [Rule; 18] = [
     ("our finalizer is not the last", |case| case.finalizers != Finalizers::Ours),
     ("there are no credentials", |case| case.credential == Credential::Missing),
     ("the credentials may only read", |case| case.credential == Credential::OnlyReads),
-    ("the sighting is older than 30 s", |case| !is_fresh(case)),
+    ("the reading is older than 30 s", |case| !is_fresh(case)),
     ("it is another port than the object's", is_another),
     ("the last call may still be carried out", is_under_way),
     ("the pause after a call that changed nothing", is_pausing),
@@ -136,11 +136,11 @@ pub const OF_EVERY_PLAN: [RuleOfPlans; 8] = [
     }),
 ];
 
-/// It is deleted, ours, and not just let go: then the status that is written counts.
+/// It is deleted, ours, and keeps the finalizer: then the status that is written counts.
 fn is_acting(case: &Case, plan: &Planned) -> bool {
     case.life == Life::Deleted
         && case.finalizers != Finalizers::Others
-        && !matches!(plan.action, Action::LetGo(_))
+        && !matches!(plan.action, Action::RemoveFinalizer(_))
 }
 
 fn is_fresh(case: &Case) -> bool {

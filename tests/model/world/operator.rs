@@ -263,7 +263,7 @@ impl World {
                 }
                 Todo::RemoveFinalizer(reason) => {
                     if write != Write::Lost {
-                        self.broken = self.broken.or(rules::against_letting_go(self, of, *reason));
+                        self.broken = self.broken.or(rules::against_removal(self, of, *reason));
                     }
                     self.patch(replica, of, write, |_| None)?;
                 }

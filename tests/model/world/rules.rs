@@ -72,7 +72,7 @@ pub fn against_sending(
 }
 
 /// What speaks against taking the finalizer off, which the API server is about to do.
-pub fn against_letting_go(world: &World, of: Which, reason: Reason) -> Option<&'static str> {
+pub fn against_removal(world: &World, of: Which, reason: Reason) -> Option<&'static str> {
     let object = world.objects[of].as_ref()?;
     let before = world.port.before.as_ref();
     let was = |cloud| world.port.now == cloud || before.is_some_and(|before| before.cloud == cloud);

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use tokio::time::sleep;
 use zenlayer_port_operator::port::{PortId, PortStatus};
 use zenlayer_port_operator::zenlayer::{
-    ApiVersion, Chunk, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate, Settings, Timeouts,
+    ApiVersion, Batch, Client, Credential, Endpoint, InsecureEndpoint, Priority, Rate, Settings, Timeouts,
     Transport,
 };
 use zenlayer_simulator::{self as simulator, Port, Times};
@@ -132,7 +132,7 @@ fn client(url: &str, key: &AccessKey, rate: f64) -> Result<Client> {
 /// Runs until the port is seen to be gone; a reading that fails is tried again after the next pause. When that was.
 async fn reconcile(name: Loop, client: Arc<Client>, id: PortId) -> Instant {
     let ids = [id];
-    let Some(own) = Chunk::new(&ids) else { unreachable!("one id is neither none nor too many") };
+    let Some(own) = Batch::new(&ids) else { unreachable!("one id is neither none nor too many") };
     let mut reconciles = 0;
     loop {
         let reading = async {

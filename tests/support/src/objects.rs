@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn the_advised_command_is_the_last_one() {
-        let message = "It is held. To keep it: kubectl a. To let go: kubectl patch x -p '{\"a\":1}'";
+        let message =
+            "It is held. To keep it: kubectl a. To remove the finalizer: kubectl patch x -p '{\"a\":1}'";
         assert_eq!(advised_command(message), Some("kubectl patch x -p '{\"a\":1}'"));
         assert_eq!(advised_command("Wait."), None);
         assert_eq!(advised_command("Zenlayer said: no"), None);

@@ -103,8 +103,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was read is forgotten before the finalizer is off",
         file: GATHER,
-        search: "        (None, Action::LetGo(_)) => {}\n",
-        replacement: "        (None, Action::LetGo(_)) if false => {}\n",
+        search: "        (None, Action::RemoveFinalizer(_)) => {}\n",
+        replacement: "        (None, Action::RemoveFinalizer(_)) if false => {}\n",
     },
     Mutant {
         name: "a cache that lags behind counts as the newest",
@@ -238,7 +238,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "who is woken during its reconcile is not looked at again",
-        file: "src/dispatch/schedule.rs",
+        file: "src/dispatch/queue.rs",
         search: "        if was == Some(State::RunningAgain) {",
         replacement: "        if was == Some(State::RunningAgain) && false {",
     },
@@ -326,8 +326,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a reading counts from when it was due, not from when it left",
         file: "src/mirror/poller.rs",
-        search: "let sent = sent.get().copied().unwrap_or(chunk.taken);",
-        replacement: "let sent = sent.get().map_or(chunk.taken, |_| chunk.taken);",
+        search: "let sent = sent.get().copied().unwrap_or(batch.taken);",
+        replacement: "let sent = sent.get().map_or(batch.taken, |_| batch.taken);",
     },
     Mutant {
         name: "a reading waits for the end of any pause",

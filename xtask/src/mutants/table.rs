@@ -139,13 +139,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "Presence::Seen(port) if matches!(port.port_status, PortStatus::Destroyed | PortStatus::Destroying) => {",
     },
     Mutant {
-        name: "the age of a sighting does not count",
+        name: "the age of a reading does not count",
         file: CASE,
         search: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
         replacement: "reading.at >= not_before",
     },
     Mutant {
-        name: "a call on a sighting from before the end of the grace",
+        name: "a call on a reading from before the end of the grace",
         file: CASE,
         search: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && reading.at >= not_before",
         replacement: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && not_before == not_before",

@@ -71,7 +71,7 @@ async fn try_out(trial: &Trial, image: &Image, simulator_image: &Image, further:
     let Stage { kubectl, namespace } = &trial.stage;
     trial.stage.play(async || simulator::journal(kubectl, namespace).await).await?;
     be_refused_to_uninstall(trial).await?;
-    let_go_of_the_rest(trial).await
+    retain_the_rest(trial).await
 }
 
 /// The simulator's image, else the one beside the operator's.
@@ -113,7 +113,7 @@ async fn be_refused_to_uninstall(trial: &Trial) -> Result<()> {
 }
 
 /// What one does before an uninstall to keep the ports: policy Retain, then delete, while the operator runs.
-async fn let_go_of_the_rest(trial: &Trial) -> Result<()> {
+async fn retain_the_rest(trial: &Trial) -> Result<()> {
     let Stage { kubectl, namespace } = &trial.stage;
     println!();
     for case in CASES.iter().filter(|case| case.wish == Wish::LeaveAlone) {

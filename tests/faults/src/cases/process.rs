@@ -116,7 +116,7 @@ cases! {
         bench.delete(live).await?;
         bench.delete(recycled).await?;
         bench.all_go(&[live, recycled]).await?;
-        ensure!(bench.operator().exit_status()?.is_none(), "the process ended by a panic of one pass");
+        ensure!(bench.operator().exit_status()?.is_none(), "the process ended by a panic of one reconcile");
     }
 
     "out-of-file-descriptors" ["P9"] Shared
@@ -199,7 +199,7 @@ async fn killed_at(bench: &mut Bench, point: &str) -> Result<()> {
     bench.all_go(&[live, recycled]).await
 }
 
-/// Killed before anything was promised: what is deleted then is let go of by whoever comes next, or was never held.
+/// Killed before anything was promised: what is deleted then is finished by whoever comes next, or had no finalizer.
 async fn killed_while_adding(bench: &mut Bench, point: &str) -> Result<()> {
     let doomed = bench.start_crashing_at(point).await?;
     let object = bench.seed(PortStatus::Recycled, DeletionPolicy::default()).await?;

@@ -278,7 +278,7 @@ impl Oracle {
         self.brake(subject, object, now).or_else(|| self.another_port_or_owner(subject, object, now))
     }
 
-    /// A brake that is on, and that nobody has let go.
+    /// A brake that is on, and that nobody has approved to pass.
     fn brake(&self, subject: &Subject, object: &ZenlayerPort, now: u64) -> Option<String> {
         let approved = |reason| object::approves(object, reason);
         if self.config.require_approval && !approved(Reason::ApprovalRequired) {

@@ -20,7 +20,7 @@ pub(super) struct Subject {
     pub(super) policy: DeletionPolicy,
     pub(super) protected: bool,
     /// It counts no longer as one of many.
-    pub(super) is_let_go: bool,
+    pub(super) is_approved: bool,
     pub(super) latched: bool,
     pub(super) reason: Option<String>,
     /// When its status first said that this deletion has seen the port in the bin.
@@ -55,7 +55,7 @@ impl Subject {
             had_finalizer: false,
             policy: object.spec.deletion_policy,
             protected: false,
-            is_let_go: false,
+            is_approved: false,
             latched: false,
             reason: None,
             recycled_ms: None,
@@ -69,7 +69,7 @@ impl Subject {
         self.had_finalizer |= object.has_finalizer();
         self.policy = object.spec.deletion_policy;
         self.protected = object.spec.deletion_protection;
-        self.is_let_go = approves(object, Reason::MassDeletion);
+        self.is_approved = approves(object, Reason::MassDeletion);
         if object.is_terminating() {
             self.deleted_ms.get_or_insert(now);
         }
@@ -106,7 +106,7 @@ impl Subject {
             && self.deleted_ms.is_some_and(|at| now > at + super::KNOWN_AFTER_MS)
             && self.record.is_none()
             && self.policy != DeletionPolicy::Retain
-            && !self.is_let_go
+            && !self.is_approved
     }
 }
 

@@ -97,7 +97,7 @@ impl Oracle {
                 let many = self.subjects.values().filter(|it| it.name.namespace == subject.name.namespace);
                 let many = many.filter(|it| it.deleted_ms.is_some()).count();
                 subject.latched
-                    && !subject.is_let_go
+                    && !subject.is_approved
                     && many > usize::try_from(self.config.mass_deletion_threshold).unwrap_or_default()
             }
             "ApprovalRequired" => self.config.require_approval,

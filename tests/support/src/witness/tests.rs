@@ -87,7 +87,7 @@ fn an_object_that_lost_its_finalizer_before_it_was_deleted_may_go_without_its_po
         own(object);
         delete(object);
     };
-    assert!(!excused(&[&bare, &own, &deleted]), "the operator lets go of it");
+    assert!(!excused(&[&bare, &own, &deleted]), "the operator removes its finalizer");
     assert!(!excused(&[&own, &deleted, &delete]), "the same, and another finalizer keeps it");
     assert!(!excused(&[&own]), "it was deleted while the watch was cut");
     assert!(excused(&[&bare]), "it never had one");

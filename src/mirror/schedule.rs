@@ -14,7 +14,7 @@ pub(super) enum Rank {
     /// It is being destroyed: a call that has room for it takes it a little early.
     Destroying,
     Upkeep,
-    /// Suspected of making the cloud refuse any chunk that it is in: read last, each by itself.
+    /// Suspected of making the cloud refuse any batch that it is in: read last, each by itself.
     Alone,
 }
 
@@ -27,14 +27,14 @@ pub(super) struct Slot {
 
 /// The planned readings of an account, at most one for each port.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct Schedule {
     release: BTreeSet<(Monotonic, PortId)>,
     destroying: BTreeSet<(Monotonic, PortId)>,
     upkeep: BTreeSet<(Monotonic, PortId)>,
     alone: BTreeSet<(Monotonic, PortId)>,
 }
 
-impl Agenda {
+impl Schedule {
     pub(super) fn add(&mut self, slot: Slot, port: PortId) {
         self.rank(slot.rank).insert((slot.due, port));
     }

@@ -4,7 +4,7 @@ use crate::clock::Monotonic;
 use crate::reading::{Absences, Failure, Presence, Reading, Unreadable};
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Knowledge {
+pub(super) struct History {
     pub(super) good: Option<Reading>,
     pub(super) absences: Option<Absences>,
     failing: Option<Box<Failing>>,
@@ -23,7 +23,7 @@ impl From<Failure> for Failing {
     }
 }
 
-/// What a reading did to the knowledge.
+/// What a reading did to the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// It was sent no later than a reading that is recorded already.
@@ -34,7 +34,7 @@ pub(super) enum Effect {
     Changed,
 }
 
-impl Knowledge {
+impl History {
     /// Nothing is known but that readings fail.
     pub(super) fn failing(failure: Failure) -> Self {
         Self { failing: Some(Box::new(failure.into())), ..Self::default() }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_a_difference_is_a_change() {
-        let mut knowledge = Knowledge::default();
+        let mut history = History::default();
         let effects = [
             (Ok(seen("RUNNING")), Effect::Changed),
             (Ok(seen("RUNNING")), Effect::Unchanged),
@@ -144,41 +144,41 @@ mod tests {
             (ABSENT, Effect::Unchanged),
         ];
         for (second, (outcome, expected)) in (0..).zip(effects) {
-            let effect = knowledge.record(at(second), outcome.clone());
+            let effect = history.record(at(second), outcome.clone());
             assert_eq!(effect, expected, "reading {second}: {outcome:?}");
         }
     }
 
     #[test]
     fn a_failure_touches_neither_the_good_reading_nor_the_run_of_absences() {
-        let mut knowledge = Knowledge::default();
-        knowledge.record(at(10), ABSENT);
-        knowledge.record(at(20), unavailable("timeout"));
-        knowledge.record(at(30), Err(refused("REQUEST_LIMIT_EXCEEDED")));
-        assert_eq!(knowledge.good, Some(Reading { presence: Presence::Absent, at: at(10), since: at(10) }));
-        assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(10), last: at(10) }));
+        let mut history = History::default();
+        history.record(at(10), ABSENT);
+        history.record(at(20), unavailable("timeout"));
+        history.record(at(30), Err(refused("REQUEST_LIMIT_EXCEEDED")));
+        assert_eq!(history.good, Some(Reading { presence: Presence::Absent, at: at(10), since: at(10) }));
+        assert_eq!(history.absences, Some(Absences { count: 1, first: at(10), last: at(10) }));
         let failure = Failure { why: refused("REQUEST_LIMIT_EXCEEDED"), since: at(20), at: at(30) };
-        assert_eq!(knowledge.failure(), Some(&failure));
-        knowledge.record(at(40), ABSENT);
-        assert_eq!(knowledge.absences, Some(Absences { count: 2, first: at(10), last: at(40) }));
-        assert_eq!(knowledge.failure(), None);
+        assert_eq!(history.failure(), Some(&failure));
+        history.record(at(40), ABSENT);
+        assert_eq!(history.absences, Some(Absences { count: 2, first: at(10), last: at(40) }));
+        assert_eq!(history.failure(), None);
     }
 
     #[test]
     fn a_sighting_ends_the_run_of_absences() {
-        let mut knowledge = Knowledge::default();
-        knowledge.record(at(10), ABSENT);
-        knowledge.record(at(20), Ok(seen("RECYCLED")));
-        assert_eq!(knowledge.absences, None);
-        knowledge.record(at(30), ABSENT);
-        assert_eq!(knowledge.absences, Some(Absences { count: 1, first: at(30), last: at(30) }));
+        let mut history = History::default();
+        history.record(at(10), ABSENT);
+        history.record(at(20), Ok(seen("RECYCLED")));
+        assert_eq!(history.absences, None);
+        history.record(at(30), ABSENT);
+        assert_eq!(history.absences, Some(Absences { count: 1, first: at(30), last: at(30) }));
     }
 
     #[test]
     fn a_reading_knows_since_when_the_port_is_in_this_state() {
         let mut renamed = port_info("port-1", "RUNNING");
         renamed.port_name = Some("another name".to_owned());
-        let mut knowledge = Knowledge::default();
+        let mut history = History::default();
         let readings = [
             (Ok(seen("RUNNING")), 0),
             (Ok(Presence::Seen(renamed)), 0),
@@ -190,21 +190,21 @@ mod tests {
             (Ok(seen("RECYCLED")), 7),
         ];
         for (second, (outcome, since)) in (0..).zip(readings) {
-            knowledge.record(at(second), outcome.clone());
-            let known = knowledge.good.as_ref().map(|reading| reading.since);
+            history.record(at(second), outcome.clone());
+            let known = history.good.as_ref().map(|reading| reading.since);
             assert_eq!(known, Some(at(since)), "after reading {second}: {outcome:?}");
         }
     }
 
     #[test]
     fn an_answer_to_an_earlier_request_is_ignored() {
-        let mut knowledge = Knowledge::default();
-        knowledge.record(at(20), Ok(seen("DESTROYING")));
+        let mut history = History::default();
+        history.record(at(20), Ok(seen("DESTROYING")));
         for outcome in [ABSENT, Ok(seen("RECYCLED")), unavailable("timeout")] {
-            assert_eq!(knowledge.record(at(19), outcome), Effect::Outdated);
+            assert_eq!(history.record(at(19), outcome), Effect::Outdated);
         }
-        let good = knowledge.good.as_ref().map(|reading| &reading.presence);
+        let good = history.good.as_ref().map(|reading| &reading.presence);
         assert_eq!(good, Some(&seen("DESTROYING")));
-        assert_eq!((knowledge.failure(), knowledge.absences), (None, None));
+        assert_eq!((history.failure(), history.absences), (None, None));
     }
 }

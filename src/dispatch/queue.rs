@@ -9,7 +9,7 @@ use crate::clock::Monotonic;
 use crate::index::Reference;
 
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+pub(super) struct Queue {
     states: BTreeMap<Reference, State>,
     timers: BTreeSet<(Monotonic, Reference)>,
     /// Those that are ready and go before all others.
@@ -30,7 +30,7 @@ enum State {
     RunningAgain,
 }
 
-impl Schedule {
+impl Queue {
     /// The object is to be reconciled as soon as its turn comes.
     pub(super) fn wake(&mut self, reference: Reference) {
         match self.states.get(&reference) {
@@ -130,10 +130,10 @@ mod tests {
         Monotonic::from_start(Duration::from_secs(second))
     }
 
-    fn drain(schedule: &mut Schedule, now: Monotonic) -> Vec<Reference> {
+    fn drain(queue: &mut Queue, now: Monotonic) -> Vec<Reference> {
         std::iter::from_fn(|| {
-            let next = schedule.next(now)?;
-            schedule.ended(next.clone(), None);
+            let next = queue.next(now)?;
+            queue.ended(next.clone(), None);
             Some(next)
         })
         .collect()
@@ -141,49 +141,49 @@ mod tests {
 
     #[test]
     fn an_object_that_is_woken_while_it_is_reconciled_is_reconciled_once_more_and_not_at_the_same_time() {
-        let mut schedule = Schedule::default();
+        let mut queue = Queue::default();
         let edge = reference(0, 0);
-        schedule.wake(edge.clone());
-        schedule.wake(edge.clone());
-        assert_eq!(schedule.next(at(0)), Some(edge.clone()));
-        schedule.wake(edge.clone());
-        schedule.wake(edge.clone());
-        assert_eq!(schedule.next(at(0)), None, "it is under way");
-        schedule.ended(edge.clone(), Some(at(100)));
-        assert_eq!(drain(&mut schedule, at(0)), [edge], "once, and before its time");
-        assert_eq!(schedule.next_timer(), None);
+        queue.wake(edge.clone());
+        queue.wake(edge.clone());
+        assert_eq!(queue.next(at(0)), Some(edge.clone()));
+        queue.wake(edge.clone());
+        queue.wake(edge.clone());
+        assert_eq!(queue.next(at(0)), None, "it is under way");
+        queue.ended(edge.clone(), Some(at(100)));
+        assert_eq!(drain(&mut queue, at(0)), [edge], "once, and before its time");
+        assert_eq!(queue.next_timer(), None);
     }
 
     #[test]
     fn a_wake_takes_the_place_of_a_plan() {
-        let mut schedule = Schedule::default();
+        let mut queue = Queue::default();
         let edge = reference(0, 0);
-        schedule.wake(edge.clone());
-        schedule.next(at(0));
-        schedule.ended(edge.clone(), Some(at(60)));
-        assert_eq!((schedule.next(at(59)), schedule.next_timer()), (None, Some(at(60))));
-        schedule.wake(edge.clone());
-        assert_eq!(drain(&mut schedule, at(59)), [edge]);
-        assert_eq!(drain(&mut schedule, at(60)), [], "it is not planned any more");
+        queue.wake(edge.clone());
+        queue.next(at(0));
+        queue.ended(edge.clone(), Some(at(60)));
+        assert_eq!((queue.next(at(59)), queue.next_timer()), (None, Some(at(60))));
+        queue.wake(edge.clone());
+        assert_eq!(drain(&mut queue, at(59)), [edge]);
+        assert_eq!(drain(&mut queue, at(60)), [], "it is not planned any more");
     }
 
     #[test]
     fn whoever_is_woken_first_goes_before_all_others_once() {
-        let mut schedule = Schedule::default();
+        let mut queue = Queue::default();
         let (many, ticket) = ((0..5).map(|name| reference(0, name)).collect::<Vec<_>>(), reference(0, 9));
-        schedule.wake(reference(1, 0));
-        many.iter().cloned().for_each(|one| schedule.wake(one));
-        schedule.wake(ticket.clone());
-        schedule.wake_first(ticket.clone());
-        let order = drain(&mut schedule, at(0));
+        queue.wake(reference(1, 0));
+        many.iter().cloned().for_each(|one| queue.wake(one));
+        queue.wake(ticket.clone());
+        queue.wake_first(ticket.clone());
+        let order = drain(&mut queue, at(0));
         assert_eq!(order.first(), Some(&ticket));
         assert_eq!(order.len(), 7, "each once: {order:?}");
-        schedule.wake(ticket.clone());
-        schedule.next(at(0));
-        schedule.wake_first(ticket.clone());
-        assert_eq!(schedule.next(at(0)), None, "it is under way");
-        schedule.ended(ticket.clone(), None);
-        assert_eq!(drain(&mut schedule, at(0)), [ticket]);
+        queue.wake(ticket.clone());
+        queue.next(at(0));
+        queue.wake_first(ticket.clone());
+        assert_eq!(queue.next(at(0)), None, "it is under way");
+        queue.ended(ticket.clone(), None);
+        assert_eq!(drain(&mut queue, at(0)), [ticket]);
     }
 
     #[derive(Clone, Debug)]
@@ -211,18 +211,18 @@ mod tests {
         /// whoever goes first left out.
         #[test]
         fn every_namespace_has_its_turn(steps in prop::collection::vec(step(), 0..400)) {
-            let mut schedule = Schedule::default();
+            let mut queue = Queue::default();
             let mut under_way = VecDeque::new();
             let mut now = at(0);
             // Of each that is ready: the turns of each namespace since then.
             let mut ready: BTreeMap<Reference, BTreeMap<String, u32>> = BTreeMap::new();
             for step in steps {
                 match step {
-                    Step::Wake(namespace, name) => schedule.wake(reference(namespace, name)),
-                    Step::WakeFirst(namespace, name) => schedule.wake_first(reference(namespace, name)),
+                    Step::Wake(namespace, name) => queue.wake(reference(namespace, name)),
+                    Step::WakeFirst(namespace, name) => queue.wake_first(reference(namespace, name)),
                     Step::Start => {
-                        let went_first = !schedule.first.is_empty();
-                        if let Some(next) = schedule.next(now) {
+                        let went_first = !queue.first.is_empty();
+                        if let Some(next) = queue.next(now) {
                             prop_assert!(!under_way.contains(&next), "{next} is under way twice");
                             for turns in ready.values_mut().filter(|_| !went_first) {
                                 *turns.entry(next.namespace().to_owned()).or_default() += 1;
@@ -238,40 +238,35 @@ mod tests {
                     }
                     Step::End(again) => {
                         if let Some(ended) = under_way.pop_front() {
-                            schedule.ended(ended, again.map(|seconds| now + Duration::from_secs(seconds)));
+                            queue.ended(ended, again.map(|seconds| now + Duration::from_secs(seconds)));
                         }
                     }
                     Step::TimePasses(seconds) => now = now + Duration::from_secs(seconds),
                 }
-                for (reference, state) in &schedule.states {
+                for (reference, state) in &queue.states {
                     if *state == State::Ready {
                         ready.entry(reference.clone()).or_default();
                     }
                 }
-                check(&schedule, &under_way)?;
+                check(&queue, &under_way)?;
             }
         }
     }
 
-    fn check(schedule: &Schedule, under_way: &VecDeque<Reference>) -> Result<(), TestCaseError> {
+    fn check(queue: &Queue, under_way: &VecDeque<Reference>) -> Result<(), TestCaseError> {
         let of = |wanted: fn(&State) -> bool| -> BTreeSet<&Reference> {
-            schedule
-                .states
-                .iter()
-                .filter(|(_, state)| wanted(state))
-                .map(|(reference, _)| reference)
-                .collect()
+            queue.states.iter().filter(|(_, state)| wanted(state)).map(|(reference, _)| reference).collect()
         };
-        let ready: Vec<&Reference> = schedule.lines.values().flatten().chain(&schedule.first).collect();
+        let ready: Vec<&Reference> = queue.lines.values().flatten().chain(&queue.first).collect();
         prop_assert_eq!(ready.len(), ready.iter().collect::<BTreeSet<_>>().len(), "in line once");
         prop_assert_eq!(ready.into_iter().collect::<BTreeSet<_>>(), of(|it| *it == State::Ready));
         let running = of(|it| matches!(it, State::Running | State::RunningAgain));
         prop_assert_eq!(running, under_way.iter().collect::<BTreeSet<_>>());
-        let planned: BTreeSet<&Reference> = schedule.timers.iter().map(|(_, reference)| reference).collect();
+        let planned: BTreeSet<&Reference> = queue.timers.iter().map(|(_, reference)| reference).collect();
         prop_assert_eq!(planned, of(|it| matches!(it, State::Planned(_))));
-        let lines: BTreeSet<&Box<str>> = schedule.lines.keys().collect();
-        prop_assert_eq!(schedule.turns.len(), lines.len());
-        prop_assert_eq!(schedule.turns.iter().collect::<BTreeSet<_>>(), lines);
+        let lines: BTreeSet<&Box<str>> = queue.lines.keys().collect();
+        prop_assert_eq!(queue.turns.len(), lines.len());
+        prop_assert_eq!(queue.turns.iter().collect::<BTreeSet<_>>(), lines);
         Ok(())
     }
 }
