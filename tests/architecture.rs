@@ -26,7 +26,7 @@ const RULES: &[Rule] = &[
     Rule {
         of: "reconcile",
         imports: &["tokio", "tokio_util", "futures", "kube", "reqwest", "rustix", "rand", "tracing"],
-        words: &["Instant", "SystemTime", "std::env", "std::fs", "std::net", "std::thread"],
+        words: &["Clock", "Instant", "SystemTime", "now()", "std::env", "std::fs", "std::net", "std::thread"],
     },
     Rule { of: "api", imports: &["tokio", "reqwest", "rand"], words: &["Clock", "now()"] },
     Rule { of: "zenlayer", imports: &["kube", "k8s_openapi"], words: &[] },

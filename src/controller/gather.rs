@@ -38,36 +38,22 @@ pub(super) struct Gathered {
     context: Context,
 }
 
-/// A decision, and the account that reads the object's port.
-pub(super) struct Decided {
-    pub(super) plan: Plan,
-    pub(super) account: Option<Arc<Account<Client>>>,
-}
-
 impl Observer {
-    /// Decides about `object`, with `outcome` as that of its newest call if there is one.
-    pub(super) async fn decide(
-        &self,
-        object: &ZenlayerPort,
-        outcome: Option<CallOutcome>,
-        turn: Turn,
-    ) -> Decided {
-        let Some(outcome) = outcome else {
-            let gathered = self.gather(object, turn).await;
-            let plan = self.decide_on(&gathered, object);
-            return Decided { plan, account: gathered.account };
-        };
-        let told = told(object, outcome);
-        // Before anything else: this process must know the outcome even if it cannot be written.
-        self.index.learn(object, Some(&Facts::stored_in(&told)));
-        let gathered = self.gather(&told, turn).await;
-        let plan = self.decide_on(&gathered, &told);
-        // What it tells is not written yet.
-        self.index.learn(object, Some(&plan.known(&told)));
-        Decided { plan, account: gathered.account }
+    /// The newest call of `object` has this outcome: this process knows it even if it cannot be written.
+    pub(super) fn learn_outcome(&self, object: &ZenlayerPort, outcome: &CallOutcome) {
+        self.index.learn(object, Some(&Facts::stored_in(&told(object, outcome.clone()))));
     }
 
-    pub(super) async fn gather(&self, object: &ZenlayerPort, turn: Turn) -> Gathered {
+    /// Decides about `object` with `outcome` as that of its newest call, which is not written yet.
+    pub(super) async fn decide_with_outcome(&self, object: &ZenlayerPort, outcome: CallOutcome) -> Plan {
+        let told = told(object, outcome);
+        let gathered = self.gather(&told).await;
+        let plan = self.decide(&gathered, &told, Turn::Free);
+        self.index.learn(object, Some(&plan.known(&told)));
+        plan
+    }
+
+    pub(super) async fn gather(&self, object: &ZenlayerPort) -> Gathered {
         let known = self.index.note(object, self.clock.monotonic());
         let Observed { account, credential, not_copied, evidence } =
             Observed::of(object, known.deletion, &self.credentials, &self.mirrors).await;
@@ -88,23 +74,25 @@ impl Observer {
             gates: self.gates,
             deletion_known_since: known.deletion,
             call_known_since: known.call.map(|(_, since)| since),
-            learnt: self.index.learnt(object),
-            turn,
+            learnt: None,
+            turn: Turn::Free,
         };
         Gathered { account, evidence, context }
     }
 
     /// Decides, and keeps what the decision has learnt and wants to be read, whatever becomes of the plan.
-    pub(super) fn decide_on(&self, gathered: &Gathered, object: &ZenlayerPort) -> Plan {
+    pub(super) fn decide(&self, gathered: &Gathered, object: &ZenlayerPort, turn: Turn) -> Plan {
+        // What one decision has learnt is not news to the next.
+        let context = Context { turn, learnt: self.index.learnt(object), ..gathered.context.clone() };
         let plan = decision::decide(&Input {
             object,
             evidence: gathered.evidence.as_ref(),
-            context: &gathered.context,
+            context: &context,
             timing: &self.timing,
             now: self.clock.now(),
         });
         self.tell_mirrors(object, &plan);
-        transitions::log_landed(object, gathered.context.learnt.as_deref(), &plan);
+        transitions::log_landed(object, context.learnt.as_deref(), &plan);
         self.index.learn(object, plan.facts.as_ref());
         plan
     }

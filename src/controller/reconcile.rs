@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use super::crash;
 use super::error::{DEADLINE, ReconcileError};
-use super::gather::{Decided, Observer};
+use super::gather::{Gathered, Observer};
 use super::invalid;
 use super::registrations::Registrations;
 use super::transitions::{self, Line};
@@ -18,15 +18,14 @@ use super::writes::Written;
 use crate::api::{CallAction, CallOutcome, ZenlayerPort, ZenlayerPortStatus};
 use crate::clock::Monotonic;
 use crate::decision::{self, Action, Plan, Turn};
-use crate::dispatch::Ticket;
+use crate::dispatch::{Slots, Ticket};
 use crate::index::{Known, Reference};
 use crate::lease::Leadership;
-use crate::mirror::Account;
 use crate::reconcile::{Effect, End, Event, FinalizerWrite, Reconcile, Recorded, StatusWrite, WriteResult};
 use crate::server::{Metrics, ReconcileResult};
 use crate::spans::Span;
 use crate::tasks::panic_message;
-use crate::zenlayer::{ChangeAnswer, Client};
+use crate::zenlayer::ChangeAnswer;
 
 /// Trust in events has a limit: every object is looked at this often, come what may.
 const SAFETY_REQUEUE: Duration = Duration::from_hours(1);
@@ -39,14 +38,16 @@ pub(super) struct Reconciler {
     pub(super) metrics: Metrics,
 }
 
-/// A reconcile under way.
-struct Run<'a> {
+/// Carries out the effects of one reconcile.
+struct Driver<'a> {
     by: &'a Reconciler,
     reference: Reference,
     /// The newest that was got from the API server.
     object: Arc<ZenlayerPort>,
-    /// The one that reads the port, by the newest decision.
-    account: Option<Arc<Account<Client>>>,
+    /// What the newest decision rests on.
+    gathered: Option<Gathered>,
+    /// Of a call whose outcome is not written yet.
+    slots: Option<Slots>,
     /// When the write of the record began.
     recording: Monotonic,
     /// What is done since the last decision.
@@ -100,17 +101,18 @@ impl Reconciler {
     }
 
     async fn run(&self, object: Arc<ZenlayerPort>) -> Result<Option<Duration>, ReconcileError> {
-        let mut run = Run {
+        let mut driver = Driver {
             by: self,
             reference: Reference::of(object.as_ref()),
             object,
-            account: None,
+            gathered: None,
+            slots: None,
             recording: Monotonic::default(),
             span: Span::default(),
         };
-        let ended = Box::pin(run.effects()).await;
-        let ended = ended.and_then(|end| self.ended(&run.reference, end));
-        run.span.set_error(ended.as_ref().err().map(|error| error.class().as_str()));
+        let ended = Box::pin(driver.effects()).await;
+        let ended = ended.and_then(|end| self.ended(&driver.reference, end));
+        driver.span.set_error(ended.as_ref().err().map(|error| error.class().as_str()));
         ended
     }
 
@@ -136,14 +138,18 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ReconcileError>>) -> Re
     }
 }
 
-impl Run<'_> {
+impl Driver<'_> {
     async fn effects(&mut self) -> Result<End, ReconcileError> {
         let (mut reconcile, mut effect) = Reconcile::begin(self.by.registrations.turns.take(&self.reference));
         loop {
             let name = effect.name();
             crash::reached("before", name);
             let event = match effect {
-                Effect::Decide { outcome, turn } => Event::Decided(self.decide(outcome, turn).await),
+                Effect::Decide { outcome: Some(outcome), .. } => {
+                    let plan = self.by.observer.decide_with_outcome(&self.object, outcome).await;
+                    Event::Decided(Box::new(plan))
+                }
+                Effect::Decide { outcome: None, turn } => Event::Decided(self.decide(turn).await),
                 Effect::TakeTurn(held) => self.take_turn(held),
                 Effect::WriteStatus { status, what, row } => {
                     Event::Written(self.write_status(*status, what, row).await?)
@@ -151,7 +157,7 @@ impl Run<'_> {
                 Effect::WriteFinalizers { finalizers, what, row } => {
                     Event::Written(self.write_finalizers(&finalizers, &what, row).await?)
                 }
-                Effect::Call(recorded, ticket) => Event::Answered(self.call(&recorded, ticket).await),
+                Effect::Call(recorded, ticket) => Event::Answered(self.call(recorded, ticket).await),
                 Effect::Announce(event) => {
                     self.span.around(self.by.writer.events.send(&self.object, &event)).await;
                     Event::Announced
@@ -163,32 +169,39 @@ impl Run<'_> {
         }
     }
 
-    async fn decide(&mut self, outcome: Option<CallOutcome>, turn: Turn) -> Box<Plan> {
-        let (is_of_a_call, waits) = (outcome.is_some(), turn != Turn::Free);
-        let Decided { plan, account } = self.by.observer.decide(&self.object, outcome, turn).await;
-        if !is_of_a_call {
-            if !waits && !matches!(plan.action, Action::Call(_)) {
-                self.by.registrations.turns.leave(&self.reference);
-            }
-            self.span.set_error(None);
-            self.span = transitions::reconcile(&self.object, &plan);
-            self.account = account;
+    /// An object that must wait for its turn is decided about once more, on what is known already.
+    async fn decide(&mut self, turn: Turn) -> Box<Plan> {
+        self.span.set_error(None);
+        self.slots = None;
+        let observer = &self.by.observer;
+        let held = self.gathered.take().filter(|_| turn != Turn::Free);
+        let gathered = match held {
+            Some(gathered) => gathered,
+            None => observer.gather(&self.object).await,
+        };
+        let waits = turn != Turn::Free;
+        let plan = observer.decide(&gathered, &self.object, turn);
+        if !waits && !matches!(plan.action, Action::Call(_)) {
+            self.by.registrations.turns.leave(&self.reference);
         }
+        self.span = transitions::reconcile(&self.object, &plan);
+        self.gathered = Some(gathered);
         Box::new(plan)
     }
 
     /// A ticket serves the account that the decision is about, and not while Zenlayer asks for a pause.
-    fn take_turn(&self, held: Option<Ticket>) -> Event<Ticket> {
+    fn take_turn(&mut self, held: Option<Ticket>) -> Event<Ticket> {
         // A call is by a key that has read the port.
-        let Some(account) = &self.account else { return Event::MustWait(Turn::BehindOthers) };
+        let account = self.gathered.as_ref().and_then(|gathered| gathered.account.as_ref());
+        let Some(account) = account else { return Event::MustWait(Turn::BehindOthers) };
         let pause = account.paused();
         let held = held.filter(|ticket| ticket.is_of(account.key) && pause.is_none());
-        match held.or_else(|| self.by.registrations.turns.ask(&self.reference, account)) {
-            Some(ticket) => Event::HasTurn(ticket),
-            None => {
-                Event::MustWait(pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())))
-            }
+        if let Some(ticket) = held.or_else(|| self.by.registrations.turns.ask(&self.reference, account)) {
+            return Event::HasTurn(ticket);
         }
+        // Nothing was done.
+        self.span.discard();
+        Event::MustWait(pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())))
     }
 
     async fn write_status(
@@ -239,28 +252,30 @@ impl Run<'_> {
         }
     }
 
-    /// Makes the call, if it may still be made. The ticket's slot is free after that.
-    async fn call(&self, recorded: &Recorded, ticket: Ticket) -> CallOutcome {
-        let (account, permit, _slot) = ticket.split();
+    /// Makes the call, if it may still be made.
+    async fn call(&mut self, recorded: Recorded, ticket: Ticket) -> CallOutcome {
+        let (account, permit, slots) = ticket.split();
+        self.slots = Some(slots);
         let since_record = self.by.observer.clock.monotonic().since(self.recording);
-        if let Err(not_sent) = recorded.check(since_record, &account.fingerprint) {
-            return not_sent;
-        }
         let (action, port) = (recorded.action(), recorded.port_id());
         let line = Line { row: recorded.row(), reason: transitions::reason(&self.object), ..Line::default() };
-        line.log(&self.object, format_args!("calling {}", action.as_str()));
-        let answer = self
-            .span
-            .around(async {
+        let answer = if let Err((cause, why)) = recorded.check(since_record, &account.fingerprint) {
+            ChangeAnswer::NotSent { cause, why: why.to_owned() }
+        } else {
+            line.log(&self.object, format_args!("calling {}", action.as_str()));
+            let call = async {
                 match action {
                     CallAction::TerminatePort => account.terminate_port(permit, port).await,
                     CallAction::DestroyPort => account.destroy_port(permit, port).await,
                 }
-            })
-            .await;
+            };
+            self.span.around(call).await
+        };
         let line = Line { request_id: answer.request_id(), ..line };
         line.log(&self.object, format_args!("the answer to {}: {answer}", action.as_str()));
-        outcome(answer)
+        let outcome = outcome(answer);
+        self.by.observer.learn_outcome(&self.object, &outcome);
+        outcome
     }
 }
 

@@ -21,7 +21,6 @@ pub(super) enum Written {
     Overtaken(Box<ZenlayerPort>),
     /// There is no such object any more, or one that this version cannot parse; the watch tells more.
     Gone,
-    /// The object is still what was decided about.
     Refused(Rejection),
 }
 

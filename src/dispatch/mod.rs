@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::index::Reference;
 use crate::wakes::Wakes;
 
-pub use self::turns::{MOST_CALLS, Ticket, Turns};
+pub use self::turns::{MOST_CALLS, Slots, Ticket, Turns};
 
 /// Reconciles under way at a time: all calls there may be, and some that are free for what was read. Each has its own
 /// connection to the API server, with buffers.

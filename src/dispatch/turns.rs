@@ -57,15 +57,15 @@ pub struct Ticket {
 }
 
 /// One of all calls, and one of the credential's.
-type Slots = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+pub type Slots = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Ticket {
     pub fn is_of(&self, account: AccountKey) -> bool {
         self.account.key == account
     }
 
-    /// The permit of the rate limit, to be used now; what is left keeps the slot.
-    pub fn split(self) -> (Arc<Account<Client>>, Permit, impl Sized) {
+    /// The permit of the rate limit, to be used now, and the slots, to be kept until the outcome is written.
+    pub fn split(self) -> (Arc<Account<Client>>, Permit, Slots) {
         (self.account, self.permit, self.slots)
     }
 }

@@ -7,10 +7,12 @@ use crate::api::{CallOutcome, Reason, ZenlayerPortStatus};
 use crate::clock::Now;
 use crate::decision::{Announcement, Plan, Turn};
 
-/// What is to be done next. Writes are of the object as the last decision saw it: if it has changed since, they do nothing.
+/// What is to be done next. Writes are of the newest version of the object that this reconcile has got: if it has changed since, they do
+/// nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<T> {
-    /// Gather what is known of the object, with `outcome` as that of its newest call if there is one, and decide.
+    /// Gather what is known of the object, with `outcome` as that of its newest call if there is one, and decide. Whoever must wait for
+    /// its turn decides on what is gathered already.
     Decide {
         outcome: Option<CallOutcome>,
         turn: Turn,
@@ -71,13 +73,13 @@ pub enum WriteResult {
     Overtaken,
     /// There is no such object any more, or one that this version cannot parse; the watch tells more.
     Gone,
-    /// The object is still what was decided about.
     Refused(Rejection, Now),
 }
 
 /// Why the API server does not take a write as it is, in its own words where it has any.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
+    /// The object is still what was decided about.
     #[error("{words} (HTTP {code})")]
     Answered { code: u16, words: String },
     /// What was learnt would be lost.

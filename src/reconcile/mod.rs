@@ -4,7 +4,8 @@
 //! ```text
 //! decide ─▶ write the status ─▶ announce ─▶ end
 //!        ─▶ write the status ─▶ remove the finalizer ─▶ announce ─▶ end
-//!        ─▶ take a turn ─▶ write the record ─▶ call ─▶ decide ─▶ write the outcome ─▶ announce ─▶ decide …
+//!        ─▶ take a turn ─▶ (it must wait) decide ─▶ write the status ─▶ end
+//!                       ─▶ write the record ─▶ call ─▶ decide ─▶ write the outcome ─▶ announce ─▶ decide …
 //! ```
 //!
 //! A process may die before and after each effect. The one after it begins with a decision.
@@ -23,10 +24,11 @@ use crate::decision::{self, Action, Announcement, Intent, Plan, Turn, Warrant, w
 pub use self::effect::{Effect, End, Event, FinalizerWrite, Rejection, StatusWrite, WriteResult};
 pub use self::recorded::{BEGIN_WITHIN, Recorded};
 
-/// Decisions in one reconcile before it gives way to others. Those about the outcome of a call do not count.
+/// Decisions in one reconcile before it gives way to others. Those about the outcome of a call, and those of whoever must wait for
+/// its turn, do not count: they follow one that does.
 const MOST_DECISIONS: u32 = 8;
 
-/// How often the outcome of a call is written after a conflict; the record stays `Pending` if all fail.
+/// How often the outcome of a call is written if others write the object meanwhile; the record stays `Pending` if all fail.
 const MOST_OUTCOME_WRITES: u32 = 3;
 
 /// When an object that waits for its turn is reconciled again: it shows by then that Zenlayer asked for a pause.
@@ -119,7 +121,7 @@ impl<T> Reconcile<T> {
     /// justifies.
     pub fn begin(ticket: Option<T>) -> (Self, Effect<T>) {
         let mut reconcile = Self { stage: Stage::Ended, ticket, decisions: 0, row: None };
-        let first = reconcile.decide(Turn::Free);
+        let first = reconcile.decide();
         (reconcile, first)
     }
 
@@ -130,7 +132,7 @@ impl<T> Reconcile<T> {
             (Stage::TakingTurn(status, call), Event::HasTurn(ticket)) => {
                 self.write_status(object, *status, Write::Record { call, ticket })
             }
-            (Stage::TakingTurn(..), Event::MustWait(turn)) => self.decide(turn),
+            (Stage::TakingTurn(..), Event::MustWait(turn)) => self.decide_waiting(turn),
             (Stage::Writing(write), Event::Written(result)) => self.written(object, write, result),
             (Stage::Calling(call), Event::Answered(outcome)) => {
                 self.answered(Answered { call, outcome, conflicts: 0 })
@@ -138,15 +140,21 @@ impl<T> Reconcile<T> {
             (Stage::Answered(answered), Event::Decided(plan)) => self.write_outcome(object, answered, &plan),
             (Stage::Announcing(more, then), Event::Announced) => self.announce([more, None], then),
             // An answer to something else: nothing that was decided is carried out.
-            (_, _) => self.decide(Turn::Free),
+            (_, _) => self.decide(),
         }
     }
 
-    fn decide(&mut self, turn: Turn) -> Effect<T> {
+    fn decide(&mut self) -> Effect<T> {
         if self.decisions == MOST_DECISIONS {
             return Effect::End(End::Contended);
         }
         self.decisions += 1;
+        self.stage = Stage::Deciding(Turn::Free);
+        Effect::Decide { outcome: None, turn: Turn::Free }
+    }
+
+    /// What the object shows while it waits for its turn.
+    fn decide_waiting(&mut self, turn: Turn) -> Effect<T> {
         self.stage = Stage::Deciding(turn.clone());
         Effect::Decide { outcome: None, turn }
     }
@@ -169,6 +177,8 @@ impl<T> Reconcile<T> {
                 self.write_status(object, status, Write::StatusBeforeRemoval { reason, event })
             }
             Action::RemoveFinalizer(reason) => self.remove_finalizer(object, reason, event),
+            // Whoever waits does not call.
+            Action::Call(_) if *turn != Turn::Free => self.decide(),
             Action::Call(Intent { warrant, .. }) => {
                 let call = Call { warrant, event, again: deadline };
                 self.stage = Stage::TakingTurn(Box::new(status), call);
@@ -247,7 +257,7 @@ impl<T> Reconcile<T> {
                     Effect::Call(recorded, ticket)
                 } else {
                     self.ticket = Some(ticket);
-                    self.decide(Turn::Free)
+                    self.decide()
                 }
             }
             Write::Outcome { answered, event } => self.announce([answered.call.event, event], Then::Decide),
@@ -261,7 +271,7 @@ impl<T> Reconcile<T> {
         match write {
             Write::Record { ticket, .. } => {
                 self.ticket = Some(ticket);
-                self.decide(Turn::Free)
+                self.decide()
             }
             Write::Outcome { answered: Answered { call, outcome, conflicts }, .. } => {
                 if conflicts + 1 < MOST_OUTCOME_WRITES && call.warrant.is_newest_of(object) {
@@ -273,7 +283,7 @@ impl<T> Reconcile<T> {
                 }
             }
             Write::Refusal { end, .. } => Effect::End(end),
-            _ => self.decide(Turn::Free),
+            _ => self.decide(),
         }
     }
 
@@ -325,7 +335,7 @@ impl<T> Reconcile<T> {
                 self.stage = Stage::Announcing(events.next(), then);
                 Effect::Announce(event)
             }
-            (None, Then::Decide) => self.decide(Turn::Free),
+            (None, Then::Decide) => self.decide(),
             (None, Then::End(end)) => Effect::End(end),
         }
     }

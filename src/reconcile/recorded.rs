@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::answer::NotSentCause;
-use crate::api::{CallAction, CallOutcome, ZenlayerPort};
+use crate::api::{CallAction, ZenlayerPort};
 use crate::decision::Warrant;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
@@ -39,13 +39,16 @@ impl Recorded {
     }
 
     /// Whether the call may be sent with `credential` at this moment, `since_record` after the write of the record began; else
-    /// its outcome.
-    pub fn check(&self, since_record: Duration, credential: &Fingerprint) -> Result<(), CallOutcome> {
-        let not_sent = |cause, why: &str| Err(CallOutcome::NotSent { cause, why: why.to_owned() });
+    /// why not, also in words.
+    pub fn check(
+        &self,
+        since_record: Duration,
+        credential: &Fingerprint,
+    ) -> Result<(), (NotSentCause, &'static str)> {
         if since_record > BEGIN_WITHIN {
-            not_sent(NotSentCause::RecordTooSlow, "it took too long to write the record of the call")
+            Err((NotSentCause::RecordTooSlow, "it took too long to write the record of the call"))
         } else if credential != self.warrant.credential() {
-            not_sent(NotSentCause::CredentialsChanged, "the credentials changed after the decision")
+            Err((NotSentCause::CredentialsChanged, "the credentials changed after the decision"))
         } else {
             Ok(())
         }

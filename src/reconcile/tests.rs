@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::answer::NotSentCause;
 use crate::api::{CallAction, DeletionPolicy};
-use crate::clock::Clock;
 use crate::decision::tests::scenario::Scenario;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortStatus;
@@ -41,7 +40,7 @@ fn with(object: &ZenlayerPort, status: ZenlayerPortStatus) -> ZenlayerPort {
 
 fn rejected() -> WriteResult {
     let rejection = Rejection::Answered { code: 422, words: "no changes today".to_owned() };
-    WriteResult::Refused(rejection, Clock::System.now())
+    WriteResult::Refused(rejection, Scenario::living().now)
 }
 
 #[test]
@@ -117,14 +116,11 @@ fn a_call_is_sent_soon_after_its_record_by_the_key_that_the_record_names_or_not_
     };
     let key = object.release().and_then(|release| release.call.clone()).expect("a record").credential;
     assert_eq!(recorded.check(BEGIN_WITHIN, &key), Ok(()));
-    let cause = |result: Result<(), CallOutcome>| match result {
-        Err(CallOutcome::NotSent { cause, .. }) => cause,
-        other => panic!("it is sent: {other:?}"),
-    };
-    let late = recorded.check(BEGIN_WITHIN + Duration::from_millis(1), &key);
-    assert_eq!(cause(late), NotSentCause::RecordTooSlow);
+    let refused = |since_record, key| recorded.check(since_record, key).map_err(|(cause, _)| cause);
+    let late = BEGIN_WITHIN + Duration::from_millis(1);
+    assert_eq!(refused(late, &key), Err(NotSentCause::RecordTooSlow));
     let other: Fingerprint = serde_json::from_value("00000000000000bb".into()).expect("a fingerprint");
-    assert_eq!(cause(recorded.check(Duration::ZERO, &other)), NotSentCause::CredentialsChanged);
+    assert_eq!(refused(Duration::ZERO, &other), Err(NotSentCause::CredentialsChanged));
 }
 
 /// How a world may take an effect.

@@ -90,6 +90,7 @@ const SUITES: [Suite; 4] = [
             "index::",
             "lease::",
             "mirror::",
+            "reconcile::",
             "server::",
             "uninstall::",
             "wakes::",

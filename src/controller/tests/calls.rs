@@ -27,8 +27,8 @@ async fn about_to_be_released(stage: &mut Stage) -> Arc<Account<Client>> {
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    let (_, decided) = stage.decide_to_call("edge").await;
-    decided.account.expect("it has credentials")
+    let (_, gathered) = stage.decide_to_call("edge").await;
+    gathered.account.expect("it has credentials")
 }
 
 fn accepted(object: Option<&ZenlayerPort>) -> bool {

@@ -118,6 +118,36 @@ async fn nothing_is_called_while_the_api_server_does_not_keep_what_was_learnt() 
 }
 
 #[tokio::test]
+async fn what_was_learnt_with_the_outcome_of_a_call_survives_a_conflict_of_its_write() {
+    let mut stage = Stage::with(|setting| setting.timing.restored_apart = Duration::from_millis(50));
+    let mut edge = object("edge");
+    edge.spec.deletion_policy = DeletionPolicy::TerminateAndDestroy;
+    stage.own_by(&edge, PortStatus::Running);
+    stage.reconcile_until_shown("edge", "Running").await;
+    // The port lies in the bin when the answer comes.
+    stage.cloud.fault(Rule::on("TerminatePort").delay_answer(Duration::from_millis(500)));
+    stage.delete("edge");
+    stage.decide_to_call("edge").await;
+    let (api, cloud) = (stage.api.clone(), stage.cloud.clone());
+    stage.api.on(Method::PUT, "/edge/status", async move {
+        let of_the_outcome = api.clone();
+        api.on(Method::PUT, "/edge/status", async move {
+            // Somebody restores it, and somebody else writes the object first.
+            cloud.set_status(&port_of("edge"), PortStatus::Running);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            of_the_outcome.edit(Some(NAMESPACE), "edge", |object: &mut ZenlayerPort| {
+                object.metadata.labels = Some([("touched".to_owned(), "yes".to_owned())].into());
+            });
+            None
+        });
+        None
+    });
+    stage.reconcile("edge").await.expect("the reconcile ends well");
+    stage.reconcile_until_shown("edge", "RestoredElsewhere").await;
+    assert_eq!(stage.sends("edge"), 1, "{:#?}", stage.get("edge"));
+}
+
+#[tokio::test]
 async fn the_outcome_of_a_call_is_known_however_the_reconcile_ends() {
     let mut stage = Stage::with(|setting| setting.timing.reading_valid = Duration::from_millis(400));
     stage.own("edge", PortStatus::Recycled);

@@ -82,8 +82,8 @@ async fn a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_unti
     stage.own("edge", PortStatus::Recycled);
     stage.reconcile_until_shown("edge", "PortRecycled").await;
     stage.delete("edge");
-    let (_, decided) = stage.decide_to_call("edge").await;
-    let account = decided.account.expect("it has credentials");
+    let (_, gathered) = stage.decide_to_call("edge").await;
+    let account = gathered.account.expect("it has credentials");
     stage.cloud.fault(Rule::on("DescribePorts").port("port-other").throttle(Some("240")));
     let port = [PortId::new("port-other")];
     let turn = account.client().read_permit(Priority::Release).await.expect("nothing is paused");

@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::clock::{Clock, Monotonic};
 use crate::controller::error::ReconcileError;
-use crate::controller::gather::Decided;
+use crate::controller::gather::Gathered;
 use crate::controller::reconcile::Reconciler;
 use crate::controller::registrations::Registrations;
 use crate::controller::run::{Parts, Settings, build};
@@ -227,7 +227,10 @@ impl Stage {
     }
 
     /// Decides, without carrying anything out, until a call is decided upon. So a reading that justifies it is there.
-    pub(in crate::controller) async fn decide_to_call(&mut self, name: &str) -> (Arc<ZenlayerPort>, Decided) {
+    pub(in crate::controller) async fn decide_to_call(
+        &mut self,
+        name: &str,
+    ) -> (Arc<ZenlayerPort>, Gathered) {
         self.notice(name);
         self.decide_until(name, "a call", |plan, _| matches!(plan.action, Action::Call(_))).await
     }
@@ -238,15 +241,16 @@ impl Stage {
         name: &str,
         what: &str,
         reached: impl Fn(&Plan, &ZenlayerPort) -> bool,
-    ) -> (Arc<ZenlayerPort>, Decided) {
+    ) -> (Arc<ZenlayerPort>, Gathered) {
         let began = Instant::now();
         loop {
             let object = Arc::new(self.get(name).expect("the object is there"));
-            let decided = self.reconciler.observer.decide(&object, None, Turn::Free).await;
-            if reached(&decided.plan, &object) {
-                return (object, decided);
+            let observer = &self.reconciler.observer;
+            let gathered = observer.gather(&object).await;
+            let plan = observer.decide(&gathered, &object, Turn::Free);
+            if reached(&plan, &object) {
+                return (object, gathered);
             }
-            let plan = decided.plan;
             assert!(began.elapsed() < PATIENCE, "in vain until {what} is decided upon: {plan:#?}");
             self.breathe().await;
         }
@@ -257,8 +261,7 @@ impl Stage {
         &self,
         object: &ZenlayerPort,
     ) -> Arc<mirror::Account<Client>> {
-        let decided = self.reconciler.observer.decide(object, None, Turn::Free).await;
-        decided.account.expect("it has credentials")
+        self.reconciler.observer.gather(object).await.account.expect("it has credentials")
     }
 
     /// The next that is woken.

@@ -73,7 +73,7 @@ pub(crate) struct Scenario {
     pub(super) evidence: Option<Evidence>,
     pub(super) context: Context,
     pub(super) timing: Timing,
-    pub(super) now: Now,
+    pub(crate) now: Now,
 }
 
 /// The beginning of a scenario.

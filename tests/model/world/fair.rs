@@ -51,7 +51,8 @@ fn without_faults(world: &World) -> Option<World> {
 /// Carries out what a reconcile under way has still to do: whether there was one.
 fn finish(world: &mut World, of: Which) -> bool {
     let mut was_under_way = false;
-    while let Some(Step::UnderWay { run, .. }) = world.view(0, of).map(|view| &view.step) {
+    for _ in 0..MOST_RECONCILES {
+        let Some(Step::UnderWay { run, .. }) = world.view(0, of).map(|view| &view.step) else { break };
         was_under_way = true;
         if run.calls() {
             world.call(0, of, Net::Answered);

@@ -1,9 +1,10 @@
 //! A world around the decision: an API server, Zenlayer, replicas of the operator, and people.
 //!
-//! The operator's part is the shipped code: [`operator`] carries out the effects of `reconcile::Reconcile` in this world, and
-//! each may be the last before a crash. Time runs in ticks; a tick is as long as a reading is valid, the grace lasts and a call waits for its turn to settle twice. All ages stop at the bound beyond which they
-//! mean the same, attempts and people's acts are as many as there are faults and acts left: so the states are finitely
-//! many, and all of them are walked.
+//! The operator's part is the shipped code: [`operator`] carries out the effects of `reconcile::Reconcile` in this
+//! world, and each may be the last before a crash. Time runs in ticks; a tick is as long as a reading is valid, the
+//! grace lasts and a call waits for its turn to settle twice. All ages stop at the bound beyond which they mean the
+//! same, attempts and people's acts are as many as there are faults and acts left: so the states are finitely many, and
+//! all of them are walked.
 
 mod environment;
 mod fair;

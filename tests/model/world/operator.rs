@@ -106,7 +106,8 @@ impl Run {
 impl Eq for Run {}
 
 impl Hash for Run {
-    /// What differs beyond this is what people read.
+    /// A reconcile rests only before a call, or before it decides about the outcome of one: what it does then follows from these two and
+    /// from the world. What else differs is what people read, and how many conflicts there were.
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.todo, &self.recorded).hash(state);
     }
@@ -248,35 +249,32 @@ impl World {
     }
 
     /// Carries out a write, and rests before the next effect; none on a conflict or an error, which end the reconcile.
-    fn write(&mut self, replica: usize, of: Which, mut run: Arc<Run>, write: Write) -> Option<()> {
-        loop {
-            let before = self.objects[of].clone();
-            match &run.todo {
-                Todo::Status { status, what } => {
-                    if *what == StatusWrite::Record && write != Write::Lost {
-                        self.broken = self.broken.or(rules::against_a_record(self, of, status));
-                    }
-                    self.put(replica, of, status, write)?;
+    fn write(&mut self, replica: usize, of: Which, run: Arc<Run>, write: Write) -> Option<()> {
+        match &run.todo {
+            Todo::Status { status, what } => {
+                if *what == StatusWrite::Record && write != Write::Lost {
+                    self.broken = self.broken.or(rules::against_a_record(self, of, status));
                 }
-                Todo::AddFinalizer => {
-                    self.patch(replica, of, write, |object| Some(Object { finalized: true, ..object }))?;
-                }
-                Todo::RemoveFinalizer(reason) => {
-                    if write != Write::Lost {
-                        self.broken = self.broken.or(rules::against_removal(self, of, *reason));
-                    }
-                    self.patch(replica, of, write, |_| None)?;
-                }
-                Todo::Decide(_) | Todo::Call(_) | Todo::Over => break,
+                self.put(replica, of, status, write)?;
             }
-            let Some(object) = &self.objects[of] else { return Some(()) };
-            run = Arc::new(run.after(&object.told(of), Event::Written(WriteResult::Done)));
-            // A write of what no decision tells apart is none here.
-            if self.objects[of] != before {
-                break;
+            Todo::AddFinalizer => {
+                self.patch(replica, of, write, |object| Some(Object { finalized: true, ..object }))?;
+            }
+            Todo::RemoveFinalizer(reason) => {
+                if write != Write::Lost {
+                    self.broken = self.broken.or(rules::against_removal(self, of, *reason));
+                }
+                self.patch(replica, of, write, |_| None)?;
+            }
+            Todo::Decide(_) | Todo::Call(_) | Todo::Over => {
+                self.rest(replica, of, run);
+                return Some(());
             }
         }
-        self.rest(replica, of, run);
+        if let Some(object) = &self.objects[of] {
+            let next = run.after(&object.told(of), Event::Written(WriteResult::Done));
+            self.rest(replica, of, Arc::new(next));
+        }
         Some(())
     }
 
@@ -286,7 +284,7 @@ impl World {
         if let Some(view) = self.view(replica, of) {
             view.step = match run.todo {
                 Todo::Over => Step::Between,
-                _ => Step::UnderWay { run, number, in_time: true },
+                _ => Step::UnderWay { in_time: run.calls(), run, number },
             };
         }
     }
@@ -363,9 +361,18 @@ impl World {
         } else {
             Outcome::NotSent
         };
-        let Some(object) = &self.objects[of] else { return };
-        let answered = run.after(&object.told(of), Event::Answered(outcome.told()));
-        self.rest(replica, of, Arc::new(answered));
+        match self.objects[of].as_ref().map(|object| object.told(of)) {
+            Some(object) => {
+                let answered = run.after(&object, Event::Answered(outcome.told()));
+                self.rest(replica, of, Arc::new(answered));
+            }
+            // It went meanwhile: there is nothing to write the outcome onto.
+            None => {
+                if let Some(view) = self.view(replica, of) {
+                    view.step = Step::Between;
+                }
+            }
+        }
     }
 
     fn send(&mut self, call: &Sent, net: Net) -> Outcome {

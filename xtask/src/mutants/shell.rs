@@ -338,8 +338,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a call waits for the end of a pause without saying so",
         file: RECONCILE,
-        search: "pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string()))",
-        replacement: "pause.map_or(Turn::BehindOthers, |_| Turn::BehindOthers)",
+        search: "Event::MustWait(pause.map_or(Turn::BehindOthers, |pause| Turn::Paused(pause.to_string())))",
+        replacement: "Event::MustWait(pause.map_or(Turn::BehindOthers, |_| Turn::BehindOthers))",
     },
     Mutant {
         name: "what an outcome is worth telling is told to nobody",
