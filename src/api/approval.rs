@@ -13,6 +13,22 @@ use super::{Reason, ZenlayerPort, ZenlayerPortStatus};
 /// - `IdentityChanged-<uid>-<first 8 hexadecimal digits of the SHA-256 of the port's createdTime>`.
 pub const APPROVE_ANNOTATION: &str = "sdn.zenlayer.com/approve";
 
+/// An annotation that the operator reads. Of all others nothing is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAnnotation {
+    Approve,
+}
+
+impl ReadAnnotation {
+    pub const ALL: &[Self] = &[Self::Approve];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Approve => APPROVE_ANNOTATION,
+        }
+    }
+}
+
 impl ZenlayerPort {
     /// Whether a person has approved that this very object passes the hold of this reason, as `status` tells it: its
     /// latest restoration, or the port that is there now.

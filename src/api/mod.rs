@@ -14,7 +14,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-pub use approval::APPROVE_ANNOTATION;
+pub use approval::{APPROVE_ANNOTATION, ReadAnnotation};
 pub use reason::{Actor, Advice, EventType, READY, RECONCILING, Readiness, Reason, Remedy, STALLED};
 pub use receipt::Receipt;
 pub use status::{Call, CallAction, CallOutcome, ObservedPort, PortIdentity, Release, ZenlayerPortStatus};

@@ -388,7 +388,8 @@ fn is_made_for_the_object(reason: Reason, command: &str) {
         assert!(occurrence.is_some_and(is_word), "{reason:?}: {command}");
     } else {
         let known = ["delete", "edit"].map(|verb| format!("{verb} zenlayerport edge-1 -n team-a"));
-        assert!(known.iter().any(|known| known == command), "{reason:?}: {command}");
+        let is_known = known.iter().any(|known| known == command);
+        assert!(is_known, "{reason:?}: {command:?} is none of {known:?}, no approval and no patch");
     }
 }
 

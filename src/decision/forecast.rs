@@ -146,7 +146,7 @@ impl<'a> Rehearsal<'a> {
                 Action::Call(intent) => {
                     let action = intent.warrant.action();
                     calls.push(action);
-                    self.carry_out(&plan, action);
+                    self.call(&plan, action);
                 }
                 Action::None | Action::AddFinalizer => {
                     self.object.status = Some(plan.status_without_call(&self.object));
@@ -187,7 +187,7 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// The call is accepted and takes effect.
-    fn carry_out(&mut self, plan: &Plan, action: CallAction) {
+    fn call(&mut self, plan: &Plan, action: CallAction) {
         self.object.status = Some(plan.status(&self.object));
         let accepted = CallOutcome::Accepted { request_id: None };
         self.object.status = Some(record::with_outcome(&self.object, accepted));
@@ -216,7 +216,41 @@ impl<'a> Rehearsal<'a> {
             }
             (Reason::PortBusy, _) => (self.timing.release_interval, Some(PortStatus::Running)),
             (Reason::Refused | Reason::Queued | Reason::Throttled, _) => (self.timing.refused_max, None),
-            _ => return false,
+            // A person acts, something outside of this forecast ends it, or it is the end.
+            (
+                Reason::Running
+                | Reason::PortNotFound
+                | Reason::PortRecycled
+                | Reason::UnknownPortStatus
+                | Reason::PortClaimed
+                | Reason::IdentityChanged
+                | Reason::InvalidSpec
+                | Reason::UpdateRefused
+                | Reason::CredentialsUnavailable
+                | Reason::CredentialsNotCopied
+                | Reason::CloudUnavailable
+                | Reason::DescribeRefused
+                | Reason::Unauthorized
+                | Reason::PermissionDenied
+                | Reason::ClockSkew
+                | Reason::WaitingForFinalizers
+                | Reason::DeletionProtected
+                | Reason::NotInRecycleBin
+                | Reason::PrepaidPort
+                | Reason::RestoredElsewhere
+                | Reason::MassDeletion
+                | Reason::CRDDeleted
+                | Reason::ApprovalRequired
+                | Reason::ClusterStateUnknown
+                | Reason::InUse
+                | Reason::ConfirmingAbsence
+                | Reason::AbsenceUnproven
+                | Reason::PortDestroyed
+                | Reason::PortGone
+                | Reason::PortNeverFound
+                | Reason::PortRetained,
+                _,
+            ) => return false,
         };
         self.elapsed += after;
         if let Some(status) = becomes {

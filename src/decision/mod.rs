@@ -294,7 +294,7 @@ pub fn decide(input: &Input<'_>) -> Plan {
     let (row, outcome) = table::first_answer(table, &case).unzip();
     let outcome = outcome.unwrap_or_else(|| case.unread());
     let outcome = if is_terminating { outcome } else { upkeep::with_credentials_told(&case, outcome) };
-    let plan = outcome.carry_out(row.map(|row| row.number), input, &known);
+    let plan = outcome.into_plan(row.map(|row| row.number), input, &known);
     Plan { facts: Facts::if_new(known), ..plan }
 }
 

@@ -90,7 +90,7 @@ impl<'a> Outcome<'a> {
     }
 
     /// The plan that carries it out, `status` being the object's with all that is known by now.
-    pub(super) fn carry_out(self, row: Option<u8>, input: &Input<'_>, status: &ZenlayerPortStatus) -> Plan {
+    pub(super) fn into_plan(self, row: Option<u8>, input: &Input<'_>, status: &ZenlayerPortStatus) -> Plan {
         let plan = Plan { row, ..Plan::nothing() };
         let action = match &self.act {
             Act::AddFinalizer => return Plan { action: Action::AddFinalizer, ..plan },

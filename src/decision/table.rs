@@ -4,7 +4,7 @@ use super::case::Case;
 use super::outcome::Outcome;
 use crate::api::Reason;
 
-/// One row. `docs/architecture.md` is generated from its words.
+/// One row. `docs/decision.md` is generated from its words.
 #[derive(Debug)]
 pub struct Row {
     pub number: u8,
@@ -29,7 +29,7 @@ pub(super) const fn row(
     Row { number, when, then, reasons, answer }
 }
 
-/// The first row that answers, and its answer. The last row of a table answers always.
+/// The first row that answers, and its answer.
 pub(super) fn first_answer<'a>(
     table: &'static [Row],
     case: &Case<'a>,

@@ -2,14 +2,17 @@
 //! megabytes; only what the operator reads is kept, and the rest is skipped while the answer is parsed.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::{APPROVE_ANNOTATION, FINALIZER, ZenlayerPort, ZenlayerPortSpec};
+use crate::api::{FINALIZER, ReadAnnotation, ZenlayerPort, ZenlayerPortSpec};
 use crate::text::sanitized_up_to;
 
 /// Characters that are shown of what a parser or the API server complains of; it may quote what users wrote.
@@ -77,10 +80,43 @@ struct WireMetadata {
     annotations: Option<WireAnnotations>,
 }
 
-#[derive(Deserialize)]
-struct WireAnnotations {
-    #[serde(rename = "sdn.zenlayer.com/approve")]
-    approve: Option<String>,
+/// Those that are read, each no longer than it may be.
+struct WireAnnotations(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for WireAnnotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Annotations)
+    }
+}
+
+struct Annotations;
+
+impl<'de> Visitor<'de> for Annotations {
+    type Value = WireAnnotations;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("annotations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireAnnotations, A::Error> {
+        let mut read = BTreeMap::new();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            match ReadAnnotation::ALL.iter().find(|annotation| annotation.name() == name) {
+                Some(annotation) => {
+                    read.insert(name.into_owned(), bounded(*annotation, map.next_value()?));
+                }
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(WireAnnotations(read))
+    }
+}
+
+/// A value that is cut must not become one that counts.
+fn bounded(annotation: ReadAnnotation, value: String) -> String {
+    match annotation {
+        ReadAnnotation::Approve => bounded_consents(value),
+    }
 }
 
 fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<ZenlayerPort, Invalid> {
@@ -115,7 +151,7 @@ fn kept(wire: WireMetadata) -> (ObjectMeta, Option<String>) {
         finalizers.truncate(MOST_FINALIZERS);
         finalizers.shrink_to_fit();
     }
-    let consents = wire.annotations.and_then(|annotations| annotations.approve).map(bounded_consents);
+    let annotations = wire.annotations.map(|WireAnnotations(read)| read).filter(|read| !read.is_empty());
     let metadata = ObjectMeta {
         name: wire.name,
         namespace: wire.namespace,
@@ -125,7 +161,7 @@ fn kept(wire: WireMetadata) -> (ObjectMeta, Option<String>) {
         creation_timestamp: wire.creation_timestamp,
         deletion_timestamp: wire.deletion_timestamp,
         finalizers,
-        annotations: consents.map(|consents| [(APPROVE_ANNOTATION.to_owned(), consents)].into()),
+        annotations,
         ..ObjectMeta::default()
     };
     let too_many = number > MOST_FINALIZERS;
@@ -184,7 +220,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::DeletionPolicy;
+    use crate::api::{APPROVE_ANNOTATION, DeletionPolicy};
     use crate::port::PortId;
 
     fn received(metadata: &Value, spec: &Value, status: &Value) -> Received {
@@ -206,7 +242,8 @@ mod tests {
         let read = json!({
             "name": "edge", "namespace": "network", "uid": "1", "resourceVersion": "7", "generation": 2,
             "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z",
-            "finalizers": ["a/b"], "annotations": { "sdn.zenlayer.com/approve": "ApprovalRequired-12345678" },
+            "finalizers": ["a/b"],
+            "annotations": ReadAnnotation::ALL.iter().map(|it| (it.name(), "A-12345678")).collect::<BTreeMap<_, _>>(),
         });
         let mut whole = read.clone();
         whole["labels"] = json!({ "fat": fat });

@@ -128,7 +128,7 @@ impl<T> Reconcile<T> {
     /// The next effect. `object` is the newest that this reconcile has got from the API server.
     pub fn next(&mut self, object: &ZenlayerPort, event: Event<T>) -> Effect<T> {
         match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
-            (Stage::Deciding(turn), Event::Decided(plan)) => self.carry_out(object, *plan, &turn),
+            (Stage::Deciding(turn), Event::Decided(plan)) => self.decided(object, *plan, &turn),
             (Stage::TakingTurn(status, call), Event::HasTurn(ticket)) => {
                 self.write_status(object, *status, Write::Record { call, ticket })
             }
@@ -160,7 +160,7 @@ impl<T> Reconcile<T> {
     }
 
     /// The status first, then at most one act.
-    fn carry_out(&mut self, object: &ZenlayerPort, plan: Plan, turn: &Turn) -> Effect<T> {
+    fn decided(&mut self, object: &ZenlayerPort, plan: Plan, turn: &Turn) -> Effect<T> {
         let status = plan.status(object);
         let Plan { row, action, event, display, deadline, .. } = plan;
         self.row = row;

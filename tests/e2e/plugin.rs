@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
+use zenlayer_port_operator::decision::DELETION;
 
 use crate::world::{World, given, recycled, run, running};
 
@@ -161,11 +162,13 @@ fn explain_names_the_row_the_call_and_what_comes_next() {
         world.delete("edge").await?;
         world.until_held("edge", "ApprovalRequired").await?;
         let explained = world.plugin(&["explain", "edge"]).await?;
+        let of_all_rows = format!(" of {}", DELETION.len());
         for words in [
             "ApprovalRequired",
             "who acts     You.",
             "if approved  destroys the port",
-            "The decision is at row 18 of 25",
+            "The decision is at row ",
+            &of_all_rows,
             "Warning  ApprovalRequired",
             "sdn.zenlayer.com/approve=ApprovalRequired-",
         ] {

@@ -284,7 +284,10 @@ fn others() -> [Rule; 8] {
 }
 
 fn in_words(duration: Duration) -> String {
-    format!("{} min", duration.as_secs() / 60)
+    match duration.as_secs() / 60 {
+        minutes if minutes >= 120 && minutes % 60 == 0 => format!("{} h", minutes / 60),
+        minutes => format!("{minutes} min"),
+    }
 }
 
 #[cfg(test)]
