@@ -6,6 +6,9 @@
 //! halves. So the memory is fixed, and an account that changes is learnt anew. A port that this process first sees while it is
 //! being destroyed is older than its age: that teaches to read too often, never too seldom.
 //!
+//! Where many ports are destroyed and nothing is learnt yet, the ports that were seen first are read more often than the others:
+//! they are the *scouts*. Their end tells when to look for the others. One call reads them all, however many others there are.
+//!
 //! How often it is worth to look was answered by J. B. Keller, "Optimum checking schedules for systems subject to random
 //! failure", Management Science 21 (1974): as often as the root of the hazard.
 
@@ -40,6 +43,12 @@ const FAR_TOO_EARLY: f64 = 0.02;
 const UNSEEN: f64 = 0.03;
 /// So many readings fit into a release interval at most.
 const FASTEST: u32 = 4;
+/// From this age on, in release intervals, the scouts are read more often than others.
+const SCOUTS_FROM: f64 = 3.0;
+/// Scouts are read so many times in a release interval for each port that is being destroyed.
+const SCOUTING: f64 = 1.0 / 250.0;
+/// The pause between two readings of the scouts is at least this share of their age: they cost few calls, however long ports take.
+const SCOUTS_PATIENCE: f64 = 1.0 / 16.0;
 
 /// A port as a reading showed it: it is being destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +77,8 @@ pub(super) struct Pace {
     bands: [Band; BANDS],
     /// Ports that are being destroyed.
     destroying: usize,
+    /// When the first of them were seen: the scouts.
+    scouts: Option<Monotonic>,
 }
 
 /// Ports that lived through a band, counted in parts of its length, and those that ended in it.
@@ -84,12 +95,16 @@ impl Pace {
             grid: Grid::new(settings.release / FASTEST, settings.coalesce),
             bands: [Band::default(); BANDS],
             destroying: 0,
+            scouts: None,
         }
     }
 
     /// Takes in what became of a port between two readings. Says whether it ended.
     pub(super) fn learn(&mut self, before: Option<Destroying>, reading: Option<&Reading>) -> bool {
         let after = reading.and_then(Destroying::of);
+        if self.destroying == 0 {
+            self.scouts = after.map(|port| port.since);
+        }
         self.destroying =
             (self.destroying + usize::from(after.is_some())).saturating_sub(before.map_or(0, |_| 1));
         let (Some(before), Some(reading)) = (before, reading) else { return false };
@@ -112,7 +127,9 @@ impl Pace {
     /// How long after its last reading the port is to be read again.
     pub(super) fn pause(&self, port: Destroying) -> Duration {
         let age = self.intervals(port.age());
-        self.settings.release.mul_f64(self.worth_while(age).max(self.too_early(age)))
+        let pause = self.worth_while(age).max(self.too_early(age));
+        let pause = if self.is_scout(port, age) { pause.min(self.scouting(age)) } else { pause };
+        self.settings.release.mul_f64(pause)
     }
 
     /// The tick of the account at which that pause ends.
@@ -165,6 +182,20 @@ impl Pace {
             at = end(number);
         }
         (at - age).clamp(0.0, self.intervals(self.settings.held))
+    }
+
+    /// Whether the port is one of those seen first, and nothing is learnt that would tell more than they do.
+    fn is_scout(&self, port: Destroying, age: f64) -> bool {
+        self.scouts == Some(port.since)
+            && age >= SCOUTS_FROM
+            && self.bands.iter().all(|band| band.ended < 0.5)
+    }
+
+    /// How long after their last reading the scouts are read again.
+    fn scouting(&self, age: f64) -> f64 {
+        let destroying = f64::from(u32::try_from(self.destroying).unwrap_or(u32::MAX));
+        let density = (destroying * SCOUTING).clamp(1.0, f64::from(FASTEST));
+        density.recip().max(age * SCOUTS_PATIENCE)
     }
 
     fn intervals(&self, duration: Duration) -> f64 {
@@ -250,6 +281,36 @@ mod tests {
         for age in [0, 7, 60, 3600, 1_000_000] {
             assert_eq!(pace.pause(aged(age)), TICK, "at the age of {age} s");
         }
+    }
+
+    #[test]
+    fn while_nothing_is_learnt_the_ports_seen_first_are_read_more_often_the_more_wait_for_their_end() {
+        let scouts =
+            |destroying| Pace { destroying, scouts: Some(at(0)), ..Pace::new(MirrorSettings::default()) };
+        let pauses = [1, 250, 500, 1000, 10_000].map(|destroying| scouts(destroying).pause(aged(40)));
+        assert_eq!(pauses, [TICK, TICK, TICK / 2, TICK / 4, TICK / 4]);
+        let pauses = [0, 20, 40, 80, 160, 3600].map(|age| scouts(1000).pause(aged(age)));
+        assert_eq!(pauses, [TICK, TICK, TICK / 4, TICK / 2, TICK, TICK], "by their age");
+        let another = Destroying { since: at(1), at: at(40) };
+        assert_eq!(scouts(1000).pause(another), TICK, "it waits for the scouts");
+        let mut learnt = scouts(1000);
+        (0..60).step_by(10).for_each(|age| learnt.add(seconds(age), seconds(age + 10), age == 50));
+        assert_eq!(learnt.pause(aged(30)), TICK, "the first end tells more than any scout");
+    }
+
+    #[test]
+    fn the_scouts_are_those_that_were_seen_first_since_none_was_being_destroyed() {
+        let mut pace = Pace::new(MirrorSettings::default());
+        let seen = |since: u64| Reading { since: at(since), ..reading("DESTROYING", since) };
+        for (since, scouts) in [(10, 10), (10, 10), (20, 10)] {
+            pace.learn(None, Some(&seen(since)));
+            assert_eq!(pace.scouts, Some(at(scouts)), "after a port was seen at {since} s");
+        }
+        for since in [10, 10, 20] {
+            pace.forget(Some(&seen(since)));
+        }
+        pace.learn(None, Some(&seen(70)));
+        assert_eq!(pace.scouts, Some(at(70)));
     }
 
     #[test]
