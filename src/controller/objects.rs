@@ -2,21 +2,26 @@
 //! it is read into one buffer of bounded size, and what the operator does not read is dropped while it is parsed.
 
 use std::io;
+use std::pin::Pin;
 
-use futures::{AsyncBufRead, AsyncReadExt};
+use futures::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use http::Request as HttpRequest;
 use kube::Resource;
-use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::Request;
 use kube::{Client, Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::api::ZenlayerPort;
 use crate::index::Received;
 
 /// The longest answer about one object. The API server takes objects of up to 3 MiB.
 const LONGEST_OBJECT: u64 = 8 << 20;
+
+/// The longest event of a watch: one object.
+const LONGEST_EVENT: u64 = 16 << 20;
 
 /// The objects of one namespace, or of all.
 #[derive(Clone)]
@@ -41,6 +46,21 @@ pub(super) enum Rest {
     From(String),
     /// Nothing: the list is complete, as of this `resourceVersion`.
     None { version: String },
+}
+
+/// What changes, as the API server sends it: a line for each event.
+pub(super) struct Watch {
+    answer: Pin<Box<dyn AsyncBufRead + Send>>,
+    line: Vec<u8>,
+}
+
+/// Its parts may have any order.
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +132,13 @@ impl Objects {
         Ok(Some(Page { objects: items, rest, bytes: bytes.len() }))
     }
 
+    /// What changes after `version`, for about so many seconds.
+    pub(super) async fn watch(&self, version: &str, seconds: u32) -> Result<Watch> {
+        let params = WatchParams::default().timeout(seconds);
+        let request = self.requests.watch(&params, version).map_err(Error::BuildRequest)?;
+        Ok(Watch { answer: Box::pin(self.client.request_stream(request).await?), line: Vec::new() })
+    }
+
     async fn send<T: DeserializeOwned>(&self, request: HttpRequest<Vec<u8>>) -> Result<T> {
         match self.read(request, LONGEST_OBJECT).await? {
             Some(bytes) => parse(&bytes),
@@ -121,9 +148,49 @@ impl Objects {
 
     /// The whole answer; none if it is longer than `most` bytes. What is beyond them is not read.
     async fn read(&self, request: HttpRequest<Vec<u8>>, most: u64) -> Result<Option<Vec<u8>>> {
-        let answer = self.client.request_stream(request).await?;
+        let answer = Box::pin(self.client.request_stream(request)).await?;
         read_up_to(std::pin::pin!(answer), most).await.map_err(Error::ReadEvents)
     }
+}
+
+impl Watch {
+    /// None at its end.
+    pub(super) async fn next(&mut self) -> Option<Result<WatchEvent<Received>>> {
+        self.line.clear();
+        let read = (&mut self.answer).take(LONGEST_EVENT).read_until(b'\n', &mut self.line).await;
+        match read {
+            Ok(_) if self.line.ends_with(b"\n") => Some(event(&self.line)),
+            Ok(read) if read as u64 == LONGEST_EVENT => {
+                Some(Err(Error::Service("an event of the watch is too long".into())))
+            }
+            // The rest of a line that was cut off tells nothing.
+            Ok(_) => None,
+            Err(error) if is_cut_off(&error) => None,
+            Err(error) => Some(Err(Error::ReadEvents(error))),
+        }
+    }
+}
+
+fn event(line: &[u8]) -> Result<WatchEvent<Received>> {
+    let WireEvent { kind, object } = parse(line)?;
+    let object = object.get().as_bytes();
+    Ok(match kind {
+        "ADDED" => WatchEvent::Added(parse(object)?),
+        "MODIFIED" => WatchEvent::Modified(parse(object)?),
+        "DELETED" => WatchEvent::Deleted(parse(object)?),
+        "BOOKMARK" => WatchEvent::Bookmark(parse(object)?),
+        _ => WatchEvent::Error(parse(object)?),
+    })
+}
+
+/// Whether the server ended its answer in the middle, as one that is restarted does.
+fn is_cut_off(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
+        || error.to_string().contains("unexpected EOF during chunk")
+        // What an IO error wraps is not its source.
+        || io.and_then(io::Error::get_ref).is_some_and(|wrapped| is_cut_off(wrapped))
+        || error.source().is_some_and(is_cut_off)
 }
 
 async fn read_up_to(answer: impl AsyncBufRead + Unpin, most: u64) -> io::Result<Option<Vec<u8>>> {
@@ -132,6 +199,42 @@ async fn read_up_to(answer: impl AsyncBufRead + Unpin, most: u64) -> io::Result<
     Ok((read as u64 <= most).then_some(bytes))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(Error::SerdeError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(answer: &'static str) -> Watch {
+        Watch { answer: Box::pin(answer.as_bytes()), line: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_read_whatever_the_order_of_its_parts_and_one_that_is_cut_off_is_none() {
+        let mut watch = watch(concat!(
+            r#"{"type":"ADDED","object":{"metadata":{"name":"edge"},"spec":{"portId":"port-1"}}}"#,
+            "\n",
+            r#"{"object":{"metadata":{"name":"edge"},"spec":{"portId":"port-2"}},"type":"MODIFIED"}"#,
+            "\n",
+            r#"{"type":"DELETED","object":{"metadata":{"name":"edge"},"spec":{"portId":"port-2"}}"#,
+        ));
+        for expected in ["port-1", "port-2"] {
+            let event = watch.next().await.expect("an event").expect("it can be read");
+            let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else {
+                panic!("{event:?} shows no object")
+            };
+            assert_eq!(object.object().spec.port_id.as_str(), expected);
+        }
+        let last = watch.next().await;
+        assert!(last.is_none(), "{last:?}");
+    }
+
+    #[test]
+    fn an_answer_that_the_server_cut_off_is_told_from_one_that_failed() {
+        let cut_off = io::Error::other(io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert!(is_cut_off(&cut_off));
+        assert!(!is_cut_off(&io::Error::other(io::Error::from(io::ErrorKind::TimedOut))));
+    }
 }

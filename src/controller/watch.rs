@@ -4,14 +4,14 @@
 use std::time::Duration;
 use std::vec;
 
-use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
-use kube::api::{WatchEvent, WatchParams};
+use futures::Stream;
+use futures::stream;
+use kube::api::WatchEvent;
 use kube::runtime::watcher::{Error, Event};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
-use super::objects::{Objects, Page, Rest};
+use super::objects::{self, Objects, Page, Rest};
 use crate::clock::Clock;
 use crate::index::Received;
 use crate::server::LastHeard;
@@ -61,7 +61,7 @@ enum State {
 }
 
 struct Watch {
-    events: BoxStream<'static, kube::Result<WatchEvent<Received>>>,
+    events: objects::Watch,
     began: Instant,
 }
 
@@ -77,18 +77,14 @@ pub(super) fn events(
     heard: LastHeard,
     clock: Clock,
 ) -> impl Stream<Item = Result<Event<Received>, Error>> + Send + use<> {
-    let objects = Objects::within(client.clone(), namespace);
-    let api = match namespace {
-        None => Api::<Received>::all(client),
-        Some(namespace) => Api::namespaced(client, namespace),
-    };
-    stream::unfold((State::Start, objects, api, heard), move |(mut state, objects, api, heard)| async move {
+    let objects = Objects::within(client, namespace);
+    stream::unfold((State::Start, objects, heard), move |(mut state, objects, heard)| async move {
         loop {
             let is_asked = !matches!(state, State::Start);
             let (event, next) = match state {
                 State::Start => (Some(Ok(Event::Init)), State::beginning()),
                 State::Listing { page, rest, size } => list(&objects, page, rest, size).await,
-                State::Watching { version, watch: None } => open(&api, version).await,
+                State::Watching { version, watch: None } => open(&objects, version).await,
                 State::Watching { version, watch: Some(watch) } => follow(version, watch).await,
             };
             state = next;
@@ -96,7 +92,7 @@ pub(super) fn events(
                 heard.at(clock.wall());
             }
             if let Some(event) = event {
-                return Some((event, (state, objects, api, heard)));
+                return Some((event, (state, objects, heard)));
             }
         }
     })
@@ -144,11 +140,10 @@ async fn list(
     }
 }
 
-async fn open(api: &Api<Received>, version: String) -> Step {
-    let params = WatchParams::default().timeout(WATCH_SECONDS);
-    match api.watch(&params, &version).await {
+async fn open(objects: &Objects, version: String) -> Step {
+    match objects.watch(&version, WATCH_SECONDS).await {
         Ok(events) => {
-            let watch = Watch { events: events.boxed(), began: Instant::now() };
+            let watch = Watch { events, began: Instant::now() };
             (None, State::Watching { version, watch: Some(watch) })
         }
         Err(error) => {

@@ -52,7 +52,7 @@ pub(super) async fn finalizers(
         Err(_) => false,
     };
     if !is_clear && let Some(now) = carried_out(objects, object, finalizers).await {
-        return Ok(Written::Done(Box::new(now)));
+        return Ok(Written::Done(now));
     }
     judge(objects, object, answer).await
 }
@@ -63,10 +63,10 @@ async fn carried_out(
     objects: &Objects,
     object: &ZenlayerPort,
     finalizers: &[String],
-) -> Option<ZenlayerPort> {
-    match objects.get(&object.name_any()).await.ok()? {
+) -> Option<Box<ZenlayerPort>> {
+    match Box::pin(objects.get(&object.name_any())).await.ok()? {
         Some(Received(Ok(now))) if now.uid() == object.uid() && now.finalizers() == finalizers => Some(now),
-        None if finalizers.is_empty() => Some(object.clone()),
+        None if finalizers.is_empty() => Some(Box::new(object.clone())),
         _ => None,
     }
 }
@@ -83,19 +83,19 @@ async fn judge(
     answer: kube::Result<Received>,
 ) -> kube::Result<Written> {
     let refusal = match answer {
-        Ok(Received(Ok(written))) => return Ok(Written::Done(Box::new(written))),
+        Ok(Received(Ok(written))) => return Ok(Written::Done(written)),
         Ok(Received(Err(_))) => return Ok(Written::Gone),
         Err(Error::Api(answer)) if is_final(&answer) => answer,
         Err(error) => return Err(error),
     };
     // The code alone does not tell: admission may use any code, and a missing kind or namespace is a 404 too.
-    match objects.get(&object.name_any()).await? {
+    match Box::pin(objects.get(&object.name_any())).await? {
         Some(Received(Ok(now))) if now.uid() == object.uid() => {
             if now.resource_version() == object.resource_version() {
                 let words = sanitized_up_to(&refusal.message, LONGEST_COMPLAINT);
                 Ok(Written::Refused(Rejection::Answered { code: refusal.code, words }))
             } else {
-                Ok(Written::Overtaken(Box::new(now)))
+                Ok(Written::Overtaken(now))
             }
         }
         Some(_) | None => Ok(Written::Gone),

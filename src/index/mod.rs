@@ -111,7 +111,7 @@ impl Known {
 impl From<Received> for Known {
     fn from(Received(received): Received) -> Self {
         match received {
-            Ok(object) => Self::Parsed(Arc::new(object)),
+            Ok(object) => Self::Parsed(Arc::from(object)),
             Err(invalid) => Self::Invalid(Arc::new(invalid)),
         }
     }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::api::{FINALIZER, ReadAnnotation, ZenlayerPort, ZenlayerPortSpec};
+use crate::api::{FINALIZER, ReadAnnotation, ZenlayerPort, ZenlayerPortSpec, ZenlayerPortStatus};
 use crate::text::sanitized_up_to;
 
 /// Characters that are shown of what a parser or the API server complains of; it may quote what users wrote.
@@ -35,7 +36,7 @@ pub struct Invalid {
 
 /// What the operator reads of an object, or why it cannot be parsed.
 #[derive(Clone, Debug)]
-pub struct Received(pub Result<ZenlayerPort, Invalid>);
+pub struct Received(pub Result<Box<ZenlayerPort>, Invalid>);
 
 impl Received {
     /// The object, or what could be understood of it.
@@ -50,17 +51,16 @@ impl Received {
 impl<'de> Deserialize<'de> for Received {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Wire { metadata, spec, status } = Wire::deserialize(deserializer)?;
-        Ok(Self(parse(metadata, &spec, &status)))
+        Ok(Self(parse(metadata, spec.as_deref(), status.as_deref())))
     }
 }
 
 #[derive(Deserialize)]
 struct Wire {
     metadata: WireMetadata,
-    #[serde(default)]
-    spec: Value,
-    #[serde(default)]
-    status: Value,
+    /// As they came: nearly all of them can be parsed at once.
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
 }
 
 /// The fields of `metadata` that are read.
@@ -119,27 +119,43 @@ fn bounded(annotation: ReadAnnotation, value: String) -> String {
     }
 }
 
-fn parse(metadata: WireMetadata, spec: &Value, status: &Value) -> Result<ZenlayerPort, Invalid> {
+fn parse(
+    metadata: WireMetadata,
+    spec: Option<&RawValue>,
+    status: Option<&RawValue>,
+) -> Result<Box<ZenlayerPort>, Invalid> {
     let (metadata, too_many) = kept(metadata);
     let parsed = match too_many {
         Some(complaint) => Err(("metadata", complaint)),
-        None => ZenlayerPortSpec::deserialize(spec).map_err(|error| ("spec", error.to_string())).and_then(
-            |spec| {
-                let status = Option::deserialize(status).map_err(|error| ("status", error.to_string()))?;
-                Ok((spec, status))
-            },
-        ),
+        None => part::<ZenlayerPortSpec>("spec", spec)
+            .and_then(|spec| Ok((spec, part::<Option<ZenlayerPortStatus>>("status", status)?))),
     };
     match parsed {
-        Ok((spec, status)) => Ok(ZenlayerPort { metadata, spec, status }),
+        Ok((spec, status)) => Ok(Box::new(ZenlayerPort { metadata, spec, status })),
         Err((part, error)) => {
-            let salvaged = ZenlayerPort::salvaged(metadata, spec, status);
+            let salvaged = ZenlayerPort::salvaged(metadata, &any(spec), &any(status));
             Err(Invalid {
                 salvaged: Arc::new(salvaged),
                 complaint: format!("{part}: {}", sanitized_up_to(&error, LONGEST_COMPLAINT)),
             })
         }
     }
+}
+
+/// A part of an object; a part that is not there is null. Else what is wrong with it.
+fn part<T: DeserializeOwned>(
+    name: &'static str,
+    data: Option<&RawValue>,
+) -> Result<T, (&'static str, String)> {
+    match serde_json::from_str(data.map_or("null", RawValue::get)) {
+        Ok(part) => Ok(part),
+        // In words that do not tell where in a line that nobody sees.
+        Err(_) => T::deserialize(any(data)).map_err(|error| (name, error.to_string())),
+    }
+}
+
+fn any(data: Option<&RawValue>) -> Value {
+    data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
 }
 
 /// The metadata that is kept, and what is wrong if that is not all that a write needs.

@@ -168,7 +168,7 @@ impl Stage {
     pub(in crate::controller) fn notice(&mut self, name: &str) {
         let now = self.clock.monotonic();
         let change = match self.get(name) {
-            Some(object) => self.registrations.index.put(Received(Ok(object)), ShownBy::Watch, now),
+            Some(object) => self.registrations.index.put(Received(Ok(Box::new(object))), ShownBy::Watch, now),
             None => self.registrations.index.remove(&Reference::of(&object(name)), now),
         };
         self.registrations.follow(change);

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State as With;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use kube::Config;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -103,7 +103,7 @@ impl World {
     }
 
     fn put(&self, object: &ZenlayerPort, now: Monotonic) -> Change {
-        self.0.put(Received(Ok(object.clone())), ShownBy::Watch, now)
+        self.0.put(Received(Ok(Box::new(object.clone()))), ShownBy::Watch, now)
     }
 
     /// Puts it, and returns the others who are woken.
