@@ -13,6 +13,11 @@ pub fn sanitized(text: &str) -> String {
 
 /// The same, of at most so many characters.
 pub fn sanitized_up_to(text: &str, longest: usize) -> String {
+    // Nearly all texts are.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if text.len() <= longest && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let mut safe = String::new();
     let mut left = longest;
     let mut rest = text.chars();

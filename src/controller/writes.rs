@@ -27,10 +27,12 @@ pub(super) enum Written {
 /// PUTs the status of `object`, which is otherwise as it was decided about.
 pub(super) async fn status(objects: &Objects, object: &ZenlayerPort) -> kube::Result<Written> {
     let answer = objects.replace_status(object).await;
-    if let Ok(Received(Ok(written))) = &answer
-        && !Facts::stored_in(written).include(&as_stored(object))
-    {
-        return Ok(Written::Refused(Rejection::Pruned));
+    if let Ok(Received(Ok(written))) = &answer {
+        let stored = Facts::stored_in(written);
+        // As a rule they are read again as they were written.
+        if !stored.include(&Facts::stored_in(object)) && !stored.include(&as_stored(object)) {
+            return Ok(Written::Refused(Rejection::Pruned));
+        }
     }
     judge(objects, object, answer).await
 }
