@@ -41,7 +41,7 @@ impl Crd {
         {
             return state.clone();
         }
-        let state = self.look().await;
+        let state = Box::pin(self.look()).await;
         *read = Some((now, state.clone()));
         state
     }

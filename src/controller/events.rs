@@ -57,7 +57,7 @@ impl Events {
         let events = Api::<Event>::namespaced(self.client.clone(), namespace);
         let event = event(object, announcement, &self.instance, self.clock.wall());
         let params = PostParams::default();
-        let answer = tokio::time::timeout(PATIENCE, events.create(&params, &event)).await;
+        let answer = tokio::time::timeout(PATIENCE, Box::pin(events.create(&params, &event))).await;
         let why = match answer {
             Ok(Ok(_)) => None,
             Ok(Err(kube::Error::Api(answer))) if answer.is_already_exists() => None,

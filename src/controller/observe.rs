@@ -36,7 +36,7 @@ impl Observed {
         let observed = Self::from(&source, object, deletion_known_since, credentials, mirrors).await;
         match (&observed.account, observed.rejected_at()) {
             (Some(account), Some(at)) => {
-                credentials.rejected(&source, account, at).await;
+                Box::pin(credentials.rejected(&source, account, at)).await;
                 Self::from(&source, object, deletion_known_since, credentials, mirrors).await
             }
             _ => observed,

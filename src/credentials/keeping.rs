@@ -55,9 +55,9 @@ impl Credentials {
         }
         let state = match snapshot.and_then(|snapshot| snapshot.namespaces.get(namespace)) {
             Some(state) => state.clone(),
-            None => self.namespaces.look(namespace).await,
+            None => Box::pin(self.namespaces.look(namespace)).await,
         };
-        let changed = match self.keep_in(source, cached, state, snapshot).await {
+        let changed = match Box::pin(self.keep_in(source, cached, state, snapshot)).await {
             Ok(()) => cached.keeping.end(),
             Err(failure) => {
                 tracing::warn!(

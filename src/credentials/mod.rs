@@ -161,7 +161,7 @@ impl Credentials {
             Service::Copy { account, namespace, why, signs } => {
                 drop(cached);
                 let name = object.metadata.namespace.as_deref().unwrap_or_default();
-                let state = self.namespaces.look(name).await;
+                let state = Box::pin(self.namespaces.look(name)).await;
                 let unread = self.note_look(&entry, &state).await;
                 by_copy(account, namespace.as_deref(), why, signs, &state, unread)
             }

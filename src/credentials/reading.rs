@@ -26,7 +26,7 @@ impl Credentials {
         let longest = self.valid_for;
         if cached.custody.is_none() {
             if not_before.is_some() || cached.keeping.is_due(now, longest) {
-                match self.copy_of(source).await {
+                match Box::pin(self.copy_of(source)).await {
                     Ok(kept) => {
                         cached.keeping.end();
                         cached.custody = Some(Custody::new(kept));
@@ -55,7 +55,7 @@ impl Credentials {
         if !due {
             return Ok(());
         }
-        let found = self.read(source).await;
+        let found = Box::pin(self.read(source)).await;
         if let Found::Unknown(why) = &found {
             tracing::warn!(
                 ?source,

@@ -127,7 +127,7 @@ impl Client {
             return ChangeAnswer::NotSent { cause: NotSentCause::Throttled, why };
         }
         let body = json!({ "portId": id }).to_string();
-        let (reply, span) = self.send(action, body).await;
+        let (reply, span) = Box::pin(self.send(action, body)).await;
         let answer = match reply {
             Ok(reply) => classify_change(&reply),
             Err(Failure::NotSent(why)) => ChangeAnswer::NotSent { cause: NotSentCause::NoConnection, why },
