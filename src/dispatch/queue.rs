@@ -12,8 +12,10 @@ use crate::index::Reference;
 pub(super) struct Queue {
     states: BTreeMap<Reference, State>,
     timers: BTreeSet<(Monotonic, Reference)>,
-    /// Those that are ready and go before all others.
+    /// Those that are ready and go before all namespaces, but for each of them one of a namespace goes, too.
     first: VecDeque<Reference>,
+    /// The last that went was one of these.
+    was_first: bool,
     /// Those that are ready, by namespace, in the order in which they became so.
     lines: BTreeMap<Box<str>, VecDeque<Reference>>,
     /// The namespaces that have somebody ready, in the order of their turns.
@@ -47,7 +49,7 @@ impl Queue {
         self.line_up(reference);
     }
 
-    /// As [`wake`](Self::wake), but before all namespaces.
+    /// As [`wake`](Self::wake), but the object waits for one of a namespace at most, and for those that were woken like this before.
     pub(super) fn wake_first(&mut self, reference: Reference) {
         self.wake(reference.clone());
         // Not if it is being reconciled, or goes first already.
@@ -70,7 +72,9 @@ impl Queue {
             }
             self.line_up(reference);
         }
-        if let Some(first) = self.first.pop_front() {
+        let is_first = !self.first.is_empty() && (self.turns.is_empty() || !self.was_first);
+        self.was_first = is_first;
+        if is_first && let Some(first) = self.first.pop_front() {
             self.states.insert(first.clone(), State::Running);
             return Some(first);
         }
@@ -207,8 +211,8 @@ mod tests {
     }
 
     proptest! {
-        /// From the moment when an object is ready until its turn, no other namespace has more turns than its own, those of
-        /// whoever goes first left out.
+        /// From the moment when an object is ready until its turn, no other namespace has more turns than its own. Between two of
+        /// these turns at most one object goes that was woken first.
         #[test]
         fn every_namespace_has_its_turn(steps in prop::collection::vec(step(), 0..400)) {
             let mut queue = Queue::default();
@@ -221,8 +225,10 @@ mod tests {
                     Step::Wake(namespace, name) => queue.wake(reference(namespace, name)),
                     Step::WakeFirst(namespace, name) => queue.wake_first(reference(namespace, name)),
                     Step::Start => {
-                        let went_first = !queue.first.is_empty();
+                        let (was_first, others_wait) = (queue.was_first, !queue.turns.is_empty());
                         if let Some(next) = queue.next(now) {
+                            let went_first = queue.was_first;
+                            prop_assert!(!(was_first && went_first && others_wait), "two of the first in a row");
                             prop_assert!(!under_way.contains(&next), "{next} is under way twice");
                             for turns in ready.values_mut().filter(|_| !went_first) {
                                 *turns.entry(next.namespace().to_owned()).or_default() += 1;

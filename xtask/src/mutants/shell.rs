@@ -243,6 +243,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "        if was == Some(State::RunningAgain) && false {",
     },
     Mutant {
+        name: "whoever has a ticket goes before all others however many they are",
+        file: "src/dispatch/queue.rs",
+        search: "(self.turns.is_empty() || !self.was_first)",
+        replacement: "(self.turns.is_empty() || !self.was_first || true)",
+    },
+    Mutant {
         name: "an annotation that changes wakes nobody, so no approval is heard",
         file: INDEX,
         search: "        || before.annotations != now.annotations",
