@@ -127,9 +127,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "each change is sent twice",
         file: CLIENT,
-        search: "        let (reply, span) = self.send(action, body).await;",
-        replacement: "        drop(self.send(action, body.clone()).await);\n        \
-                      let (reply, span) = self.send(action, body).await;",
+        search: "        let (reply, span) = Box::pin(self.send(action, body)).await;",
+        replacement: "        drop(Box::pin(self.send(action, body.clone())).await);\n        \
+                      let (reply, span) = Box::pin(self.send(action, body)).await;",
     },
     Mutant {
         name: "each change takes two permits",
