@@ -1,13 +1,16 @@
 //! `simulate`: runs the operator through many seeds, or through one plan. `cargo xtask simulate` builds and starts it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use serde_json::json;
 use simulation::campaign::{campaign, through};
-use simulation::document::document;
+use simulation::document::{document, power_in};
 use simulation::page::page;
 use simulation::plan::Plan;
 use simulation::shrink::shrink;
@@ -28,6 +31,9 @@ struct Options {
     /// Instead of seeds, put a crash and a lost answer at each effect of each story.
     #[arg(long)]
     sweep: bool,
+    /// End with the first seed that finds something, and say so in one line of JSON.
+    #[arg(long, hide = true)]
+    first: bool,
     /// Run this plan instead, and print its journal.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -52,6 +58,9 @@ fn main() -> ExitCode {
     if options.plan.is_some() || options.full {
         return one(&options);
     }
+    if options.first {
+        return first(&options);
+    }
     let talking = Mutex::new(());
     let tell = |plan: &Plan, run: &Run| {
         let told = told(&options, plan, run);
@@ -65,15 +74,39 @@ fn main() -> ExitCode {
         campaign(options.seed..options.seed + options.seeds, options.threads, tell)
     };
     print!("{}", all.report());
-    if let Some(file) = &options.write
-        && let Err(error) = fs::write(file, document(&all, &options.about))
-    {
-        return refuse(&format!("{}: {error}", file.display()));
+    if let Some(file) = &options.write {
+        let before = fs::read_to_string(file).unwrap_or_default();
+        let written = document(&all, &options.about) + power_in(&before);
+        if let Err(error) = fs::write(file, written) {
+            return refuse(&format!("{}: {error}", file.display()));
+        }
     }
     for (_, name, violation) in &all.failed {
         println!("{name}: {violation}");
     }
     if all.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many seeds it takes to find something.
+fn first(options: &Options) -> ExitCode {
+    let is_found = AtomicBool::new(false);
+    let plans = (options.seed..options.seed + options.seeds)
+        .take_while(|_| !is_found.load(Ordering::Relaxed))
+        .map(|seed| (seed.to_string(), Plan::from_seed(seed)));
+    let found = Mutex::new(BTreeMap::new());
+    let _all = through(plans, options.threads, None, |plan, run| {
+        is_found.store(true, Ordering::Relaxed);
+        if let (Ok(mut found), Some(violation)) = (found.lock(), run.violations.first()) {
+            found.insert(plan.seed, violation.clone());
+        }
+    });
+    let found = found.into_inner().unwrap_or_default();
+    // All seeds before it have been run.
+    let told = found.first_key_value().map(|(seed, violation)| {
+        json!({ "seeds": seed - options.seed + 1, "rule": violation.oracle, "what": violation.what })
+    });
+    println!("{}", told.unwrap_or_default());
+    ExitCode::SUCCESS
 }
 
 fn one(options: &Options) -> ExitCode {

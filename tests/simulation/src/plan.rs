@@ -1,9 +1,14 @@
 //! What happens in a run, as data: it is made from a seed or written by hand, it can be made smaller, and it is kept as
 //! JSON where a run found a fault.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use zenlayer_port_operator::api::DeletionPolicy;
 use zenlayer_simulator::{PortStatus, Rule};
+
+/// The operator's namespace.
+pub const HOME: &str = "zenlayer-system";
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +20,9 @@ pub struct Plan {
     pub config: Config,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
+    /// Namespaces whose Secret holds a key of the account of another: its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guests: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acts: Vec<Timed>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,6 +50,7 @@ impl Plan {
             seed,
             config,
             ports: Vec::new(),
+            guests: BTreeMap::new(),
             acts: Vec::new(),
             faults: Vec::new(),
             crashes: Vec::new(),
@@ -73,6 +82,10 @@ pub struct Config {
     pub latency_ms: u64,
     /// How far each replica's wall clock is ahead.
     pub clock_ahead_s: Vec<i64>,
+    /// The same for the API server's.
+    pub api_clock_ahead_s: i64,
+    /// A quota allows so many Secrets in the operator's namespace; none: there is no quota.
+    pub most_copies: Option<u8>,
     pub terminate_s: u64,
     pub destroy_s: u64,
     pub destroyed_listed_s: u64,
@@ -92,6 +105,8 @@ impl Default for Config {
             watch_namespaces: Vec::new(),
             latency_ms: 40,
             clock_ahead_s: Vec::new(),
+            api_clock_ahead_s: 0,
+            most_copies: None,
             terminate_s: 5,
             destroy_s: 60,
             destroyed_listed_s: 30,
@@ -110,6 +125,9 @@ pub struct Port {
     pub prepaid: bool,
     #[serde(default)]
     pub in_use: bool,
+    /// Its name would steer a terminal.
+    #[serde(default)]
+    pub loud: bool,
 }
 
 /// What somebody does, and when.
@@ -179,6 +197,16 @@ pub enum Act {
     Approve {
         object: Name,
     },
+    /// Another controller puts a finalizer of its own on, or takes it off.
+    Hold {
+        object: Name,
+        on: bool,
+    },
+    /// Somebody makes an object in the operator's namespace that names the operator's copy of some Secret.
+    Steal {
+        object: Name,
+        port: String,
+    },
     /// Another controller writes a label.
     Touch {
         object: Name,
@@ -204,9 +232,32 @@ pub enum Act {
         port: String,
     },
 
+    /// What uses the port goes to the recycle bin, and is still listed.
+    RecycleUsers {
+        port: String,
+    },
+    /// The port has a status that no document knows.
+    Suspend {
+        port: String,
+    },
+    /// It runs again.
+    Resume {
+        port: String,
+    },
+
     /// A new key of the same account takes the place of the one in the Secret.
     Rotate {
         namespace: String,
+    },
+    /// The same with a key that sees these ports only.
+    RotateLimited {
+        namespace: String,
+        ports: Vec<String>,
+    },
+    /// The Secret names the key of another tenant, whose password nobody has told.
+    Forge {
+        namespace: String,
+        victim: String,
     },
     /// The account's older keys are valid no longer.
     RevokeOldKeys {
@@ -225,6 +276,12 @@ pub enum Act {
     DeleteNamespace {
         namespace: String,
     },
+    /// A policy denies all updates of objects, or of their statuses.
+    Deny {
+        statuses: bool,
+    },
+    /// It is taken away.
+    Allow,
     DeleteDefinition,
     /// Somebody takes the finalizer of the definition off, to get it unstuck.
     ForceDefinition,

@@ -24,7 +24,7 @@ impl Script {
 
     fn port(mut self, id: &str, status: PortStatus) -> Self {
         let (id, account) = (id.to_owned(), "team-a".to_owned());
-        self.0.ports.push(Port { id, account, status, prepaid: false, in_use: false });
+        self.0.ports.push(Port { id, account, status, prepaid: false, in_use: false, loud: false });
         self
     }
 

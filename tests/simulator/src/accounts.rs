@@ -9,6 +9,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
+use crate::port::Port;
 use crate::signature::{self, Authorization, Signed};
 
 /// The account of ports and credentials that name no other.
@@ -60,6 +61,15 @@ impl Account {
         self
     }
 
+    /// Limits the credential added last to these ports.
+    #[must_use]
+    pub fn only(mut self, ports: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        if let Some(credential) = self.credentials.last_mut() {
+            credential.only_ports = Some(ports.into_iter().map(Into::into).collect());
+        }
+        self
+    }
+
     /// With a limit on its requests.
     #[must_use]
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
@@ -82,18 +92,21 @@ pub struct Credential {
     /// Actions that answer `AUTHFAILURE_UNAUTHORIZED_OPERATION`.
     #[serde(default)]
     pub denied_actions: Vec<String>,
+    /// The only ports of the account that it sees, as if it were limited to a resource group; none: all.
+    #[serde(default)]
+    pub only_ports: Option<Vec<String>>,
 }
 
 impl Credential {
     fn new(kind: CredentialKind, id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { kind, id: id.into(), secret: secret.into(), denied_actions: Vec::new() }
+        Self { kind, id: id.into(), secret: secret.into(), denied_actions: Vec::new(), only_ports: None }
     }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, id, secret: _, denied_actions } = self;
-        write!(f, "Credential {{ {kind:?} {id}, denied: {denied_actions:?} }}")
+        let Self { kind, id, secret: _, denied_actions, only_ports } = self;
+        write!(f, "Credential {{ {kind:?} {id}, denied: {denied_actions:?}, only: {only_ports:?} }}")
     }
 }
 
@@ -137,6 +150,12 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn is_denied(&self, action: &str) -> bool {
         self.credential.denied_actions.iter().any(|denied| denied == action)
+    }
+
+    /// Whether it sees the port, of whatever account.
+    pub(crate) fn sees(&self, port: &Port) -> bool {
+        let only = self.credential.only_ports.as_ref();
+        *port.account == *self.account && only.is_none_or(|only| only.contains(&port.port_id))
     }
 }
 

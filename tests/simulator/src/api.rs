@@ -156,7 +156,7 @@ fn describe_ports(call: &Call, Listing { ports, lies }: Listing<'_>) -> Result<E
     }
     ids.sort_unstable();
     ids.dedup();
-    let mine = |port: &&Port| *port.account == *call.caller.account && query.admits(port);
+    let mine = |port: &&Port| call.caller.sees(port) && query.admits(port);
     let mut listed: Vec<&Port> = if ids.is_empty() || lies.contains(&ListFault::IgnoreIds) {
         ports.values().map(|tracked| &tracked.port).filter(mine).collect()
     } else {
@@ -186,8 +186,7 @@ fn describe_users(
     describe: fn(&PortUser, &Port) -> Option<(String, Value)>,
 ) -> Result<Evaluation, ApiError> {
     let (before, size) = parameters::<Paging>(call)?.page()?;
-    let mine =
-        ports.values().map(|tracked| &tracked.port).filter(|port| *port.account == *call.caller.account);
+    let mine = ports.values().map(|tracked| &tracked.port).filter(|port| call.caller.sees(port));
     let users = mine.flat_map(|port| port.used_by.iter().filter_map(|user| describe(user, port)));
     let users: BTreeMap<String, Value> = users.collect();
     let total_count = users.len();
@@ -199,18 +198,22 @@ fn private_connect(user: &PortUser, port: &Port) -> Option<(String, Value)> {
     let PortUser::PrivateConnect(id) = user else { return None };
     let ends = json!({
         "privateConnectId": id,
-        "privateConnectStatus": "RUNNING",
+        "privateConnectStatus": status_of_users(port),
         "endpointA": { "endpointId": port.port_id, "endpointType": "PORT" },
         "endpointZ": { "endpointId": "vpc-1", "endpointType": "VPC" },
     });
     Some((id.clone(), ends))
 }
 
+fn status_of_users(port: &Port) -> &'static str {
+    if port.users_recycled { "RECYCLED" } else { "RUNNING" }
+}
+
 fn cloud_router(user: &PortUser, port: &Port) -> Option<(String, Value)> {
     let PortUser::CloudRouter(id) = user else { return None };
     let router = json!({
         "cloudRouterId": id,
-        "cloudRouterStatus": "RUNNING",
+        "cloudRouterStatus": status_of_users(port),
         "edgePoints": [{ "portId": port.port_id }],
     });
     Some((id.clone(), router))
@@ -258,7 +261,7 @@ fn change_status(
     let port = ports
         .get(port_id.as_str())
         .map(|tracked| &tracked.port)
-        .filter(|port| *port.account == *call.caller.account && port.port_status != PortStatus::Destroyed)
+        .filter(|port| call.caller.sees(port) && port.port_status != PortStatus::Destroyed)
         .ok_or_else(|| ApiError::port_not_found(&port_id))?;
     let to = next(port)?;
     Ok(Evaluation { response: json!({}), change: Some(Change::SetStatus { port_id, to }) })
@@ -267,7 +270,7 @@ fn change_status(
 /// `TerminatePort`: from `RUNNING` to the recycle bin.
 fn terminated(port: &Port) -> Result<PortStatus, ApiError> {
     match port.port_status {
-        PortStatus::Running if !port.used_by.is_empty() => Err(in_use()),
+        PortStatus::Running if port.is_in_use() => Err(in_use()),
         // The real code for a prepaid port is not known; this one is invented in the style of its siblings.
         PortStatus::Running if port.port_charge_type == ChargeType::Prepaid => {
             Err(ApiError::new(400, "OPERATION_DENIED_PREPAID_PORT", "a prepaid port cannot be returned"))
@@ -283,7 +286,7 @@ fn terminated(port: &Port) -> Result<PortStatus, ApiError> {
 /// `DestroyPort`: from the recycle bin only.
 fn destroyed(port: &Port) -> Result<PortStatus, ApiError> {
     match port.port_status {
-        PortStatus::Recycled if !port.used_by.is_empty() => Err(in_use()),
+        PortStatus::Recycled if port.is_in_use() => Err(in_use()),
         PortStatus::Recycled => Ok(PortStatus::Destroying),
         _ => Err(wrong_status(port)),
     }

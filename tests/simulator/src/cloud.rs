@@ -220,6 +220,11 @@ impl Cloud {
         self.ports.detach(port_id)
     }
 
+    /// As if what it is a part of were moved to the recycle bin. Whether the port was there.
+    pub fn recycle_users(&mut self, port_id: &str) -> bool {
+        self.ports.recycle_users(port_id)
+    }
+
     /// Sets a rule; returns its id.
     pub fn fault(&mut self, rule: Rule) -> u64 {
         self.faults.add(rule, self.ports.index())

@@ -192,6 +192,13 @@ impl Ports {
         true
     }
 
+    /// What it is a part of goes to the recycle bin. Whether the port was there.
+    pub(crate) fn recycle_users(&mut self, port_id: &str) -> bool {
+        let Some(tracked) = self.by_id.get_mut(port_id) else { return false };
+        tracked.port.users_recycled = true;
+        true
+    }
+
     /// Holds a port in its status, or lets it go on, for the whole time of its state again. Whether it was there.
     pub(crate) fn set_frozen(&mut self, port_id: &str, frozen: bool, now: Duration) -> bool {
         let Some(tracked) = self.by_id.get_mut(port_id) else {

@@ -110,7 +110,8 @@ fn accounts(options: &Options) -> anyhow::Result<Vec<Account>> {
     let mut add = |account: &str, kind, id: String, secret: &str| {
         let new =
             || Account { rate_limit: options.rate_limit.map(RateLimit::per_second), ..Account::new(account) };
-        let credential = Credential { kind, id, secret: secret.to_owned(), denied_actions: Vec::new() };
+        let credential =
+            Credential { kind, id, secret: secret.to_owned(), denied_actions: Vec::new(), only_ports: None };
         accounts.entry(account.to_owned()).or_insert_with(new).credentials.push(credential);
     };
     for text in &options.access_keys {

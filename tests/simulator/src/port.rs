@@ -49,6 +49,9 @@ pub struct Port {
     /// What it is a part of. While there is any, the port can be neither terminated nor destroyed.
     #[serde(default)]
     pub used_by: Vec<PortUser>,
+    /// What it is a part of lies in the recycle bin: still listed, and no longer in the way.
+    #[serde(default)]
+    pub users_recycled: bool,
     /// Fields to show beside, or in place of, the usual ones: `null`, a number for a string, a new field.
     #[serde(default)]
     pub extra: Map<String, Value>,
@@ -92,6 +95,7 @@ impl Port {
             times: None,
             frozen: false,
             used_by: Vec::new(),
+            users_recycled: false,
             extra: Map::new(),
         }
     }
@@ -172,6 +176,10 @@ impl Port {
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
+    }
+
+    pub(crate) fn is_in_use(&self) -> bool {
+        !self.used_by.is_empty() && !self.users_recycled
     }
 
     /// `PortInfo` as `DescribePorts` returns it.

@@ -5,14 +5,20 @@
 //! |---|---|---|
 //! | no leak | an object goes only after its port has gone, or was left where the policy leaves it | an object goes |
 //! | no wrong kill | a call leaves only after a record that was written while the object was deleted, not protected, its policy asked for the call, and no brake was on | a record, a call |
-//! | bounded | one call for each record; one destruction in the life of a port; few writes for each object and hour | a call, a change |
+//! | bounded | one call for each record; one destruction in the life of a port; few writes for each object and hour, and few that are refused | a call, a change, an answer |
+//! | nothing untrue | what an object, an Event or the log says is so, and steers no terminal; a command acts on its object alone | a change |
+//! | no silence | what a person must know comes as an Event; the last one names the request | an Event, a minute later |
 //! | liveness | in the end each object is gone, is held for a reason that is true, or is alive and says so | the end |
 //! | no secret | no log line, Event or object holds a password | a line, a change |
-//! | books closed | with no object left, nothing is polled, counted or queued | the end |
+//! | books closed | with no object left, nothing is polled, counted or queued, and no copy is kept | the end |
 //! | no panic | no part of the operator panics | a line of the log |
 
+mod bounds;
+mod brakes;
 mod change;
+mod copies;
 mod object;
+mod told;
 mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,16 +26,16 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize as _;
-use zenlayer_port_operator::api::{DeletionPolicy, Reason, ZenlayerPort};
+use zenlayer_port_operator::api::{DeletionPolicy, ZenlayerPort};
 use zenlayer_simulator::{Cause, PortStatus, Transition};
 
 pub use self::change::Change;
+use self::copies::Kept;
 use self::object::Subject;
+use self::told::{Answers, Awaited, steers};
 use self::truth::{PortTruth, Tenant};
-use crate::plan::{Act, Config, Name, Plan};
+use crate::plan::{Act, Config, Name, On, Plan};
 
-/// A call leaves so long after its record, or not at all (`docs/architecture.md`, the record).
-const CALL_LEAVES_WITHIN_MS: u64 = 10_000;
 /// So long after something happened, the operator knows of it if it knows of anything: its watch may be late.
 const KNOWN_AFTER_MS: u64 = 120_000;
 /// What was so when the operator last checked a port holds when its request arrives, but for what happens in this moment
@@ -78,6 +84,18 @@ pub struct Oracle {
     /// Nobody can read or write an object while its kind is not served, or in a namespace that is gone.
     kind_is_served: bool,
     gone_namespaces: BTreeSet<String>,
+    leaving_namespaces: BTreeSet<String>,
+    /// Those whose Secret holds a key of another's account, and that account.
+    guests: BTreeMap<String, String>,
+    /// When each fault of the plan is on.
+    faults: Vec<(On, u64, u64)>,
+    answers: BTreeMap<String, Answers>,
+    awaited: Vec<Awaited>,
+    kept: Kept,
+    /// When a replica last ended.
+    died_ms: Option<u64>,
+    /// When a policy last denied a write.
+    denied_ms: Option<u64>,
     /// A fault made Zenlayer drop a TerminatePort that it had accepted.
     drops_calls: bool,
 }
@@ -97,6 +115,14 @@ impl Oracle {
             kind_back_ms: None,
             kind_is_served: true,
             gone_namespaces: BTreeSet::new(),
+            leaving_namespaces: BTreeSet::new(),
+            guests: plan.guests.clone(),
+            faults: plan.faults.iter().map(|it| (it.on.clone(), it.from_ms, it.until_ms)).collect(),
+            answers: BTreeMap::new(),
+            awaited: Vec::new(),
+            kept: Kept::default(),
+            died_ms: None,
+            denied_ms: None,
             drops_calls: drops,
         }
     }
@@ -105,7 +131,13 @@ impl Oracle {
     pub fn act(&mut self, act: &Act, now: u64) -> Vec<Violation> {
         match act {
             Act::Rotate { namespace } => self.tenant(namespace).rotated = true,
+            Act::RotateLimited { namespace, ports } => {
+                let tenant = self.tenant(namespace);
+                tenant.rotated = true;
+                tenant.sees_only = Some(ports.iter().cloned().collect());
+            }
             Act::RevokeOldKeys { namespace } => self.tenant(namespace).revoked = true,
+            Act::Forge { namespace, .. } => self.tenant(namespace).forged = true,
             Act::DeleteDefinition => {
                 self.kind_deleted_ms = Some(now);
                 self.kind_back_ms = None;
@@ -122,14 +154,25 @@ impl Oracle {
                     truth.reissued_ms = Some(now);
                 }
             }
-            Act::Detach { port } => {
+            Act::Detach { port } | Act::RecycleUsers { port } => {
                 if let Some(truth) = self.ports.get_mut(port) {
                     truth.in_use = false;
                 }
             }
+            Act::Deny { .. } | Act::Allow => self.denied_ms = Some(now),
             _ => {}
         }
         Vec::new()
+    }
+
+    /// A replica has ended.
+    pub fn dies(&mut self, now: u64) {
+        self.died_ms = Some(now);
+    }
+
+    /// The account whose key the Secret of a namespace holds.
+    fn account<'a>(&'a self, namespace: &'a str) -> &'a str {
+        self.guests.get(namespace).map_or(namespace, String::as_str)
     }
 
     fn tenant(&mut self, namespace: &str) -> &mut Tenant {
@@ -145,6 +188,7 @@ impl Oracle {
         }
         truth.status.clone_from(&step.to);
         truth.created = created.or(truth.created);
+        truth.history.push((step.at_ms, truth.status.clone(), truth.created));
         if matches!(step.cause, Cause::Request(_)) && step.to == Some(PortStatus::Destroying) {
             truth.destroys += 1;
             if truth.destroys > 1 {
@@ -155,55 +199,37 @@ impl Oracle {
         found
     }
 
-    /// A call to change a port leaves.
-    pub fn call_leaves(&mut self, call: &Call, now: u64) -> Vec<Violation> {
-        let wrong = |what: String| {
-            vec![Violation::new("no wrong kill", format!("{} of {} {what}", call.action, call.port))]
-        };
-        let account = account_of(&call.key);
-        let subjects = self.subjects.values_mut();
-        let mut asking: Vec<_> = subjects
-            .filter(|it| it.port == call.port && it.name.namespace == account)
-            .filter(|it| it.record.as_ref().is_some_and(|record| record.action == call.action))
-            .collect();
-        let Some(subject) = asking.iter_mut().max_by_key(|it| it.record.as_ref().map(|record| record.at_ms))
-        else {
-            return wrong(format!("leaves by {}, and no object has a record of it", call.key));
-        };
-        let name = subject.name.clone();
-        let Some(record) = &mut subject.record else { return Vec::new() };
-        record.sent += 1;
-        if record.sent > 1 {
-            let what = format!(
-                "{} of {} leaves {} times for call {} of {name}",
-                call.action, call.port, record.sent, record.attempt
-            );
-            return vec![Violation::new("bounded", what)];
-        }
-        let age = now.saturating_sub(record.at_ms);
-        if age > CALL_LEAVES_WITHIN_MS {
-            return wrong(format!("leaves {age} ms after the record of {name}"));
-        }
-        Vec::new()
-    }
-
     /// An object of any kind has changed.
     pub fn object_changes(&mut self, change: &Change<'_>, by_operator: bool, now: u64) -> Vec<Violation> {
-        let mut found = Vec::new();
+        let mut found = self.overdue(now);
+        let place = || format!("{} {}", change.place, change.path);
         if by_operator && change.after.is_some_and(|after| change.tells() && tells_secret(&after.to_string()))
         {
-            found.push(Violation::new(
-                "no secret",
-                format!("{} {} holds a password", change.place, change.path),
-            ));
+            found.push(Violation::new("no secret", format!("{} holds a password", place())));
         }
+        if by_operator && change.told().is_some_and(steers) {
+            let what = format!("{} holds a control character: {:?}", place(), change.told());
+            found.push(Violation::new("nothing untrue", what));
+        }
+        if let ("events", true, Some(event)) = (change.place, by_operator, change.after) {
+            found.extend(self.event(event, now));
+        }
+        self.kept.see(change);
         if change.place == "secrets" && change.path.ends_with("/zenlayer") {
             let namespace = change.path.split('/').next().unwrap_or_default().to_owned();
-            self.tenant(&namespace).has_secret = change.after.is_some();
+            let tenant = self.tenant(&namespace);
+            tenant.has_secret = change.after.is_some();
+            tenant.lacked |= change.after.is_none();
         }
         if change.place == "namespaces" {
-            self.gone_namespaces.remove(change.path);
-            self.gone_namespaces.extend(change.after.is_none().then(|| change.path.to_owned()));
+            let is_leaving = change.after.is_some_and(|it| !it["metadata"]["deletionTimestamp"].is_null());
+            for (names, is_in) in [
+                (&mut self.gone_namespaces, change.after.is_none()),
+                (&mut self.leaving_namespaces, is_leaving),
+            ] {
+                names.remove(change.path);
+                names.extend(is_in.then(|| change.path.to_owned()));
+            }
         }
         if change.place.starts_with("customresourcedefinitions.") {
             self.kind_is_served = change.after.is_some();
@@ -229,9 +255,24 @@ impl Oracle {
         now: u64,
     ) -> Vec<Violation> {
         let uid = after.metadata.uid.clone().unwrap_or_default();
+        let created = self.ports.get(after.spec.port_id.as_str()).and_then(|truth| truth.created);
+        let tenant = self.tenants.get(after.metadata.namespace.as_deref().unwrap_or_default());
+        let has_secret = tenant.is_some_and(|tenant| tenant.has_secret)
+            && self.is_calm(now.saturating_sub(KNOWN_AFTER_MS), now);
         let subject = self.subjects.entry(uid.clone()).or_insert_with(|| Subject::new(after, now));
+        let was_latched = subject.latched;
         let is_new_record = subject.is_now(after, now);
+        subject.consents_are(after, created);
+        subject.told_with_secret |= by_operator && has_secret && after.release().is_some();
+        let is_latched = subject.latched && !was_latched;
         let mut found = Vec::new();
+        if by_operator {
+            let shown =
+                before.and_then(|before| before.status.as_ref()?.ready()).map(|ready| ready.reason.as_str());
+            found.extend(self.shows(&uid, after, shown, now));
+        }
+        found.extend(is_latched.then(|| self.one_of_few(&uid, now)).flatten());
+        let Some(subject) = self.subjects.get_mut(&uid) else { return found };
         if by_operator && before.is_some() {
             let writes = subject.writes.entry(now / 3_600_000).or_default();
             *writes += 1;
@@ -251,103 +292,27 @@ impl Oracle {
         found
     }
 
-    /// Why no call may be recorded for this object now.
-    fn forbids(&self, uid: &str, object: &ZenlayerPort, now: u64) -> Option<String> {
-        let subject = self.subjects.get(uid)?;
-        let record = subject.record.as_ref()?;
-        let Some(deleted) = subject.deleted_ms else { return Some("it is not deleted".to_owned()) };
-        let policy = object.spec.deletion_policy;
-        let asks = match policy {
-            DeletionPolicy::Retain => false,
-            DeletionPolicy::Destroy => record.action == "DestroyPort",
-            DeletionPolicy::Terminate => record.action == "TerminatePort",
-            DeletionPolicy::TerminateAndDestroy => true,
-        };
-        if !asks {
-            return Some(format!("its policy is {policy:?} and the call {}", record.action));
-        }
-        if !object.has_finalizer() {
-            return Some("it has no finalizer".to_owned());
-        }
-        if object.spec.deletion_protection {
-            return Some("it is protected".to_owned());
-        }
-        if now < deleted + self.config.grace_s * 1000 {
-            return Some(format!("the grace is not over: it was deleted {} ms ago", now - deleted));
-        }
-        self.brake(subject, object, now).or_else(|| self.another_port_or_owner(subject, object, now))
-    }
-
-    /// A brake that is on, and that nobody has approved to pass.
-    fn brake(&self, subject: &Subject, object: &ZenlayerPort, now: u64) -> Option<String> {
-        let approved = |reason| object::approves(object, reason);
-        if self.config.require_approval && !approved(Reason::ApprovalRequired) {
-            return Some("nobody has approved it".to_owned());
-        }
-        let release = object.status.as_ref().and_then(|status| status.release.as_ref());
-        if release.is_some_and(|release| release.latched) && !approved(Reason::MassDeletion) {
-            return Some("it is held as one of many".to_owned());
-        }
-        if release.is_some_and(|release| release.crd_deleted) && !approved(Reason::CRDDeleted) {
-            return Some("it is held as its kind was deleted".to_owned());
-        }
-        let with_kind = self.kind_deleted_ms.zip(subject.deleted_ms);
-        let until = self.kind_back_ms.unwrap_or(u64::MAX);
-        if with_kind
-            .is_some_and(|(kind, object)| (kind..=until).contains(&object) && now > kind + KNOWN_AFTER_MS)
-            && !approved(Reason::CRDDeleted)
-        {
-            return Some("it was deleted with its kind".to_owned());
-        }
-        let threshold = usize::try_from(self.config.mass_deletion_threshold).unwrap_or_default();
-        let others = self.subjects.values().filter(|it| it.waits_beside(subject, now)).count();
-        if threshold > 0 && others + 1 > threshold && !approved(Reason::MassDeletion) {
-            return Some(format!("{others} others of its account wait to be called for too"));
-        }
-        let truth = self.ports.get(&subject.port)?;
-        let restored = truth.restored_ms.filter(|at| {
-            now > at + KNOWN_AFTER_MS && subject.recycled_ms.is_some_and(|recycled| recycled < *at)
-        });
-        if restored.is_some() && !approved(Reason::RestoredElsewhere) {
-            return Some("somebody has restored the port that this deletion had seen in the bin".to_owned());
-        }
-        None
-    }
-
-    fn another_port_or_owner(&self, subject: &Subject, object: &ZenlayerPort, now: u64) -> Option<String> {
-        let truth = self.ports.get(&subject.port)?;
-        if truth.account != subject.name.namespace {
-            return Some(format!("the port is of account {}", truth.account));
-        }
-        let owned = object.status.as_ref().and_then(|status| status.identity.as_ref()?.created_time.clone());
-        let owned: Option<Timestamp> = owned.and_then(|text| text.parse().ok());
-        let is_known = truth.reissued_ms.is_none_or(|at| now > at + KNOWN_AFTER_MS);
-        let differs =
-            owned.zip(truth.created).is_some_and(|(owned, created)| owned.as_second() != created.as_second());
-        if differs && is_known && !object::approves_begins(object, Reason::IdentityChanged) {
-            return Some("the id is that of another port now".to_owned());
-        }
-        let mut others = self.subjects.values().filter(|it| it.gone_ms.is_none() && it.uid != subject.uid);
-        let staying = others.find(|it| {
-            it.port == subject.port
-                && it.name.namespace == subject.name.namespace
-                && it.deleted_ms.is_none()
-                && now > it.made_ms + KNOWN_AFTER_MS
-        });
-        staying.map(|it| format!("{} has the same port and stays", it.name))
-    }
-
     fn object_goes(&mut self, before: &ZenlayerPort, now: u64) -> Option<Violation> {
         let uid = before.metadata.uid.clone().unwrap_or_default();
         let subject = self.subjects.get_mut(&uid)?;
         subject.gone_ms = Some(now);
+        subject.has_finalizer = false;
         // Nobody can hold an object that never had the finalizer.
         if !subject.had_finalizer {
             return None;
         }
-        let truth = self.ports.get(&subject.port).filter(|truth| truth.account == subject.name.namespace);
+        let account = self.guests.get(&subject.name.namespace).unwrap_or(&subject.name.namespace);
+        let truth = self.ports.get(&subject.port).filter(|truth| truth.account == *account);
         let left = truth.and_then(|truth| truth.status.clone());
         let policy = before.spec.deletion_policy;
+        let tenant = self.tenants.get(&subject.name.namespace);
+        let is_hidden = tenant
+            .and_then(|tenant| tenant.sees_only.as_ref())
+            .is_some_and(|ports| !ports.contains(&subject.port));
+        // A key that never showed the port, and one that is told of its end by another (`docs/guarantees.md`, what remains).
+        if is_hidden && (subject.owned.is_none() || left == Some(PortStatus::Destroying)) {
+            return None;
+        }
         let released = match (policy, &left) {
             (DeletionPolicy::Retain, _) | (_, None | Some(PortStatus::Destroyed)) => true,
             (DeletionPolicy::Terminate, Some(status)) => {
@@ -363,6 +328,7 @@ impl Oracle {
     /// Whether each object that is left shows what is true, and waits for nobody but people.
     pub fn is_settled(&self) -> bool {
         self.left().all(|subject| !self.is_reachable(subject) || self.is_right(subject).is_ok())
+            && self.wrong_copies().is_empty()
     }
 
     /// Whether the object that has this name now is being deleted.
@@ -388,12 +354,15 @@ impl Oracle {
     pub fn end(&self) -> Vec<Violation> {
         let reachable = self.left().filter(|subject| self.is_reachable(subject));
         let wrong = reachable.filter_map(|subject| self.is_right(subject).err().map(|why| (subject, why)));
-        wrong.map(|(subject, why)| Violation::new("liveness", format!("{subject} {why}"))).collect()
+        let wrong = wrong.map(|(subject, why)| Violation::new("liveness", format!("{subject} {why}")));
+        wrong.chain(self.wrong_copies()).collect()
     }
 
     pub fn reads_log(&self, line: &str) -> Vec<Violation> {
         if tells_secret(line) {
             vec![Violation::new("no secret", line.trim().to_owned())]
+        } else if line.trim_end().contains(char::is_control) {
+            vec![Violation::new("nothing untrue", format!("the log holds a control character: {line:?}"))]
         } else {
             Vec::new()
         }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use zenlayer_port_operator::api::{APPROVE_ANNOTATION, CallOutcome, DeletionPolicy, Reason, ZenlayerPort};
+use jiff::Timestamp;
+use zenlayer_port_operator::api::{
+    APPROVE_ANNOTATION, CallAction, CallOutcome, DeletionPolicy, Reason, ZenlayerPort,
+};
 
 use crate::plan::Name;
 
@@ -17,17 +20,34 @@ pub(super) struct Subject {
     pub(super) deleted_ms: Option<u64>,
     pub(super) gone_ms: Option<u64>,
     pub(super) had_finalizer: bool,
+    pub(super) has_finalizer: bool,
+    /// It has the finalizer of another controller.
+    pub(super) is_held: bool,
     pub(super) policy: DeletionPolicy,
     pub(super) protected: bool,
     /// It counts no longer as one of many.
     pub(super) is_approved: bool,
     pub(super) latched: bool,
     pub(super) reason: Option<String>,
+    /// When the port was made that it owns, as far as its status tells; none: it has seen no port.
+    pub(super) owned: Option<Option<Timestamp>>,
     /// When its status first said that this deletion has seen the port in the bin.
     pub(super) recycled_ms: Option<u64>,
     pub(super) record: Option<Record>,
     /// By hour.
     pub(super) writes: BTreeMap<u64, u32>,
+    /// Writes that the API server refused, by hour.
+    pub(super) refused: BTreeMap<u64, u32>,
+    /// The request of the newest call, if Zenlayer has accepted it.
+    pub(super) accepted: Option<String>,
+    /// Zenlayer has accepted a TerminatePort of this deletion.
+    pub(super) terminate_accepted: bool,
+    /// A status of this deletion was written while the Secret was there.
+    pub(super) told_with_secret: bool,
+    /// The reasons that Events told of, and when last.
+    pub(super) told: BTreeMap<String, u64>,
+    /// Consents to another port, and when the port was made that was there when they were given.
+    consents: BTreeMap<String, Option<Timestamp>>,
 }
 
 /// The record of a call.
@@ -53,20 +73,31 @@ impl Subject {
             deleted_ms: None,
             gone_ms: None,
             had_finalizer: false,
+            has_finalizer: false,
+            is_held: false,
             policy: object.spec.deletion_policy,
             protected: false,
             is_approved: false,
             latched: false,
             reason: None,
+            owned: None,
             recycled_ms: None,
             record: None,
             writes: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            accepted: None,
+            terminate_accepted: false,
+            told_with_secret: false,
+            told: BTreeMap::new(),
+            consents: BTreeMap::new(),
         }
     }
 
     /// The object is like this now. Whether it has a new record of a call.
     pub(super) fn is_now(&mut self, object: &ZenlayerPort, now: u64) -> bool {
-        self.had_finalizer |= object.has_finalizer();
+        self.has_finalizer = object.has_finalizer();
+        self.had_finalizer |= self.has_finalizer;
+        self.is_held = !object.other_finalizers().is_empty();
         self.policy = object.spec.deletion_policy;
         self.protected = object.spec.deletion_protection;
         self.is_approved = approves(object, Reason::MassDeletion);
@@ -74,6 +105,8 @@ impl Subject {
             self.deleted_ms.get_or_insert(now);
         }
         let Some(status) = &object.status else { return false };
+        let owned = status.identity.as_ref();
+        self.owned = owned.map(|owned| owned.created_time.as_ref().and_then(|time| time.parse().ok()));
         self.reason = status.ready().map(|ready| ready.reason.clone());
         let Some(release) = status.release.as_ref().filter(|release| release.uid == self.uid) else {
             return false;
@@ -82,9 +115,16 @@ impl Subject {
         if release.seen_recycled {
             self.recycled_ms.get_or_insert(now);
         }
-        let Some(call) = release.call.as_ref().filter(|call| call.outcome == CallOutcome::Pending {}) else {
-            return false;
+        let Some(call) = &release.call else { return false };
+        self.accepted = match &call.outcome {
+            CallOutcome::Accepted { request_id } => request_id.clone(),
+            _ => None,
         };
+        self.terminate_accepted |=
+            call.action == CallAction::TerminatePort && matches!(call.outcome, CallOutcome::Accepted { .. });
+        if call.outcome != (CallOutcome::Pending {}) {
+            return false;
+        }
         if self.record.as_ref().is_some_and(|record| record.attempt == call.attempt) {
             return false;
         }
@@ -95,6 +135,20 @@ impl Subject {
             sent: 0,
         });
         true
+    }
+
+    /// Takes in which port each consent was given to: the one that was there then.
+    pub(super) fn consents_are(&mut self, object: &ZenlayerPort, created: Option<Timestamp>) {
+        for consent in consents(object).filter(|it| it.starts_with(Reason::IdentityChanged.as_str())) {
+            if !self.consents.contains_key(consent) {
+                self.consents.insert(consent.to_owned(), created);
+            }
+        }
+    }
+
+    /// Whether a person has given this very object the port that was made then.
+    pub(super) fn consents_to(&self, object: &ZenlayerPort, created: Option<Timestamp>) -> bool {
+        consents(object).any(|consent| self.consents.get(consent) == Some(&created))
     }
 
     /// Whether it counts together with that other one, and the operator must know it.

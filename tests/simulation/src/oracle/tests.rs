@@ -1,3 +1,7 @@
+mod copies;
+mod looks;
+mod told;
+
 use serde_json::{Value, json};
 use zenlayer_simulator::{Cause, PortStatus, Transition};
 
@@ -23,6 +27,7 @@ impl Scene {
             status: PortStatus::Recycled,
             prepaid: false,
             in_use: false,
+            loud: false,
         }];
         change(&mut plan);
         let mut scene = Self { oracle: Oracle::new(&plan), found: Vec::new() };
@@ -31,13 +36,28 @@ impl Scene {
     }
 
     fn port(&mut self, from: Option<PortStatus>, to: Option<PortStatus>, cause: Cause) {
-        let step = Transition { at_ms: 0, port_id: "port-1".into(), from, to, cause };
+        self.port_at(0, from, to, cause);
+    }
+
+    fn port_at(&mut self, at_ms: u64, from: Option<PortStatus>, to: Option<PortStatus>, cause: Cause) {
+        let step = Transition { at_ms, port_id: "port-1".into(), from, to, cause };
         self.found.extend(self.oracle.port_changes(&step, None));
     }
 
     fn change(&mut self, before: Option<&Value>, after: Option<&Value>, now: u64) {
         let change = Change { place: PLACE, path: "team-a/edge", before, after };
         self.found.extend(self.oracle.object_changes(&change, true, now));
+    }
+
+    /// Something else at the API server changes.
+    fn other(&mut self, place: &str, path: &str, after: Option<&Value>, now: u64) {
+        let change = Change { place, path, before: None, after };
+        self.found.extend(self.oracle.object_changes(&change, place == "events", now));
+    }
+
+    fn secret(&mut self, is_there: bool, now: u64) {
+        let secret = json!({ "data": { "accessKeyId": "a2V5" } });
+        self.other("secrets", "team-a/zenlayer", is_there.then_some(&secret), now);
     }
 
     fn call(&mut self, now: u64) {

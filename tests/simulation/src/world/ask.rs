@@ -72,6 +72,14 @@ impl Ask {
         }
     }
 
+    /// The object that it writes.
+    pub(super) fn written_port(&self) -> Option<&str> {
+        let mut words = self.what.split(' ');
+        let is_write = matches!(words.next(), Some("PUT" | "PATCH")) && words.next() == Some("zenlayerports");
+        let object = words.next().filter(|_| is_write)?;
+        Some(object.strip_suffix("/status").unwrap_or(object))
+    }
+
     /// The kinds of effects that are told apart where they are counted.
     pub(super) fn class(&self) -> String {
         match &self.target {

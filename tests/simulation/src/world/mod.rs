@@ -296,7 +296,7 @@ impl Driver {
         let mut state = self.world.lock();
         let next = state.api.work();
         state.see_changes(None);
-        let when = next.map(|next| state.time.instant_of(next));
+        let when = next.map(|next| state.instant_of(next));
         drop(state);
         self.due.retain(|_, due| !matches!(due, Due::ApiServer));
         if let Some(when) = when {
@@ -335,7 +335,7 @@ impl Driver {
     fn has_settled(&mut self) -> bool {
         let now = Instant::now();
         let state = self.world.lock();
-        if !state.oracle.is_settled() {
+        if !state.oracle.is_settled() || !state.is_anybody_alive() {
             self.settled = None;
             return false;
         }

@@ -20,10 +20,9 @@ use zenlayer_port_operator::zenlayer::{
 
 use super::World;
 use super::kubernetes::ApiLink;
-use super::people::HOME;
 use super::state::Life;
 use super::zenlayer::ZenlayerLink;
-use crate::plan::Config;
+use crate::plan::{Config, HOME};
 
 /// A replica that runs.
 pub(super) struct Running {

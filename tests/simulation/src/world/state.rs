@@ -133,7 +133,8 @@ impl State {
         journal: Journal,
         stop: CancellationToken,
     ) -> Self {
-        let api = ApiServer::new(move || time.wall(), plan.seed);
+        let ahead = jiff::SignedDuration::from_secs(plan.config.api_clock_ahead_s);
+        let api = ApiServer::new(move || time.wall() + ahead, plan.seed);
         let oracle = Oracle::new(&plan);
         Self {
             seen_version: api.version(),
@@ -190,11 +191,16 @@ impl State {
     pub(super) fn dies(&mut self, life: Life, how: &str) {
         self.alive.remove(&life.replica);
         self.crashed_at = Some(self.time.elapsed());
+        self.oracle.dies(millis(self.time.elapsed()));
         self.tell(&format!("{life} {how}"));
     }
 
     pub(super) fn is_alive(&self, life: Life) -> bool {
         self.alive.get(&life.replica) == Some(&life.number)
+    }
+
+    pub(super) fn is_anybody_alive(&self) -> bool {
+        !self.alive.is_empty()
     }
 
     /// A request leaves. None: its sender is dead.
@@ -255,8 +261,13 @@ impl State {
     pub(super) fn asks_api(&mut self, life: Life, ask: &Ask, request: &Request<Bytes>) -> Response<Body> {
         self.pass_time();
         let answer = self.api.answer(request);
-        self.tell(&format!("{life}: {} #{:08x} ⇒ {}", ask.what, ask.digest, answer.status().as_u16()));
+        let status = answer.status().as_u16();
+        self.tell(&format!("{life}: {} #{:08x} ⇒ {status}", ask.what, ask.digest));
         self.see_changes(Some(life));
+        if let Some(object) = ask.written_port().filter(|_| matches!(status, 403 | 422)) {
+            let found = self.oracle.refuses(object, millis(self.time.elapsed()));
+            self.violate(found);
+        }
         answer
     }
 
@@ -325,6 +336,7 @@ impl State {
 
     /// The log names the row of the decision that led to what it tells.
     pub(super) fn count_row(&mut self, line: &str) {
+        let line = line.trim_end();
         let field = |name: &str| {
             line.split_once(name).map(|(_, rest)| rest.split([' ', '"']).next().unwrap_or_default())
         };
@@ -346,6 +358,28 @@ impl State {
             IN_FAULT
         } else {
             CALM
+        }
+    }
+
+    /// When it is that time by the clock of the API server.
+    pub(super) fn instant_of(&self, wall: Timestamp) -> Instant {
+        let ahead = jiff::SignedDuration::from_secs(self.config().api_clock_ahead_s);
+        self.time.instant_of(wall - ahead)
+    }
+
+    /// What comes to a request to Zenlayer ([`Oracle::zenlayer_answers`]).
+    pub(super) fn zenlayer_answers(&mut self, ask: &Ask, status: Option<u16>, is_clear: bool) {
+        if let Target::Zenlayer { port, key, .. } = &ask.target {
+            let now = millis(self.time.elapsed());
+            self.oracle.zenlayer_answers(key, port.as_deref(), status, is_clear, now);
+        }
+    }
+
+    /// Zenlayer asks for a pause of so many seconds.
+    pub(super) fn zenlayer_pauses(&mut self, ask: &Ask, seconds: u64) {
+        if let Target::Zenlayer { key, .. } = &ask.target {
+            let now = millis(self.time.elapsed());
+            self.oracle.zenlayer_pauses(key, now, now + seconds * 1000);
         }
     }
 

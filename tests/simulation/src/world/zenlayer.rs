@@ -9,7 +9,7 @@ use http::{Request, Response};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
 use zenlayer_port_operator::zenlayer::{Failure, HttpClient, Post, Reply};
-use zenlayer_simulator::{Body, Severed};
+use zenlayer_simulator::{Answer as Rules, Body, Severed};
 
 use super::ask::Ask;
 use super::state::{Life, Passage};
@@ -58,10 +58,12 @@ impl ZenlayerLink {
         let rule = match &passage.trouble {
             Some(Trouble::LostBefore) => {
                 world.lock().never_arrives(*life, &ask, "is lost");
+                world.lock().zenlayer_answers(&ask, None, false);
                 sleep(passage.back).await;
                 return drop(answer.send(Err(lost())));
             }
             Some(Trouble::Silence { carried_out: false }) => {
+                world.lock().zenlayer_answers(&ask, None, false);
                 world.lock().never_arrives(*life, &ask, "is never answered");
                 return hold(answer).await;
             }
@@ -91,6 +93,23 @@ impl ZenlayerLink {
                 .as_ref()
                 .map_or_else(|_| "nothing".to_owned(), |it| it.status().as_u16().to_string());
             state.tell(&format!("{life}: {} ⇒ {told}", ask.what));
+            let is_whole = response.as_ref().is_ok_and(|it| matches!(it.body(), Body::Whole(_)));
+            let status = response.as_ref().ok().map(|it| it.status().as_u16());
+            if matches!(&passage.trouble, Some(Trouble::Slow { .. } | Trouble::Late { .. })) {
+                // Perhaps it comes in time.
+                state.zenlayer_answers(&ask, status, true);
+            }
+            if let Some(Trouble::Rule(rule)) = &passage.trouble
+                && let Rules::Error { status: 429, retry_after: Some(seconds), .. } = &rule.answer
+            {
+                state.zenlayer_pauses(&ask, seconds.parse().unwrap_or_default());
+            }
+            let (in_time, is_clear) = what_comes(passage.trouble.as_ref());
+            state.zenlayer_answers(
+                &ask,
+                status.filter(|_| in_time && is_whole),
+                in_time && is_clear && is_whole,
+            );
             response
         };
         match passage.trouble {
@@ -120,6 +139,15 @@ impl ZenlayerLink {
             state.pass_time();
             let _ = state.cloud.answer(exchange);
         });
+    }
+}
+
+/// Whether all of the answer comes in time, and whether it is one of Zenlayer's, and true.
+fn what_comes(trouble: Option<&Trouble>) -> (bool, bool) {
+    match trouble {
+        None | Some(Trouble::Twice { .. }) => (true, true),
+        Some(Trouble::Rule(rule)) => (true, matches!(rule.answer, Rules::Right | Rules::Error { .. })),
+        Some(_) => (false, false),
     }
 }
 
