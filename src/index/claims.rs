@@ -2,7 +2,7 @@
 
 use super::{Index, Reference};
 use crate::answer::RefusalKind;
-use crate::api::ZenlayerPort;
+use crate::api::{Reason, ZenlayerPort};
 use crate::clock::Monotonic;
 use crate::decision::{Claim, ClaimBasis};
 use crate::mirror::AccountKey;
@@ -140,10 +140,15 @@ impl Seen {
     }
 }
 
-/// When the port that the object owns was created, as far as that was told; none: it has seen no port.
+/// When the port that the object owns was created, as far as that was told; none: it has seen no port. A port that it may adopt
+/// by a person's consent is its own from then on, and not only when its status says so.
 pub(super) fn identity(object: &ZenlayerPort) -> Option<&Option<String>> {
-    let identity = object.status.as_ref()?.identity.as_ref()?;
-    Some(&identity.created_time)
+    let status = object.status.as_ref()?;
+    let adopted = status.port.as_ref().filter(|_| object.approves_given(Reason::IdentityChanged, status));
+    match adopted {
+        Some(port) => Some(&port.created_time),
+        None => Some(&status.identity.as_ref()?.created_time),
+    }
 }
 
 /// Nothing has changed that the decisions about other objects of the port rest on.

@@ -11,7 +11,8 @@ use super::super::{Change, IndexSettings, Received, ShownBy};
 use super::*;
 use crate::answer::{Refusal, Unreadable};
 use crate::api::{
-    CredentialsRef, DeletionPolicy, FINALIZER, PortIdentity, ZenlayerPortSpec, ZenlayerPortStatus,
+    APPROVE_ANNOTATION, CredentialsRef, DeletionPolicy, FINALIZER, ObservedPort, PortIdentity,
+    ZenlayerPortSpec, ZenlayerPortStatus,
 };
 use crate::clock::Now;
 use crate::credentials::Sources;
@@ -174,6 +175,26 @@ fn a_claim_is_waited_for_until_the_other_object_has_looked() {
     assert_eq!(world.basis(&old, at(6)), not_known, "another key may see the port, too");
     assert_eq!(world.0.looked(&new, Some(ANOTHER_KEY), Some(&seen())), references(&[&old]));
     assert_eq!(world.basis(&old, at(7)), ClaimBasis::Saw { created_time: Some(CREATED.to_owned()) });
+}
+
+/// A person gives both objects of a port the one that has its id now, and deletes one of them.
+#[test]
+fn who_may_adopt_another_port_claims_it_before_its_status_says_so() {
+    const EARLIER: &str = "2024-01-01T00:00:00Z";
+    let (going, mut staying) = (
+        deleted(owning(object("going", "port-1", "11111111"), EARLIER)),
+        owning(object("staying", "port-1", "22222222"), EARLIER),
+    );
+    let mut status = staying.status.take().unwrap_or_default();
+    status.port = Some(ObservedPort::from(&port()));
+    staying.status = Some(status.clone());
+    let world = World::of(&[&going, &staying]);
+    let claimed = |created: &str| ClaimBasis::Saw { created_time: Some(created.to_owned()) };
+    assert_eq!(world.basis(&going, at(0)), claimed(EARLIER));
+    let consent = staying.approval_of(Reason::IdentityChanged, &status);
+    staying.metadata.annotations = Some([(APPROVE_ANNOTATION.to_owned(), consent)].into());
+    assert_eq!(world.others(&staying, at(1)), ["going"], "it is news to the other");
+    assert_eq!(world.basis(&going, at(1)), claimed(CREATED));
 }
 
 #[test]
