@@ -11,6 +11,7 @@
 //! | [`conformance`] | a real API server, asked what the tests ask of the one in memory |
 //! | [`simulate`] | the operator in simulated time, through many seeds |
 //! | [`mutants`] | the decision made wrong, and the tests that notice |
+//! | `mutation` | a copy of the code, and the mistakes that are put into it |
 //! | [`mod@bench`] | what the operator costs, and the document that tells |
 //! | [`play`] | what `demo` and `smoke` have in common: seven objects, what is asked of them, and the verdict |
 //! | [`docs`] | the documents as a book |
@@ -32,6 +33,7 @@ pub mod generate;
 pub mod interrupt;
 pub mod model;
 pub mod mutants;
+mod mutation;
 pub mod operator;
 pub mod play;
 mod reference;

@@ -3,22 +3,20 @@
 mod shell;
 mod table;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time;
 
 use crate::interrupt::Interrupt;
-use crate::operator::executable;
-use crate::{cargo, commit, root, stdout_of};
+use crate::mutation::{Copy, Mutant};
+use crate::{commit, root};
 
 const PACKAGE: &str = "zenlayer-port-operator";
 
@@ -42,14 +40,6 @@ pub struct Options {
     /// Only the mutants that no test noticed, according to docs/mutants.md. Their rows are replaced there.
     #[arg(long, conflicts_with_all = ["only", "part"])]
     survivors: bool,
-}
-
-/// One way to be wrong: the text that it replaces stands in the file exactly once.
-struct Mutant {
-    name: &'static str,
-    file: &'static str,
-    search: &'static str,
-    replacement: &'static str,
 }
 
 /// Which part a mutant is in.
@@ -128,7 +118,7 @@ pub async fn run(options: Options) -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
     let mut tried = Vec::new();
     for (part, mutant) in chosen {
-        let verdicts = interrupt.unless(copy.try_out(part, mutant)).await?;
+        let verdicts = interrupt.unless(try_out(&copy, part, mutant)).await?;
         println!("{}", row(mutant, &verdicts));
         tried.push((mutant, verdicts));
     }
@@ -155,95 +145,39 @@ fn noticed(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Killed { .. } | Verdict::Endless)
 }
 
-impl Mutant {
-    /// The file's text with the mutation.
-    fn applied_to(&self, text: &str) -> Result<String> {
-        match text.matches(self.search).count() {
-            1 => Ok(text.replacen(self.search, self.replacement, 1)),
-            count => bail!("{}: its text stands {count} times in {}, not once", self.name, self.file),
-        }
+/// Which tests notice the mutant.
+async fn try_out(copy: &Copy, part: Part, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
+    let targets: &[&str] = match part {
+        Part::Decision => &["--lib", "--test", "model"],
+        Part::Shell => &["--lib"],
+    };
+    let tests = [&["test", "--package", PACKAGE, "--no-run"], targets].concat();
+    let binaries = copy.build(mutant, &tests).await?;
+    let mut verdicts = [const { Verdict::NotRun }; SUITES.len()];
+    for (verdict, suite) in verdicts.iter_mut().zip(&SUITES).filter(|(_, suite)| suite.of == part) {
+        let binary = binaries.get(suite.target).with_context(|| format!("no tests {}", suite.target))?;
+        *verdict = run_tests(copy, binary, suite).await?;
     }
+    Ok(verdicts)
 }
 
-/// A copy of the workspace, in a folder of its own.
-struct Copy(TempDir);
-
-impl Copy {
-    async fn new() -> Result<Self> {
-        let files = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-        let listed = stdout_of("git", &files).await?;
-        let folder = tempfile::tempdir()?;
-        for file in listed.split_terminator('\0') {
-            let (from, to) = (root().join(file), folder.path().join(file));
-            // What is deleted and not committed yet is listed as well.
-            if from.is_file() {
-                fs::create_dir_all(to.parent().unwrap_or(folder.path()))?;
-                fs::copy(&from, &to).with_context(|| format!("copying {file}"))?;
-            }
-        }
-        Ok(Self(folder))
+async fn run_tests(copy: &Copy, binary: &Path, suite: &Suite) -> Result<Verdict> {
+    let run = Command::new(binary)
+        .args(suite.tests)
+        // That a test fails is all that counts, not its smallest example.
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+        .current_dir(copy.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let Ok(output) = time::timeout(LIMIT, run).await else { return Ok(Verdict::Endless) };
+    let output = output.with_context(|| format!("starting {}", binary.display()))?;
+    if output.status.success() {
+        return Ok(Verdict::Survived);
     }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    async fn try_out(&self, part: Part, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
-        let file = self.path().join(mutant.file);
-        let text = fs::read_to_string(&file).with_context(|| format!("reading {}", mutant.file))?;
-        fs::write(&file, mutant.applied_to(&text)?)?;
-        let binaries = self.build(part).await.with_context(|| mutant.name);
-        fs::write(&file, text)?;
-        let binaries = binaries?;
-        let mut verdicts = [const { Verdict::NotRun }; SUITES.len()];
-        for (verdict, suite) in verdicts.iter_mut().zip(&SUITES).filter(|(_, suite)| suite.of == part) {
-            let binary = binaries.get(suite.target).with_context(|| format!("no tests {}", suite.target))?;
-            *verdict = self.run(binary, suite).await?;
-        }
-        Ok(verdicts)
-    }
-
-    /// The binaries of the tests that are to notice, by the names of their targets.
-    async fn build(&self, part: Part) -> Result<HashMap<String, PathBuf>> {
-        let targets: &[&str] = match part {
-            Part::Decision => &["--lib", "--test", "model"],
-            Part::Shell => &["--lib"],
-        };
-        let output = Command::new(cargo())
-            .args(["test", "--package", PACKAGE, "--no-run", "--locked"])
-            .args(targets)
-            .args(["--message-format=json-render-diagnostics"])
-            // Of its own, so that nothing of the checkout is built anew.
-            .env("CARGO_TARGET_DIR", root().join("target").join("mutants"))
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .context("starting cargo")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "the mutant does not compile:\n{said}");
-        Ok(String::from_utf8(output.stdout)?.lines().filter_map(executable).collect())
-    }
-
-    async fn run(&self, binary: &Path, suite: &Suite) -> Result<Verdict> {
-        let run = Command::new(binary)
-            .args(suite.tests)
-            // That a test fails is all that counts, not its smallest example.
-            .env("PROPTEST_MAX_SHRINK_ITERS", "0")
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let Ok(output) = time::timeout(LIMIT, run).await else { return Ok(Verdict::Endless) };
-        let output = output.with_context(|| format!("starting {}", binary.display()))?;
-        if output.status.success() {
-            return Ok(Verdict::Survived);
-        }
-        let by = failed(&String::from_utf8_lossy(&output.stdout));
-        ensure!(!by.is_empty(), "{} ended with {}, and names no test", suite.title, output.status);
-        Ok(Verdict::Killed { by })
-    }
+    let by = failed(&String::from_utf8_lossy(&output.stdout));
+    ensure!(!by.is_empty(), "{} ended with {}, and names no test", suite.title, output.status);
+    Ok(Verdict::Killed { by })
 }
 
 /// The tests that failed, as libtest lists them.
@@ -327,9 +261,7 @@ mod tests {
     #[test]
     fn each_mutation_changes_one_place_of_the_code_as_it_is() {
         for (_, mutant) in all() {
-            let text = fs::read_to_string(root().join(mutant.file)).expect(mutant.file);
-            let mutated = mutant.applied_to(&text).expect("one place");
-            assert_ne!(mutated, text, "{}", mutant.name);
+            mutant.changes_one_place();
         }
     }
 

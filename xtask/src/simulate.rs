@@ -1,5 +1,8 @@
 //! `cargo xtask simulate`: the operator in simulated time, through many seeds.
 
+mod power;
+mod table;
+
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,9 +18,9 @@ use crate::{cargo, commit, root};
 /// run builds everything with optimization, which takes some minutes.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How many seeds to run.
-    #[arg(long, default_value_t = 100)]
-    seeds: u64,
+    /// How many seeds to run; 100, or 1,000 with --mutants.
+    #[arg(long)]
+    seeds: Option<u64>,
 
     /// The first seed. With --full, the only one.
     #[arg(long, default_value_t = 0)]
@@ -39,12 +42,32 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["full", "plan", "sweep"])]
     write: bool,
 
+    /// Instead, put one mistake at a time into a copy of the code, and see after how many seeds the simulation notices it. Writes
+    /// the table in docs/simulation.md, row by row.
+    #[arg(long, conflicts_with_all = ["full", "plan", "sweep", "write"])]
+    mutants: bool,
+
+    /// Only the mistakes whose names contain this.
+    #[arg(long, value_name = "NAME", requires = "mutants")]
+    only: Option<String>,
+
+    /// Only the mistakes that have no row yet, or one that says that no seed noticed them.
+    #[arg(long, requires = "mutants")]
+    missing: bool,
+
     /// How many seeds run at the same time.
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }
 
+/// Seeds of a run.
+const SEEDS: u64 = 100;
+
 pub async fn run(options: Options) -> Result<()> {
+    if options.mutants {
+        return power::run(&options).await;
+    }
+    let seeds = options.seeds.unwrap_or(SEEDS);
     let mut simulate = Command::new(cargo());
     simulate
         .args([
@@ -57,7 +80,7 @@ pub async fn run(options: Options) -> Result<()> {
             "--bin",
         ])
         .args(["simulate", "--", "--found", "target/simulation", "--threads", &options.threads.to_string()])
-        .args(["--seeds", &options.seeds.to_string(), "--seed", &options.seed.to_string()])
+        .args(["--seeds", &seeds.to_string(), "--seed", &options.seed.to_string()])
         .args(options.full.then_some("--full"))
         .args(options.sweep.then_some("--sweep"))
         .args(options.plan.iter().flat_map(|plan| ["--plan", plan]))
@@ -65,7 +88,7 @@ pub async fn run(options: Options) -> Result<()> {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     if options.write {
-        let (seeds, seed) = (options.seeds, options.seed);
+        let seed = options.seed;
         let about = format!(
             "Measured at commit `{}`: `cargo xtask simulate --seeds {seeds} --seed {seed} --write`.",
             commit().await?

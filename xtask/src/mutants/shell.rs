@@ -1,6 +1,6 @@
 //! The ways in which the shell around the decision could be wrong, each of which some test must notice.
 
-use super::Mutant;
+use crate::mutation::Mutant;
 
 const CLIENT: &str = "src/zenlayer/client.rs";
 const CREDENTIALS: &str = "src/credentials/mod.rs";

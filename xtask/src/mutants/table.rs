@@ -1,6 +1,6 @@
 //! The ways in which the decision could be wrong, each of which some test must notice.
 
-use super::Mutant;
+use crate::mutation::Mutant;
 
 const DELETION: &str = "src/decision/deletion.rs";
 const CASE: &str = "src/decision/case.rs";
