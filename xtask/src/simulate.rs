@@ -17,6 +17,7 @@ use crate::{cargo, commit, root};
 /// A seed that finds something prints a page, and its plan, made as small as possible, is written to target/simulation. The first
 /// run builds everything with optimization, which takes some minutes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// How many seeds to run; 100, or 1,000 with --mutants.
     #[arg(long)]

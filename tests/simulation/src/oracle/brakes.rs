@@ -128,7 +128,7 @@ impl Oracle {
     /// Whether the operator must take it for another owner of the port that was made then.
     fn is_known_to_own(&self, it: &Subject, subject: &Subject, created: Option<Timestamp>, now: u64) -> bool {
         match it.owned {
-            Some(owned) => owned.zip(created).is_none_or(|(owned, created)| same(owned, created)),
+            Some(owned) => owned.created.zip(created).is_none_or(|(owned, created)| same(owned, created)),
             // Of one that has seen no port the key must be the same, or it must have had the time to look.
             None if it.name.namespace == subject.name.namespace => now > it.made_ms + KNOWN_AFTER_MS,
             None => self.must_be_known(it, subject, now),

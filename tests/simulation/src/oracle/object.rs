@@ -29,8 +29,8 @@ pub(super) struct Subject {
     pub(super) is_approved: bool,
     pub(super) latched: bool,
     pub(super) reason: Option<String>,
-    /// When the port was made that it owns, as far as its status tells; none: it has seen no port.
-    pub(super) owned: Option<Option<Timestamp>>,
+    /// The port that it owns; none: it has seen no port.
+    pub(super) owned: Option<Owned>,
     /// When its status first said that this deletion has seen the port in the bin.
     pub(super) recycled_ms: Option<u64>,
     pub(super) record: Option<Record>,
@@ -48,6 +48,13 @@ pub(super) struct Subject {
     pub(super) told: BTreeMap<String, u64>,
     /// Consents to another port, and when the port was made that was there when they were given.
     consents: BTreeMap<String, Option<Timestamp>>,
+}
+
+/// A port as the status of its object tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owned {
+    /// When it was made, if that was told.
+    pub(super) created: Option<Timestamp>,
 }
 
 /// The record of a call.
@@ -105,8 +112,10 @@ impl Subject {
             self.deleted_ms.get_or_insert(now);
         }
         let Some(status) = &object.status else { return false };
-        let owned = status.identity.as_ref();
-        self.owned = owned.map(|owned| owned.created_time.as_ref().and_then(|time| time.parse().ok()));
+        self.owned = status
+            .identity
+            .as_ref()
+            .map(|owned| Owned { created: owned.created_time.as_ref().and_then(|time| time.parse().ok()) });
         self.reason = status.ready().map(|ready| ready.reason.clone());
         let Some(release) = status.release.as_ref().filter(|release| release.uid == self.uid) else {
             return false;

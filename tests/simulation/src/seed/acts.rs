@@ -147,6 +147,20 @@ impl Cast {
                     (later, Act::RevokeOldKeys { namespace }),
                 ]
             }
+            _ => return self.drama(kind, dice, plan, (object, port, policy)),
+        })
+    }
+
+    /// The same for what takes several steps.
+    fn drama(
+        &self,
+        kind: &str,
+        dice: &mut Dice,
+        plan: &mut Plan,
+        (object, port, policy): (Name, String, DeletionPolicy),
+    ) -> Option<Vec<(u64, Act)>> {
+        let namespace = object.namespace.clone();
+        Some(match kind {
             // `kubectl delete -f` with a Secret and objects in one file.
             "file" => {
                 let own = self.names.iter().filter(|name| name.namespace == namespace);
