@@ -22,6 +22,9 @@ const SEEDS: u64 = 1000;
 /// Longer than so many seeds take: whoever is not done by then was led astray by the mistake.
 const LIMIT: Duration = Duration::from_mins(90);
 
+/// Characters of what the simulation says that the table shows.
+const LONGEST: usize = 160;
+
 /// What the simulation says of a mistake.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -117,13 +120,20 @@ async fn notice(
 
 fn row(name: &str, verdict: &Verdict, commit: &str) -> String {
     let (seeds, rule, what) = match verdict {
-        Verdict::Noticed(Found { seeds, rule, what }) => {
-            (seeds.to_string(), rule.as_str(), what.replace('|', "/").replace('\n', " "))
-        }
+        Verdict::Noticed(Found { seeds, rule, what }) => (seeds.to_string(), rule.as_str(), short(what)),
         Verdict::Unnoticed { seeds } => (format!("– ({seeds})"), "", String::new()),
         Verdict::Endless => ("1".to_owned(), "it never ends", String::new()),
     };
     format!("| {name} | {seeds} | {rule} | {what} | {commit} |")
+}
+
+/// What fits into a cell.
+fn short(what: &str) -> String {
+    let one_line = what.replace('|', "/").replace('\n', " ");
+    match one_line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", one_line[..end].trim_end()),
+        None => one_line,
+    }
 }
 
 /// The rows of the table in a document.
@@ -174,6 +184,11 @@ fn section(rows: &[String]) -> String {
         rows.len(),
         seeds.get(seeds.len() / 2).copied().unwrap_or_default()
     );
+    let untried = mutants().map(name_of).filter(|name| rows.iter().all(|row| name_in(row) != *name));
+    let untried: Vec<&str> = untried.collect();
+    if !untried.is_empty() {
+        let _ = writeln!(text, "\nNot tried yet (`--missing`): {}.", untried.join("; "));
+    }
     let unnoticed = rows.iter().filter(|row| !is_noticed(row)).map(|row| name_in(row));
     list(&mut text, "Not noticed", unnoticed.map(|name| (name, why_not(name))));
     list(&mut text, "Not in the simulation", LEFT_OUT.iter().copied());
