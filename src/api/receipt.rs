@@ -10,8 +10,10 @@ pub struct Receipt<'a> {
     pub port_id: &'a str,
     /// Zenlayer's name of the port, if it was ever seen and is not empty.
     pub port_name: Option<&'a str>,
-    /// The newest call that Zenlayer accepted.
-    pub action: Option<CallAction>,
+    pub last_call: Option<CallAction>,
+    /// Zenlayer's answer to the last call accepts it.
+    pub is_accepted: bool,
+    /// Zenlayer's id of the request that it accepted.
     pub request_id: Option<&'a str>,
 }
 
@@ -20,7 +22,7 @@ impl ZenlayerPort {
         let port = self.status.as_ref().and_then(|status| status.port.as_ref());
         let call = self.release().and_then(|release| release.call.as_ref());
         let accepted = call.and_then(|call| match &call.outcome {
-            CallOutcome::Accepted { request_id } => Some((call.action, request_id.as_deref())),
+            CallOutcome::Accepted { request_id } => Some(request_id.as_deref()),
             CallOutcome::Pending {}
             | CallOutcome::Refused { .. }
             | CallOutcome::NotSent { .. }
@@ -29,8 +31,9 @@ impl ZenlayerPort {
         Receipt {
             port_id: self.spec.port_id.as_str(),
             port_name: port.and_then(|port| port.name.as_deref()).filter(|name| !name.trim().is_empty()),
-            action: accepted.map(|(action, _)| action),
-            request_id: accepted.and_then(|(_, request_id)| request_id),
+            last_call: call.map(|call| call.action),
+            is_accepted: accepted.is_some(),
+            request_id: accepted.flatten(),
         }
     }
 }
@@ -41,12 +44,17 @@ impl fmt::Display for Receipt<'_> {
         if let Some(name) = self.port_name {
             write!(f, " ({name})")?;
         }
-        match (self.action, self.request_id) {
-            (Some(action), Some(request_id)) => {
-                write!(f, ": Zenlayer accepted {} (requestId {request_id}).", action.as_str())
+        let Some(last_call) = self.last_call.map(CallAction::as_str) else {
+            return f.write_str(": the operator made no call in this deletion.");
+        };
+        match (self.is_accepted, self.request_id) {
+            (true, Some(request_id)) => {
+                write!(f, ": Zenlayer accepted {last_call} (requestId {request_id}).")
             }
-            (Some(action), None) => write!(f, ": Zenlayer accepted {}.", action.as_str()),
-            (None, _) => f.write_str(": Zenlayer accepted no call of this deletion."),
+            (true, None) => write!(f, ": Zenlayer accepted {last_call}."),
+            (false, _) => {
+                write!(f, ": the last call was {last_call}, and no answer says that Zenlayer accepted it.")
+            }
         }
     }
 }
@@ -83,7 +91,7 @@ mod tests {
         for nameless in ["", " "] {
             let port = json!({ "status": "DESTROYED", "name": nameless });
             let told = receipt(&json!({ "port": port }));
-            assert_eq!(told, "Port port-1: Zenlayer accepted no call of this deletion.");
+            assert_eq!(told, "Port port-1: the operator made no call in this deletion.");
         }
         let accepted = release(&json!({ "accepted": {} }));
         assert_eq!(receipt(&json!({ "release": accepted })), "Port port-1: Zenlayer accepted DestroyPort.");
@@ -91,8 +99,12 @@ mod tests {
 
     #[test]
     fn it_claims_no_request_that_was_not_accepted_or_is_of_another_deletion() {
-        let none = "Port port-1: Zenlayer accepted no call of this deletion.";
-        assert_eq!(receipt(&json!({ "release": release(&json!({ "unclear": { "why": "?" } })) })), none);
+        let unclear = release(&json!({ "unclear": { "why": "?" } }));
+        assert_eq!(
+            receipt(&json!({ "release": unclear })),
+            "Port port-1: the last call was DestroyPort, and no answer says that Zenlayer accepted it."
+        );
+        let none = "Port port-1: the operator made no call in this deletion.";
         let mut of_another = release(&json!({ "accepted": { "requestId": "T1" } }));
         of_another["uid"] = json!("2");
         assert_eq!(receipt(&json!({ "release": of_another })), none);

@@ -209,7 +209,8 @@ fn nothing_is_under_way(it: &Scenario, status: &str, reading: &Reading) -> bool 
     let read_after = |pause| known.is_some_and(|known| reading.at >= known + seconds(pause));
     let terminated = call.action == TerminatePort && status == "RECYCLED" && read_after(0);
     let over = match &call.outcome {
-        _ if call.landed => read_after(0),
+        // A call that this process does not know yet is known from now on.
+        _ if call.landed => reading.at >= known.unwrap_or(NOW),
         CallOutcome::Pending {} | CallOutcome::Unclear { .. } => read_after(60),
         CallOutcome::Accepted { .. } => read_after(600),
         CallOutcome::Refused(_) | CallOutcome::NotSent { .. } => true,

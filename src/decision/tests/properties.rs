@@ -40,7 +40,7 @@ proptest! {
             Action::Call(intent) => Some(intent.warrant.action()),
             Action::None | Action::AddFinalizer | Action::RemoveFinalizer(_) => None,
         };
-        prop_assert_eq!(called, justified_call(&it));
+        prop_assert_eq!(called, justified_call(&it), "row {:?}", it.decided().row);
     }
 
     #[test]
@@ -49,7 +49,7 @@ proptest! {
             Action::RemoveFinalizer(reason) => Some(reason),
             Action::None | Action::AddFinalizer | Action::Call(_) => None,
         };
-        prop_assert_eq!(removed, justified_end(&it));
+        prop_assert_eq!(removed, justified_end(&it), "row {:?}", it.decided().row);
     }
 
     #[test]

@@ -281,8 +281,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "nothing names the request that destroyed a port once its object is gone",
         file: "src/api/receipt.rs",
-        search: "write!(f, \": Zenlayer accepted {} (requestId {request_id}).\", action.as_str())",
-        replacement: "write!(f, \": Zenlayer accepted {}.\", action.as_str())",
+        search: "write!(f, \": Zenlayer accepted {last_call} (requestId {request_id}).\")",
+        replacement: "write!(f, \": Zenlayer accepted {last_call}.\")",
     },
     Mutant {
         name: "a refused call is worth no Event",
