@@ -245,8 +245,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "whoever has a ticket goes before all others however many they are",
         file: "src/dispatch/queue.rs",
-        search: "(self.turns.is_empty() || !self.was_first)",
-        replacement: "(self.turns.is_empty() || !self.was_first || true)",
+        search: "if (self.others_left == 0 || self.turns.is_empty())",
+        replacement: "if (self.others_left == 0 || self.turns.is_empty() || true)",
     },
     Mutant {
         name: "an annotation that changes wakes nobody, so no approval is heard",
