@@ -72,7 +72,8 @@ pub async fn run<F>(
     }
 }
 
-/// Whoever has a ticket goes soon, as others wait for its slots; but only every fourth time, as a deletion takes other reconciles too.
+/// Whoever has a ticket goes soon, as others wait for its slots; but only every fourth time, as a deletion takes other reconciles
+/// too.
 fn wake(queue: &mut Queue, woken: Reference, turns: &Turns) {
     if turns.has_ticket(&woken) {
         queue.wake_first(woken);

@@ -52,7 +52,8 @@ impl Queue {
         self.line_up(reference);
     }
 
-    /// As [`wake`](Self::wake), but the object waits for [`OTHERS`] of the namespaces at most, and for those that were woken like this before.
+    /// As [`wake`](Self::wake), but the object waits for [`OTHERS`] of the namespaces at most, and for those that were woken like
+    /// this before.
     pub(super) fn wake_first(&mut self, reference: Reference) {
         self.wake(reference.clone());
         // Not if it is being reconciled, or goes first already.
@@ -217,7 +218,8 @@ mod tests {
 
     proptest! {
         /// From the moment when an object is ready until its turn, no other namespace has more turns than its own. Between two of
-        /// these turns at most one object goes that was woken first, and between two of those [`OTHERS`] of the namespaces, if so many wait.
+        /// these turns at most one object goes that was woken first, and between two of those [`OTHERS`] of the namespaces, if so
+        /// many wait.
         #[test]
         fn every_namespace_has_its_turn(steps in prop::collection::vec(step(), 0..400)) {
             let mut queue = Queue::default();
