@@ -48,8 +48,8 @@ struct Driver<'a> {
     gathered: Option<Gathered>,
     /// Of a call whose outcome is not written yet.
     slots: Option<Slots>,
-    /// When the write of the record began.
-    recording: Monotonic,
+    /// When the newest decision was made.
+    decided: Monotonic,
     /// What is done since the last decision.
     span: Span,
 }
@@ -107,7 +107,7 @@ impl Reconciler {
             object,
             gathered: None,
             slots: None,
-            recording: Monotonic::default(),
+            decided: Monotonic::default(),
             span: Span::default(),
         };
         let ended = Box::pin(driver.effects()).await;
@@ -180,6 +180,7 @@ impl Driver<'_> {
             None => observer.gather(&self.object).await,
         };
         let waits = turn != Turn::Free;
+        self.decided = observer.clock.monotonic();
         let plan = observer.decide(&gathered, &self.object, turn);
         if !waits && !matches!(plan.action, Action::Call(_)) {
             self.by.registrations.turns.leave(&self.reference);
@@ -210,18 +211,14 @@ impl Driver<'_> {
         what: StatusWrite,
         row: Option<u8>,
     ) -> Result<WriteResult, ReconcileError> {
-        let clock = self.by.observer.clock;
-        if what == StatusWrite::Record {
-            // Saves a record that another replica would have to wait for; safety does not rest on it.
-            if !self.by.leadership.is_current() {
-                return Err(ReconcileError::NotLeading);
-            }
-            self.recording = clock.monotonic();
+        // Saves a record that another replica would have to wait for; safety does not rest on it.
+        if what == StatusWrite::Record && !self.by.leadership.is_current() {
+            return Err(ReconcileError::NotLeading);
         }
         let written = self.span.around(self.by.writer.status(&self.object, status, row)).await?;
         let result = self.take_in(written);
         if what == StatusWrite::Record && result == WriteResult::Done {
-            self.by.observer.index.note(&self.object, clock.monotonic());
+            self.by.observer.index.note(&self.object, self.by.observer.clock.monotonic());
         }
         Ok(result)
     }
@@ -256,10 +253,10 @@ impl Driver<'_> {
     async fn call(&mut self, recorded: Recorded, ticket: Ticket) -> CallOutcome {
         let (account, permit, slots) = ticket.split();
         self.slots = Some(slots);
-        let since_record = self.by.observer.clock.monotonic().since(self.recording);
+        let since_decision = self.by.observer.clock.monotonic().since(self.decided);
         let (action, port) = (recorded.action(), recorded.port_id());
         let line = Line { row: recorded.row(), reason: transitions::reason(&self.object), ..Line::default() };
-        let answer = if let Err((cause, why)) = recorded.check(since_record, &account.fingerprint) {
+        let answer = if let Err((cause, why)) = recorded.check(since_decision, &account.fingerprint) {
             ChangeAnswer::NotSent { cause, why: why.to_owned() }
         } else {
             line.log(&self.object, format_args!("calling {}", action.as_str()));

@@ -8,8 +8,8 @@ use crate::decision::Warrant;
 use crate::fingerprint::Fingerprint;
 use crate::port::PortId;
 
-/// A call is begun within this time of its record, or not at all: a settled record must not be followed by a late call. A
-/// connection may take another 5 s, so that it leaves within 10 s.
+/// A call is begun within this time of the decision to call, or not at all: a settled record must not be followed by a late
+/// call. A connection may take another 5 s, so that it leaves within 10 s of the record, which is written in between.
 pub const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The proof that the record of a call is written: only with it can the call be made.
@@ -38,14 +38,14 @@ impl Recorded {
         self.row
     }
 
-    /// Whether the call may be sent with `credential` at this moment, `since_record` after the write of the record began; else
-    /// why not, also in words.
+    /// Whether the call may be sent with `credential` at this moment, `since_decision` after the decision to call; else why not,
+    /// also in words.
     pub fn check(
         &self,
-        since_record: Duration,
+        since_decision: Duration,
         credential: &Fingerprint,
     ) -> Result<(), (NotSentCause, &'static str)> {
-        if since_record > BEGIN_WITHIN {
+        if since_decision > BEGIN_WITHIN {
             Err((NotSentCause::RecordTooSlow, "it took too long to write the record of the call"))
         } else if credential != self.warrant.credential() {
             Err((NotSentCause::CredentialsChanged, "the credentials changed after the decision"))

@@ -116,7 +116,7 @@ fn a_call_is_sent_soon_after_its_record_by_the_key_that_the_record_names_or_not_
     };
     let key = object.release().and_then(|release| release.call.clone()).expect("a record").credential;
     assert_eq!(recorded.check(BEGIN_WITHIN, &key), Ok(()));
-    let refused = |since_record, key| recorded.check(since_record, key).map_err(|(cause, _)| cause);
+    let refused = |since_decision, key| recorded.check(since_decision, key).map_err(|(cause, _)| cause);
     let late = BEGIN_WITHIN + Duration::from_millis(1);
     assert_eq!(refused(late, &key), Err(NotSentCause::RecordTooSlow));
     let other: Fingerprint = serde_json::from_value("00000000000000bb".into()).expect("a fingerprint");

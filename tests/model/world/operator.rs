@@ -349,8 +349,8 @@ impl World {
         let Some(view) = self.view(replica, of) else { return };
         let Step::UnderWay { run, number, in_time } = view.step.clone() else { return };
         let Todo::Call(recorded) = &run.todo else { return };
-        let since_record = if in_time { Duration::ZERO } else { 2 * BEGIN_WITHIN };
-        let outcome = if recorded.check(since_record, &key).is_ok() && net != Net::NotSent {
+        let since_decision = if in_time { Duration::ZERO } else { 2 * BEGIN_WITHIN };
+        let outcome = if recorded.check(since_decision, &key).is_ok() && net != Net::NotSent {
             let action = recorded.action();
             let breach = rules::against_sending(self, replica, of, action);
             self.broken = self.broken.or(breach);

@@ -42,8 +42,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a call may leave long after its record",
         file: RECORDED,
-        search: "if since_record > BEGIN_WITHIN {",
-        replacement: "if since_record > BEGIN_WITHIN * 1000 {",
+        search: "if since_decision > BEGIN_WITHIN {",
+        replacement: "if since_decision > BEGIN_WITHIN * 1000 {",
     },
     Mutant {
         name: "a replica that leads no longer calls",
