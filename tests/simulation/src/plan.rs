@@ -299,6 +299,11 @@ pub enum Act {
     },
     /// The API server restarts: it no longer knows what has changed before.
     ForgetHistory,
+    /// The machine of all replicas stands still, as a virtual machine that is moved: nothing is sent or received, and every timer
+    /// is late.
+    Stall {
+        ms: u64,
+    },
 }
 
 /// Another controller that writes a label of an object again and again.

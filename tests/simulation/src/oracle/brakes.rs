@@ -5,7 +5,7 @@ use zenlayer_port_operator::api::{DeletionPolicy, Reason, ZenlayerPort};
 use zenlayer_simulator::PortStatus;
 
 use super::object::{self, Record, Subject};
-use super::{KNOWN_AFTER_MS, MOMENT_MS, Oracle};
+use super::{KNOWN_AFTER_MS, Oracle};
 use crate::plan::On;
 
 impl Oracle {
@@ -50,7 +50,7 @@ impl Oracle {
 
     /// When the status check began at the earliest that a call of now rests on.
     fn looks_from(&self, deleted: u64, now: u64) -> u64 {
-        now.saturating_sub(MOMENT_MS).max(deleted + self.config.grace_s * 1000)
+        self.a_moment_before(now).max(deleted + self.config.grace_s * 1000)
     }
 
     /// A brake that is on, and that nobody has approved to pass.

@@ -96,6 +96,8 @@ pub struct Oracle {
     died_ms: Option<u64>,
     /// When a policy last denied a write.
     denied_ms: Option<u64>,
+    /// From when until when the machine of the replicas stood still.
+    stalls: Vec<(u64, u64)>,
     /// A fault made Zenlayer drop a TerminatePort that it had accepted.
     drops_calls: bool,
 }
@@ -123,6 +125,7 @@ impl Oracle {
             kept: Kept::default(),
             died_ms: None,
             denied_ms: None,
+            stalls: Vec::new(),
             drops_calls: drops,
         }
     }
@@ -160,9 +163,18 @@ impl Oracle {
                 }
             }
             Act::Deny { .. } | Act::Allow => self.denied_ms = Some(now),
+            Act::Stall { ms } => self.stalls.push((now, now + ms)),
             _ => {}
         }
         Vec::new()
+    }
+
+    /// When a moment ago was: what stands still is not late.
+    fn a_moment_before(&self, now: u64) -> u64 {
+        let from = now.saturating_sub(MOMENT_MS);
+        let stood_still =
+            self.stalls.iter().filter(|(_, until)| *until > from).map(|(began, until)| until - began);
+        from.saturating_sub(stood_still.sum())
     }
 
     /// A replica has ended.
@@ -294,6 +306,7 @@ impl Oracle {
 
     fn object_goes(&mut self, before: &ZenlayerPort, now: u64) -> Option<Violation> {
         let uid = before.metadata.uid.clone().unwrap_or_default();
+        let a_moment_ago = self.a_moment_before(now);
         let subject = self.subjects.get_mut(&uid)?;
         subject.gone_ms = Some(now);
         subject.has_finalizer = false;
@@ -317,7 +330,7 @@ impl Oracle {
             (DeletionPolicy::Retain, _) | (_, None | Some(PortStatus::Destroyed)) => true,
             (DeletionPolicy::Terminate, Some(status)) => {
                 matches!(status, PortStatus::Recycled | PortStatus::Destroying)
-                    || truth.and_then(|truth| truth.restored_ms).is_some_and(|at| now <= at + MOMENT_MS)
+                    || truth.and_then(|truth| truth.restored_ms).is_some_and(|at| a_moment_ago <= at)
             }
             (DeletionPolicy::Destroy | DeletionPolicy::TerminateAndDestroy, Some(_)) => false,
         };

@@ -193,17 +193,20 @@ fn an_object_that_goes_before_its_port_is_a_leak() {
 
 #[test]
 fn a_port_that_is_restored_at_the_last_moment_is_no_leak_and_a_minute_before_it_is_one() {
-    let goes_at = |now: u64| {
+    let goes_at = |now: u64, stall_ms: u64| {
         let mut scene = Scene::new(|_| ());
         let object = deleted("edge", "Terminate");
         scene.change(None, Some(&object), 0);
         let _ = scene.oracle.act(&Act::Restore { port: "port-1".to_owned() }, MINUTE);
+        let _ = scene.oracle.act(&Act::Stall { ms: stall_ms }, MINUTE + 1_000);
         scene.port(Some(PortStatus::Recycled), Some(PortStatus::Recovering), Cause::Control);
         scene.change(Some(&object), None, now);
         scene
     };
-    assert_eq!(goes_at(MINUTE + 3_000).found, []);
-    goes_at(2 * MINUTE).finds("goes under Terminate while its port is Some(Recovering)");
+    assert_eq!(goes_at(MINUTE + 3_000, 0).found, []);
+    goes_at(2 * MINUTE, 0).finds("goes under Terminate while its port is Some(Recovering)");
+    assert_eq!(goes_at(2 * MINUTE, 40_000).found, [], "what stood still is not late");
+    goes_at(2 * MINUTE, 5_000).finds("goes under Terminate while its port is Some(Recovering)");
 }
 
 #[test]

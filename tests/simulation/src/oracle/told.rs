@@ -209,11 +209,12 @@ impl Oracle {
         missing
     }
 
-    /// No fault of the plan met the API server in that time, no replica died, and nothing else hindered writes.
+    /// No fault of the plan met the API server in that time, no replica died or stood still, and nothing else hindered writes.
     pub(super) fn is_calm(&self, from: u64, until: u64) -> bool {
         self.died_ms.is_none_or(|at| at < from)
             && self.denied_ms.is_none_or(|at| at < from)
             && self.kind_deleted_ms.is_none()
+            && !self.stalls.iter().any(|(began, ended)| *began <= until && from <= *ended)
             && !self.faults.iter().any(|(on, since, to)| {
                 matches!(on, On::Api(_) | On::Watch(_)) && *since <= until && from <= *to
             })

@@ -81,6 +81,7 @@ impl Cast {
             "crash" => vec![(0, Act::Crash { replica, down_ms })],
             "restart" => vec![(0, Act::Restart { replica, down_ms })],
             "history" => vec![(0, Act::ForgetHistory)],
+            "stall" => vec![(0, Act::Stall { ms: *dice.pick(&[3, 8, 20, 40]) * SECOND })],
             "suspend" => vec![(0, Act::Suspend { port: port.clone() }), (later, Act::Resume { port })],
             "hold" => vec![
                 (0, Act::Hold { object: object.clone(), on: true }),
@@ -233,7 +234,7 @@ impl Cast {
 }
 
 /// The kinds of acts, and how many of each there are at most in three hours.
-const KINDS: [(&str, u64); 33] = [
+const KINDS: [(&str, u64); 34] = [
     ("policy", 4),
     ("protect", 3),
     ("approve", 8),
@@ -253,6 +254,7 @@ const KINDS: [(&str, u64); 33] = [
     ("crash", 6),
     ("restart", 3),
     ("history", 3),
+    ("stall", 3),
     ("users", 2),
     ("suspend", 1),
     ("hold", 2),

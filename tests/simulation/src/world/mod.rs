@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, advance, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::ask::Ask;
@@ -77,6 +77,7 @@ fn play(plan: &Plan, expected: Option<Arc<Vec<String>>>) -> Run {
             planned: 0,
             stays_down: BTreeMap::new(),
             settled: None,
+            stall: Duration::ZERO,
         };
         // A timer always exists, or time would stand still where nothing waits for any.
         let _ = timeout(longest, driver.drive(stop, died, ended)).await;
@@ -174,6 +175,8 @@ struct Driver {
     stays_down: BTreeMap<u8, Duration>,
     /// Since when all has come to its end.
     settled: Option<Instant>,
+    /// How long all stands still from now on.
+    stall: Duration,
 }
 
 impl Driver {
@@ -196,6 +199,7 @@ impl Driver {
                     if self.is_over() {
                         return;
                     }
+                    advance(std::mem::take(&mut self.stall)).await;
                 }
             }
         }
@@ -272,6 +276,10 @@ impl Driver {
             _ => {
                 let mut state = self.world.lock();
                 let now = millis(state.time.elapsed());
+                if let Act::Stall { ms } = act {
+                    state.tell(&format!("the machine stands still for {ms} ms"));
+                    self.stall += Duration::from_millis(*ms);
+                }
                 let found = state.oracle.act(act, now);
                 state.violate(found);
                 people::perform(&mut state, &mut self.keys, act);

@@ -256,7 +256,7 @@ pub(super) fn perform(state: &mut State, keys: &mut Keys, act: &Act) {
         | Act::Detach { .. } => {
             console(state, act);
         }
-        Act::Crash { .. } | Act::Restart { .. } => {}
+        Act::Crash { .. } | Act::Restart { .. } | Act::Stall { .. } => {}
     }
     state.pass_time();
     state.see_changes(None);
