@@ -3,9 +3,10 @@
 mod shell;
 mod table;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tokio::process::Command;
 use tokio::time;
 
 use crate::interrupt::Interrupt;
-use crate::mutation::{Copy, Mutant};
+use crate::mutation::{Copy, Mutant, SWITCH};
 use crate::{commit, root};
 
 const PACKAGE: &str = "zenlayer-port-operator";
@@ -25,8 +26,7 @@ const LIMIT: Duration = Duration::from_mins(4);
 
 /// Put one mistake at a time into the decision, or into the code around it, and see which tests notice it.
 ///
-/// Works on a copy. A run of all mutants writes docs/mutants.md. It takes up to a minute for each mutant on two cores; the first
-/// run builds all dependencies.
+/// Works on a copy, which is built once, with all mistakes in it. A run of all mutants writes docs/mutants.md.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Try only the mutants whose names contain this, and do not write docs/mutants.md.
@@ -117,8 +117,11 @@ pub async fn run(options: Options) -> Result<()> {
     let copy = Copy::new().await?;
     let mut interrupt = Interrupt::listen()?;
     let mut tried = Vec::new();
+    let mutants: Vec<Mutant> = chosen.iter().map(|(_, mutant)| **mutant).collect();
+    let build = ["test", "--package", PACKAGE, "--no-run", "--lib", "--test", "model"];
+    let binaries = interrupt.unless(copy.build(&mutants, &build)).await?;
     for (part, mutant) in chosen {
-        let verdicts = interrupt.unless(try_out(&copy, part, mutant)).await?;
+        let verdicts = interrupt.unless(try_out(&copy, &binaries, part, mutant)).await?;
         println!("{}", row(mutant, &verdicts));
         tried.push((mutant, verdicts));
     }
@@ -146,24 +149,24 @@ fn noticed(verdict: &Verdict) -> bool {
 }
 
 /// Which tests notice the mutant.
-async fn try_out(copy: &Copy, part: Part, mutant: &Mutant) -> Result<[Verdict; SUITES.len()]> {
-    let targets: &[&str] = match part {
-        Part::Decision => &["--lib", "--test", "model"],
-        Part::Shell => &["--lib"],
-    };
-    let tests = [&["test", "--package", PACKAGE, "--no-run"], targets].concat();
-    let binaries = copy.build(mutant, &tests).await?;
+async fn try_out(
+    copy: &Copy,
+    binaries: &HashMap<String, PathBuf>,
+    part: Part,
+    mutant: &Mutant,
+) -> Result<[Verdict; SUITES.len()]> {
     let mut verdicts = [const { Verdict::NotRun }; SUITES.len()];
     for (verdict, suite) in verdicts.iter_mut().zip(&SUITES).filter(|(_, suite)| suite.of == part) {
         let binary = binaries.get(suite.target).with_context(|| format!("no tests {}", suite.target))?;
-        *verdict = run_tests(copy, binary, suite).await?;
+        *verdict = run_tests(copy, binary, suite, mutant).await?;
     }
     Ok(verdicts)
 }
 
-async fn run_tests(copy: &Copy, binary: &Path, suite: &Suite) -> Result<Verdict> {
+async fn run_tests(copy: &Copy, binary: &Path, suite: &Suite, mutant: &Mutant) -> Result<Verdict> {
     let run = Command::new(binary)
         .args(suite.tests)
+        .env(SWITCH, mutant.name)
         // That a test fails is all that counts, not its smallest example.
         .env("PROPTEST_MAX_SHRINK_ITERS", "0")
         .current_dir(copy.path())

@@ -1,17 +1,21 @@
-//! Mistakes that are put into a copy of the code on purpose: one at a time, or all at once, each behind a switch.
+//! Mistakes that are put into a copy of the code on purpose, all at once: a function with a mistake gets a second body, behind a
+//! switch. So one build serves them all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use syn::visit::{self, Visit};
 use tokio::process::Command;
 
 use crate::operator::executable;
 use crate::{cargo, root, stdout_of};
 
-/// One way to be wrong: the text that it replaces stands in the file exactly once.
+/// One way to be wrong. The text that it replaces stands in the file exactly once, in the body of a function. Changes of one
+/// name are one mistake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mutant {
     pub(crate) name: &'static str,
@@ -33,24 +37,15 @@ pub(crate) fn is_wrong(name: &str) -> bool {
 "#;
 
 impl Mutant {
-    /// The file's text with the mutation.
-    fn applied_to(&self, text: &str) -> Result<String> {
-        self.replaced_in(text, self.replacement)
-    }
-
-    /// The file's text with the mutation beside what it replaces, behind a switch. What it replaces is an expression, or whole
-    /// statements.
-    fn switched_in(&self, text: &str) -> Result<String> {
-        let Self { name, search, replacement, .. } = self;
-        let both = format!("if crate::is_wrong({name:?}) {{ {replacement} }} else {{ {search} }}");
-        let both = if search.ends_with(';') { both } else { format!("({both})") };
-        self.replaced_in(text, &both)
-    }
-
-    fn replaced_in(&self, text: &str, by: &str) -> Result<String> {
-        match text.matches(self.search).count() {
-            1 => Ok(text.replacen(self.search, by, 1)),
-            count => bail!("{}: its text stands {count} times in {}, not once", self.name, self.file),
+    /// Where the text stands that it replaces.
+    fn place_in(&self, text: &str) -> Result<Range<usize>> {
+        let mut places = text.match_indices(self.search);
+        match (places.next(), places.count()) {
+            (Some((at, _)), 0) => Ok(at..at + self.search.len()),
+            (first, more) => {
+                let count = more + usize::from(first.is_some());
+                bail!("{}: its text stands {count} times in {}, not once", self.name, self.file)
+            }
         }
     }
 
@@ -58,8 +53,71 @@ impl Mutant {
     #[cfg(test)]
     pub(crate) fn changes_one_place(&self) {
         let text = fs::read_to_string(root().join(self.file)).expect(self.file);
-        let mutated = self.applied_to(&text).expect("one place");
-        assert_ne!(mutated, text, "{}", self.name);
+        let mutated = switched(&text, &[*self]).expect("one place");
+        assert_ne!(self.search, self.replacement, "{}", self.name);
+        syn::parse_file(&mutated).expect(self.name);
+    }
+}
+
+/// The file's text with the mutations: each function that has some gets a second body for each, behind its switch.
+fn switched(text: &str, mutants: &[Mutant]) -> Result<String> {
+    let mut bodies = Bodies::default();
+    bodies.visit_file(&syn::parse_file(text)?);
+    let mut changed: BTreeMap<usize, (Range<usize>, Vec<&Mutant>)> = BTreeMap::new();
+    for mutant in mutants {
+        let place = mutant.place_in(text)?;
+        let around = bodies.0.iter().filter(|body| body.start < place.start && place.end < body.end);
+        let body = around.min_by_key(|body| body.len());
+        let body = body.with_context(|| format!("{}: it is in the body of no function", mutant.name))?;
+        changed.entry(body.start).or_insert_with(|| (body.clone(), Vec::new())).1.push(mutant);
+    }
+    let mut result = text.to_owned();
+    // From the last to the first, so that the places of the others stay.
+    for (body, mutants) in changed.into_values().rev() {
+        let right = &text[body.clone()];
+        let names: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.name).collect();
+        let wrong = names.into_iter().map(|name| {
+            let of_name = mutants.iter().filter(|mutant| mutant.name == name);
+            let wrong =
+                of_name.fold(right.to_owned(), |body, it| body.replacen(it.search, it.replacement, 1));
+            format!("if crate::is_wrong({name:?}) {wrong} else ")
+        });
+        let all = format!("{{ {}{right} }}", wrong.collect::<String>());
+        result.replace_range(body, &all);
+    }
+    Ok(result)
+}
+
+/// The bodies of functions, with their braces.
+#[derive(Default)]
+struct Bodies(Vec<Range<usize>>);
+
+impl Bodies {
+    /// The switch cannot be asked while the code is compiled.
+    fn add(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        if signature.constness.is_none() {
+            let braces = body.brace_token.span;
+            self.0.push(braces.open().byte_range().start..braces.close().byte_range().end);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Bodies {
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.add(&function.sig, &function.block);
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.add(&function.sig, &function.block);
+        visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
+        if let Some(body) = &function.default {
+            self.add(&function.sig, body);
+        }
+        visit::visit_trait_item_fn(self, function);
     }
 }
 
@@ -106,46 +164,18 @@ impl Copy {
         &self.folder
     }
 
-    /// What cargo builds while this mistake is in the copy: the binaries by the names of their targets.
-    pub(crate) async fn build(&self, mutant: &Mutant, cargo: &[&str]) -> Result<HashMap<String, PathBuf>> {
-        self.build_with(
-            |name, text| if name == mutant.file { mutant.applied_to(&text) } else { Ok(text) },
-            &[mutant.file],
-            cargo,
-        )
-        .await
-        .context(mutant.name)
-    }
-
-    /// The same with all these mistakes, each behind its [`SWITCH`].
-    pub(crate) async fn build_all(
-        &self,
-        mutants: &[Mutant],
-        cargo: &[&str],
-    ) -> Result<HashMap<String, PathBuf>> {
+    /// What cargo builds with all these mistakes in the copy, each behind its [`SWITCH`]: the binaries by the names of their
+    /// targets. The files are as they were after that.
+    pub(crate) async fn build(&self, mutants: &[Mutant], cargo: &[&str]) -> Result<HashMap<String, PathBuf>> {
         const LIBRARY: &str = "src/lib.rs";
         let files: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file).chain([LIBRARY]).collect();
-        let files: Vec<&str> = files.into_iter().collect();
-        let change = |name: &str, text: String| {
-            let of_file = mutants.iter().filter(|mutant| mutant.file == name);
-            let text = of_file.into_iter().try_fold(text, |text, mutant| mutant.switched_in(&text))?;
-            Ok(if name == LIBRARY { text + SWITCHES } else { text })
-        };
-        self.build_with(change, &files, cargo).await
-    }
-
-    /// The files are as they were after that.
-    async fn build_with(
-        &self,
-        change: impl Fn(&str, String) -> Result<String>,
-        files: &[&str],
-        cargo: &[&str],
-    ) -> Result<HashMap<String, PathBuf>> {
         let mut before = Vec::new();
         for name in files {
             let file = self.folder.join(name);
             let text = fs::read_to_string(&file).with_context(|| format!("reading {name}"))?;
-            fs::write(&file, change(name, text.clone())?)?;
+            let of_file: Vec<Mutant> = mutants.iter().filter(|it| it.file == name).copied().collect();
+            let with_mistakes = switched(&text, &of_file)?;
+            fs::write(&file, if name == LIBRARY { with_mistakes + SWITCHES } else { with_mistakes })?;
             before.push((file, text));
         }
         let built = self.run_cargo(cargo).await;
@@ -169,7 +199,7 @@ impl Copy {
             .await
             .context("starting cargo")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "the mutant does not compile:\n{said}");
+        ensure!(output.status.success(), "the mutants do not compile:\n{said}");
         Ok(String::from_utf8(output.stdout)?.lines().filter_map(executable).collect())
     }
 }
@@ -190,4 +220,35 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_with_mistakes_has_a_body_for_each_of_them_and_the_rest_of_the_file_stays() {
+        let mutant = |name, search, replacement| Mutant { name, file: "", search, replacement };
+        let text = "fn a() -> u8 { 1 }\nimpl T { async fn b(x: u8) { f(x); g(x) } }\nconst fn c() { h() }\n";
+        let mutants = [
+            mutant("no f", "f(x);", ""),
+            mutant("g twice", "g(x)", "{ g(x); g(x) }"),
+            mutant("zero", " 1 ", " 0 "),
+            mutant("g twice", "f(x)", "g(x)"),
+        ];
+        assert_eq!(
+            switched(text, &mutants).expect("all have a place"),
+            "fn a() -> u8 { if crate::is_wrong(\"zero\") { 0 } else { 1 } }\nimpl T { async fn b(x: u8) \
+             { if crate::is_wrong(\"g twice\") { g(x); { g(x); g(x) } } else if crate::is_wrong(\"no f\") {  g(x) } \
+             else { f(x); g(x) } } }\nconst fn c() { h() }\n"
+        );
+        for (wrong, why) in [
+            (mutant("none", "nothing", ""), "stands 0 times"),
+            (mutant("two", "(x)", ""), "stands 2 times"),
+            (mutant("const", "h()", ""), "in the body of no function"),
+        ] {
+            let error = switched(text, &[wrong]).expect_err(wrong.name).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }

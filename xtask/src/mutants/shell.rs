@@ -48,8 +48,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a replica that leads no longer calls",
         file: RECONCILE,
-        search: "if !self.by.leadership.is_current() {",
-        replacement: "if !self.by.leadership.is_current() && false {",
+        search: "what == StatusWrite::Record && !self.by.leadership.is_current()",
+        replacement: "what == StatusWrite::Record && false",
     },
     Mutant {
         name: "an outcome is written onto the record of another call",

@@ -256,9 +256,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "of several owners of a port the one that is named depends on the order in which they are known",
         file: "src/decision/claims.rs",
-        search: "fn first<'a>(claims: impl Iterator<Item = &'a Claim>) -> Option<&'a Claim> {\n    \
-                 claims.min_by(|one, other| one.age().cmp(&other.age()))",
-        replacement: "fn first<'a>(mut claims: impl Iterator<Item = &'a Claim>) -> Option<&'a Claim> {\n    claims.next()",
+        search: "claims.min_by(|one, other| one.age().cmp(&other.age()))",
+        replacement: "claims.take(1).next()",
     },
     Mutant {
         name: "no grace",

@@ -90,7 +90,7 @@ async fn build(copy: &Copy) -> Result<PathBuf> {
         "--bin",
         "simulate",
     ];
-    let mut binaries = copy.build_all(MUTANTS, &build).await?;
+    let mut binaries = copy.build(MUTANTS, &build).await?;
     binaries.remove("simulate").context("cargo has built no binary simulate")
 }
 

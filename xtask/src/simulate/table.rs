@@ -19,8 +19,7 @@ const POLLER: &str = "src/mirror/poller.rs";
 const PROOF: &str = "src/decision/proof.rs";
 const RECONCILE: &str = "src/controller/reconcile.rs";
 
-/// Each `search` is an expression, or whole statements: the mistake stands beside it, behind a switch. Changes that stand together
-/// and have one name are one mistake.
+/// Changes that have one name are one mistake; they stand together.
 pub(super) const MUTANTS: &[Mutant] = &[
     // A port is destroyed or terminated that should stay.
     Mutant {
