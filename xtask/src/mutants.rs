@@ -118,7 +118,8 @@ pub async fn run(options: Options) -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
     let mut tried = Vec::new();
     let mutants: Vec<Mutant> = chosen.iter().map(|(_, mutant)| **mutant).collect();
-    let build = ["test", "--package", PACKAGE, "--no-run", "--lib", "--test", "model"];
+    let build =
+        ["test", "--profile", "simulate", "--package", PACKAGE, "--no-run", "--lib", "--test", "model"];
     let binaries = interrupt.unless(copy.build(&mutants, &build)).await?;
     for (part, mutant) in chosen {
         let verdicts = interrupt.unless(try_out(&copy, &binaries, part, mutant)).await?;
