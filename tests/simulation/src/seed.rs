@@ -1,7 +1,7 @@
 //! A plan from a seed.
 //!
-//! Each kind of act and of fault takes part in half of the plans, and those that do are rare, come in bursts, or make a storm.
-//! So there are plans in which only one thing is wrong, and it can last.
+//! Each kind of act and of fault takes part in half of the plans, or in one of eight of those in which little happens. Those that
+//! do are rare, come in bursts, or make a storm. So there are plans in which only one thing is wrong, and it can last.
 
 mod acts;
 mod faults;
@@ -17,6 +17,10 @@ pub(crate) use self::faults::{BETWEEN_LIES_MS, LIE_MS};
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+
+/// In how many plans of a hundred a kind of act or of fault takes part: as a rule, and where little happens.
+const USUAL: u64 = 50;
+const SELDOM: u64 = 12;
 
 /// How much there is in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,9 @@ impl Plan {
         if Dice::new(seed, "writers").percent(30) {
             let mut dice = Dice::new(seed, "writer");
             let object = dice.pick(&objects.names).clone();
-            plan.writers.push(Writer { object, every_ms: dice.between(1, 5) * SECOND });
+            // Whoever writes faster than the API server answers leaves nobody else a turn.
+            let every_ms = (dice.between(1, 5) * SECOND).max(4 * plan.config.latency_ms);
+            plan.writers.push(Writer { object, every_ms });
         }
         plan.acts.sort_by_key(|timed| timed.at_ms);
         plan
@@ -85,9 +91,9 @@ fn config(seed: u64) -> Config {
         keep_copies: dice.percent(80),
         requests_per_second: *dice.pick(&[0.5, 2.0, 10.0, 10.0]),
         watch_namespaces: Vec::new(),
-        latency_ms: *dice.pick(&[5, 40, 400]),
+        latency_ms: *dice.pick(&[5, 40, 400, 1500]),
         api_clock_ahead_s: *dice.pick(&[0, 0, 0, 4 * 3600, -4 * 3600]),
-        most_copies: dice.percent(6).then_some(0),
+        most_copies: dice.percent(12).then_some(0),
         clock_ahead_s: vec![*dice.pick(&[0, 0, 45, -90]), *dice.pick(&[0, 0, -30, 120])],
         terminate_s: *dice.pick(&[2, 5, 40]),
         destroy_s: *dice.pick(&[10, 60, 60, 600]),
@@ -113,7 +119,7 @@ impl Cast {
     fn of(seed: u64, size: Size, plan: &mut Plan) -> Self {
         let mut dice = Dice::new(seed, "objects");
         let (tenants, most) = match size {
-            Size::Short | Size::Long => (dice.between(1, 3), 6),
+            Size::Short | Size::Long => (dice.between(1, 3), *dice.pick(&[6, 6, 12])),
             Size::Crowd => (dice.between(4, 12), 40),
         };
         let mut traits = Dice::new(seed, "traits");

@@ -125,8 +125,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what lies in the recycle bin keeps a port in use for ever",
         file: DELETION,
-        search: "case.monotonic() < again",
-        replacement: "true",
+        search: "known_since + case.input.timing.refused_max",
+        replacement: "known_since + case.input.timing.refused_max * 1000",
     },
     Mutant {
         name: "a Secret that is deleted together with its object stops the deletion",
@@ -192,6 +192,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "what a late reconcile registers stays",
         file: RECONCILE,
         search: "self.registrations.after_reconcile(&object);",
+        replacement: "",
+    },
+    Mutant {
+        name: "what a late reconcile registers stays",
+        file: "src/controller/run.rs",
+        search: "registrations.sweep();",
         replacement: "",
     },
     Mutant {
@@ -315,32 +321,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
 /// Why the simulation does not notice some of them.
 pub(super) const WHY_NOT: &[(&str, &str)] = &[
     (
-        "what is learnt while a call waits for its turn is lost",
-        "a second rule holds the port: a TerminatePort that was accepted is not called again without a person",
-    ),
-    (
-        "a call that waits for the end of a pause is shown as one that waits for others",
-        "it needs a call that becomes due in a pause of more than 10 s, in the process that heard of the pause",
-    ),
-    (
-        "a call that a pause kept back is shown as CloudUnavailable",
-        "it needs a pause that begins between the permit for a call and the call, and clear answers before that",
-    ),
-    (
-        "one approval covers all later ports with the id",
-        "it needs two new ports under one id, and an approval between them: the plans seldom have all three",
-    ),
-    (
-        "a Secret that is deleted together with its object stops the deletion",
-        "the rule holds only where nothing hindered the first status of the deletion, which few of these seeds are",
+        "a status check counts from when it is due, not from when it leaves",
+        "such a check counts as older than it is, so it delays a call and justifies none; a later check ends the delay. \
+         `a_reading_counts_from_when_its_request_leaves_and_not_from_when_it_was_due` (`src/mirror/tests/pace.rs`) notices it",
     ),
     (
         "a status check counts from when its answer comes, not from when it leaves",
-        "it needs an answer that is late by more than a moment, and a person who acts while it is on its way",
+        "it needs a port that changes between the request and the end of the grace, in the 20 s that a request may last. \
+         `a_reading_counts_from_when_its_request_leaves_and_not_from_when_it_was_due` (`src/mirror/tests/pace.rs`) notices it",
     ),
     (
-        "an object whose Secret cannot be copied shows nothing",
-        "a quota takes part in six plans of a hundred: it needs more seeds than these",
+        "a call that waits for the end of a pause is shown as one that waits for others",
+        "during a pause of more than 10 s a status check is not made, so what waits for longer than the last one is valid \
+         shows `Throttled` by row 22; left are calls that become due in these 30 s. \
+         `a_call_that_waits_for_the_end_of_a_pause_is_shown_as_throttled_and_until_when` \
+         (`src/controller/tests/refusals.rs`) notices it",
     ),
 ];
 

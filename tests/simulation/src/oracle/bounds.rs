@@ -7,6 +7,10 @@ use super::{Call, KNOWN_AFTER_MS, Oracle, Violation, account_of};
 const CALL_LEAVES_WITHIN_MS: u64 = 10_000;
 /// The API server refuses so many writes of an object in an hour at most.
 const MOST_REFUSED: u32 = 50;
+/// Writes of an object that rest on what the same process has overwritten before, in an hour.
+const MOST_OUTDATED: u32 = 3;
+/// Calls by one key that a process makes at a time (`docs/architecture.md`).
+const MOST_CALLS_AT_ONCE: u32 = 8;
 /// An object counts as one of many for so long after its call or its end.
 const COUNTS_MS: u64 = 600_000;
 
@@ -56,6 +60,29 @@ impl Oracle {
         let threshold = usize::try_from(self.config.mass_deletion_threshold).unwrap_or_default();
         let what = || format!("{subject} is held as one of many, and there are {many} of its account");
         (many <= threshold).then(|| Violation::new("nothing untrue", what()))
+    }
+
+    /// A process makes so many calls by this key at a time.
+    pub fn calls_at_once(&self, key: &str, calls: u32) -> Vec<Violation> {
+        let what = || format!("{calls} calls by {key} are under way at a time");
+        let is_too_many = calls > MOST_CALLS_AT_ONCE;
+        is_too_many.then(|| Violation::new("bounded", what())).into_iter().collect()
+    }
+
+    /// A process has written an object, and had written it before, and not known that.
+    pub fn writes_outdated(&mut self, object: &str, now: u64) -> Vec<Violation> {
+        if !self.is_served(now.saturating_sub(KNOWN_AFTER_MS), now) {
+            return Vec::new();
+        }
+        let mut subjects = self.subjects.values_mut().filter(|it| it.gone_ms.is_none());
+        let Some(subject) = subjects.find(|it| it.name.to_string() == object) else { return Vec::new() };
+        let outdated = subject.outdated.entry(now / 3_600_000).or_default();
+        *outdated += 1;
+        if *outdated != MOST_OUTDATED {
+            return Vec::new();
+        }
+        let what = format!("{MOST_OUTDATED} writes of {subject} rested on what the writer had overwritten");
+        vec![Violation::new("bounded", what)]
     }
 
     /// The API server has refused a write of an object.

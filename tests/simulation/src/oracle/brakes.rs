@@ -5,8 +5,13 @@ use zenlayer_port_operator::api::{DeletionPolicy, Reason, ZenlayerPort};
 use zenlayer_simulator::PortStatus;
 
 use super::object::{self, Record, Subject};
-use super::{KNOWN_AFTER_MS, Oracle};
-use crate::plan::On;
+use super::{KNOWN_AFTER_MS, Oracle, Violation, account_of};
+use crate::plan::{Fault, On, Trouble};
+
+/// What no object names is read no longer after that.
+const FORGOTTEN_MS: u64 = 4 * 60_000;
+/// The operator knows of a deletion after that, if nothing goes wrong.
+const DELETION_KNOWN_MS: u64 = 5_000;
 
 impl Oracle {
     /// Why no call may be recorded for this object now.
@@ -91,13 +96,53 @@ impl Oracle {
         let restored = truth.restored_ms.filter(|at| {
             // Nor does it matter what another port went through that had the id.
             let is_of_it =
-                |recycled| recycled < *at && truth.reissued_ms.is_none_or(|other| other < recycled);
-            now > at + KNOWN_AFTER_MS && subject.recycled_ms.is_some_and(is_of_it)
+                |recycled: u64| recycled < *at && truth.reissued_ms.is_none_or(|other| other < recycled);
+            // What is terminated runs, so it was looked at since. What is destroyed may have been restored just now.
+            let is_known = record.action == "TerminatePort" || now > at + KNOWN_AFTER_MS;
+            is_known && self.seen_in_bin(subject, now).is_some_and(is_of_it)
         });
         if restored.is_some() && !approved(Reason::RestoredElsewhere) {
             return Some("somebody has restored the port that this deletion had seen in the bin".to_owned());
         }
         None
+    }
+
+    /// Since when the operator has known that the port was in the bin during this deletion.
+    fn seen_in_bin(&self, subject: &Subject, now: u64) -> Option<u64> {
+        let lives = |at: &u64| self.is_calm(*at, now);
+        subject.recycled_ms.or(subject.shown_in_bin_ms.filter(lives))
+    }
+
+    /// Zenlayer tells the holder of this key in time what these ports are like.
+    pub fn zenlayer_shows(&mut self, key: &str, ports: &[String], now: u64) -> Vec<Violation> {
+        let account = account_of(key);
+        let knows = |it: &Subject| {
+            let tenant = self.tenants.get(&it.name.namespace);
+            let truth = self.ports.get(&it.port);
+            it.gone_ms.is_none()
+                && it.had_finalizer
+                && ports.contains(&it.port)
+                && self.account(&it.name.namespace) == account
+                && it.deleted_ms.is_some_and(|at| now > at + DELETION_KNOWN_MS && self.is_calm(at, now))
+                && tenant.is_some_and(|tenant| !tenant.rotated && !tenant.lacked && !tenant.forged)
+                && truth.is_some_and(|it| it.status == Some(PortStatus::Recycled) && it.reissued_ms.is_none())
+        };
+        let shown = self.subjects.values().filter(|it| knows(it)).map(|it| it.uid.clone());
+        for uid in shown.collect::<Vec<_>>() {
+            if let Some(subject) = self.subjects.get_mut(&uid) {
+                subject.shown_in_bin_ms.get_or_insert(now);
+            }
+        }
+        ports.iter().filter_map(|port| self.read_for_nobody(port, now)).collect()
+    }
+
+    /// A port is read, and no object has named it for a while.
+    fn read_for_nobody(&self, port: &str, now: u64) -> Option<Violation> {
+        let ends: Option<Vec<u64>> =
+            self.subjects.values().filter(|it| it.port == port).map(|it| it.gone_ms).collect();
+        let last = ends?.into_iter().max()?;
+        let is_over = now > last + FORGOTTEN_MS && self.is_calm(last, now);
+        is_over.then(|| Violation::new("books closed", format!("{port} is read, and no object names it")))
     }
 
     fn another_port_or_owner(&self, subject: &Subject, object: &ZenlayerPort, now: u64) -> Option<String> {
@@ -142,13 +187,13 @@ impl Oracle {
             tenant.has_secret && !tenant.lacked && !tenant.rotated && !tenant.revoked && !tenant.forged
         });
         let from = other.made_ms.saturating_sub(KNOWN_AFTER_MS);
-        let reads =
-            |(on, since, to): &(On, u64, u64)| matches!(on, On::Zenlayer(_)) && *since <= now && from <= *to;
+        let fails =
+            |it: &Fault| matches!(it.on, On::Zenlayer(_)) && !matches!(it.trouble, Trouble::Slow { .. });
         before
             && can_look
             && self.config.requests_per_second >= 2.0
             && self.is_calm(from, now)
-            && !self.faults.iter().any(reads)
+            && !self.is_faulty(from, now, fails)
     }
 }
 

@@ -34,7 +34,7 @@ use self::copies::Kept;
 use self::object::Subject;
 use self::told::{Answers, Awaited, steers};
 use self::truth::{PortTruth, Tenant};
-use crate::plan::{Act, Config, Name, On, Plan};
+use crate::plan::{Act, Config, Fault, Name, Plan};
 
 /// So long after something happened, the operator knows of it if it knows of anything: its watch may be late.
 const KNOWN_AFTER_MS: u64 = 120_000;
@@ -88,7 +88,7 @@ pub struct Oracle {
     /// Those whose Secret holds a key of another's account, and that account.
     guests: BTreeMap<String, String>,
     /// When each fault of the plan is on.
-    faults: Vec<(On, u64, u64)>,
+    faults: Vec<Fault>,
     answers: BTreeMap<String, Answers>,
     awaited: Vec<Awaited>,
     kept: Kept,
@@ -119,7 +119,7 @@ impl Oracle {
             gone_namespaces: BTreeSet::new(),
             leaving_namespaces: BTreeSet::new(),
             guests: plan.guests.clone(),
-            faults: plan.faults.iter().map(|it| (it.on.clone(), it.from_ms, it.until_ms)).collect(),
+            faults: plan.faults.clone(),
             answers: BTreeMap::new(),
             awaited: Vec::new(),
             kept: Kept::default(),
@@ -274,10 +274,15 @@ impl Oracle {
         let subject = self.subjects.entry(uid.clone()).or_insert_with(|| Subject::new(after, now));
         let was_latched = subject.latched;
         let is_new_record = subject.is_now(after, now);
-        subject.consents_are(after, created);
-        subject.told_with_secret |= by_operator && has_secret && after.release().is_some();
+        let shown = before
+            .and_then(|before| object::made(before.status.as_ref()?.port.as_ref()?.created_time.as_ref()?));
+        subject.consents_are(after, created, shown);
+        let taken = if by_operator { subject.takes_over(before, after) } else { None };
+        let release = after.release().filter(|release| release.uid == uid);
+        let says_so = release.is_some_and(|release| release.credentials_seen);
+        subject.told_with_secret |= by_operator && (says_so || (has_secret && release.is_some()));
         let is_latched = subject.latched && !was_latched;
-        let mut found = Vec::new();
+        let mut found: Vec<Violation> = taken.into_iter().collect();
         if by_operator {
             let shown =
                 before.and_then(|before| before.status.as_ref()?.ready()).map(|ready| ready.reason.as_str());

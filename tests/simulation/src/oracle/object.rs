@@ -8,6 +8,7 @@ use zenlayer_port_operator::api::{
     APPROVE_ANNOTATION, CallAction, CallOutcome, DeletionPolicy, Reason, ZenlayerPort,
 };
 
+use super::Violation;
 use crate::plan::Name;
 
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Subject {
     pub(super) record: Option<Record>,
     /// By hour.
     pub(super) writes: BTreeMap<u64, u32>,
+    /// Writes of the operator that came too late after another of its own, by hour.
+    pub(super) outdated: BTreeMap<u64, u32>,
     /// Writes that the API server refused, by hour.
     pub(super) refused: BTreeMap<u64, u32>,
     /// The request of the newest call, if Zenlayer has accepted it.
@@ -46,8 +49,10 @@ pub(super) struct Subject {
     pub(super) told_with_secret: bool,
     /// The reasons that Events told of, and when last.
     pub(super) told: BTreeMap<String, u64>,
-    /// Consents to another port, and when the port was made that was there when they were given.
-    consents: BTreeMap<String, Option<Timestamp>>,
+    /// When a status check since the deletion first showed the port in the bin.
+    pub(super) shown_in_bin_ms: Option<u64>,
+    /// Consents to another port, and when the ports were made that was there and that was shown when they were given.
+    consents: BTreeMap<String, [Option<Timestamp>; 2]>,
 }
 
 /// A port as the status of its object tells of it.
@@ -91,11 +96,13 @@ impl Subject {
             recycled_ms: None,
             record: None,
             writes: BTreeMap::new(),
+            outdated: BTreeMap::new(),
             refused: BTreeMap::new(),
             accepted: None,
             terminate_accepted: false,
             told_with_secret: false,
             told: BTreeMap::new(),
+            shown_in_bin_ms: None,
             consents: BTreeMap::new(),
         }
     }
@@ -147,17 +154,40 @@ impl Subject {
     }
 
     /// Takes in which port each consent was given to: the one that was there then.
-    pub(super) fn consents_are(&mut self, object: &ZenlayerPort, created: Option<Timestamp>) {
+    pub(super) fn consents_are(
+        &mut self,
+        object: &ZenlayerPort,
+        created: Option<Timestamp>,
+        shown: Option<Timestamp>,
+    ) {
         for consent in consents(object).filter(|it| it.starts_with(Reason::IdentityChanged.as_str())) {
             if !self.consents.contains_key(consent) {
-                self.consents.insert(consent.to_owned(), created);
+                self.consents.insert(consent.to_owned(), [created, shown]);
             }
         }
     }
 
     /// Whether a person has given this very object the port that was made then.
     pub(super) fn consents_to(&self, object: &ZenlayerPort, created: Option<Timestamp>) -> bool {
-        consents(object).any(|consent| self.consents.get(consent) == Some(&created))
+        consents(object).any(|consent| {
+            self.consents
+                .get(consent)
+                .is_some_and(|ports| ports.iter().any(|port| seconds(*port) == seconds(created)))
+        })
+    }
+
+    /// The operator writes that the object owns another port than before, and nobody has given it that one.
+    pub(super) fn takes_over(
+        &self,
+        before: Option<&ZenlayerPort>,
+        after: &ZenlayerPort,
+    ) -> Option<Violation> {
+        let owned =
+            |object: &ZenlayerPort| made(object.status.as_ref()?.identity.as_ref()?.created_time.as_ref()?);
+        let (before, after_it) = (owned(before?)?, owned(after)?);
+        let differs = before.as_second() != after_it.as_second();
+        let what = || format!("{self} takes over a port that nobody has given to it");
+        (differs && !self.consents_to(after, Some(after_it))).then(|| Violation::new("no wrong kill", what()))
     }
 
     /// Whether it counts together with that other one, and the operator must know it.
@@ -177,6 +207,15 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.port)
     }
+}
+
+pub(super) fn made(created_time: &str) -> Option<Timestamp> {
+    created_time.parse().ok()
+}
+
+/// Zenlayer tells of whole seconds.
+fn seconds(made: Option<Timestamp>) -> Option<i64> {
+    made.map(Timestamp::as_second)
 }
 
 fn consents(object: &ZenlayerPort) -> impl Iterator<Item = &str> {

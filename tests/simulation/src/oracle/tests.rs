@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zenlayer_simulator::{Cause, PortStatus, Transition};
 
 use super::{Call, Change, Oracle, Violation, open_books};
-use crate::plan::{Act, Plan, Port};
+use crate::plan::{Act, Fault, On, Plan, Port, Trouble};
 use crate::story;
 
 const PLACE: &str = "zenlayerports.sdn.zenlayer.com";
@@ -95,6 +95,11 @@ fn recorded(object: &Value, action: &str) -> Value {
         "credential": "0123456789ab", "outcome": { "pending": {} },
     } } });
     object
+}
+
+/// Over the first hour.
+fn fault(on: On, trouble: Trouble) -> Fault {
+    Fault { id: 1, from_ms: 0, until_ms: 60 * MINUTE, replica: None, on, trouble, one_in: 1 }
 }
 
 #[test]
@@ -254,6 +259,29 @@ fn a_restored_port_is_not_terminated_again() {
     scene.port(Some(PortStatus::Recycled), Some(PortStatus::Running), Cause::Control);
     scene.change(Some(&object), Some(&recorded(&object, "TerminatePort")), 10 * MINUTE);
     scene.finds("somebody has restored the port");
+}
+
+#[test]
+fn few_calls_by_one_key_are_under_way_at_a_time() {
+    let scene = Scene::new(|_| ());
+    assert_eq!(scene.oracle.calls_at_once("KEY-team-a-1", 8), []);
+    assert_eq!(scene.oracle.calls_at_once("KEY-team-a-1", 9).len(), 1);
+}
+
+#[test]
+fn writes_that_rest_on_what_their_writer_had_overwritten_are_few_unless_answers_are_lost() {
+    let outdated = |change: fn(&mut Plan)| {
+        let mut scene = Scene::new(change);
+        scene.change(None, Some(&deleted("edge", "Destroy")), 0);
+        (0..10).flat_map(|_| scene.oracle.writes_outdated("team-a/edge", MINUTE)).count()
+    };
+    assert_eq!(outdated(|_| ()), 1);
+    assert_eq!(
+        outdated(|plan| plan.faults.push(fault(On::Watch(String::new()), Trouble::Slow { ms: 20_000 }))),
+        1,
+        "a process knows its own writes"
+    );
+    assert_eq!(outdated(|plan| plan.faults.push(fault(On::Api(String::new()), Trouble::LostAfter))), 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use zenlayer_port_operator::api::ZenlayerPort;
 
 use super::object::Subject;
 use super::{Change, Oracle, Violation};
-use crate::plan::On;
+use crate::plan::{Fault, On};
 
 /// What happened is told within this time, if nothing goes wrong.
 const TOLD_WITHIN_MS: u64 = 60_000;
@@ -15,8 +15,12 @@ const TOLD_WITHIN_MS: u64 = 60_000;
 const TOLD_AGAIN_MS: u64 = 600_000;
 /// What Zenlayer answered explains what is shown for so long: longer than the pause after a call that failed.
 const EXPLAINS_MS: u64 = 900_000;
-/// Whoever waits for the end of a pause shows it by then.
-const PAUSE_KNOWN_MS: u64 = 10_000;
+/// Whoever waits for the end of a pause shows it by then, beside the way of a request and of an answer: if nothing goes wrong, and
+/// else.
+const PAUSE_KNOWN_MS: u64 = 2_000;
+const PAUSE_KNOWN_LATE_MS: u64 = 10_000;
+/// A status check that fails is shown by then.
+const FAILURE_KNOWN_MS: u64 = 180_000;
 
 /// These tell of the end of an object.
 const ENDS: [&str; 4] = ["PortDestroyed", "PortGone", "PortNeverFound", "PortRetained"];
@@ -44,6 +48,8 @@ pub(super) struct Awaited {
 pub(super) struct Answers {
     /// When something last came that was no answer of Zenlayer's, or nothing.
     pub(super) unclear_ms: Option<u64>,
+    /// The same for a status check.
+    pub(super) unclear_check_ms: Option<u64>,
     /// It has refused something for another cause than its limit of requests.
     pub(super) refuses: bool,
     /// From when to when Zenlayer asked for no requests.
@@ -68,6 +74,9 @@ impl Oracle {
         }
         if !is_clear || status.is_none_or(|status| !matches!(status, 200 | 429)) {
             answers.unclear_ms = Some(now);
+            if call_of.is_none() {
+                answers.unclear_check_ms = Some(now);
+            }
         }
         match (call_of, status) {
             (Some(port), Some(status)) => drop(answers.calls.insert(port.to_owned(), status)),
@@ -125,6 +134,14 @@ impl Oracle {
             "CloudUnavailable" if !lately(answers.and_then(|it| it.unclear_ms)) => {
                 Some("every answer of Zenlayer's was clear".to_owned())
             }
+            "CloudUnavailable"
+                if outcome["notSent"]["cause"] == "Throttled"
+                    && answers
+                        .and_then(|it| it.unclear_check_ms)
+                        .is_none_or(|at| now > at + FAILURE_KNOWN_MS) =>
+            {
+                Some("its call waits for a pause, and every status check was answered".to_owned())
+            }
             "DescribeRefused" if answers.is_none_or(|it| !it.refuses) => {
                 Some("Zenlayer has refused nothing but too many requests".to_owned())
             }
@@ -139,7 +156,9 @@ impl Oracle {
             }
             "Queued" if outcome["notSent"].is_null() && tenant.is_some_and(|tenant| !tenant.rotated) => {
                 let (from, until) = answers.and_then(|it| it.pause)?;
-                let known = from + PAUSE_KNOWN_MS..until;
+                let is_calm = self.is_calm(from.saturating_sub(PAUSE_KNOWN_LATE_MS), now);
+                let soon = PAUSE_KNOWN_MS + 2 * self.config.latency_ms;
+                let known = from + if is_calm { soon } else { PAUSE_KNOWN_LATE_MS }..until;
                 let is_same_process = self.died_ms.is_none_or(|at| at < from);
                 (known.contains(&now) && is_same_process)
                     .then(|| "Zenlayer asked for a pause that lasts".to_owned())
@@ -209,15 +228,24 @@ impl Oracle {
         missing
     }
 
+    /// Some such fault of the plan was on in that time.
+    pub(super) fn is_faulty(&self, from: u64, until: u64, is: impl Fn(&Fault) -> bool) -> bool {
+        self.faults.iter().any(|it| is(it) && it.from_ms <= until && from <= it.until_ms)
+    }
+
+    /// No fault of the plan met a request to the API server in that time, and no replica stood still; watches may be late.
+    pub(super) fn is_served(&self, from: u64, until: u64) -> bool {
+        !self.is_faulty(from, until, |it| matches!(it.on, On::Api(_)))
+            && !self.stalls.iter().any(|(began, ended)| *began <= until && from <= *ended)
+    }
+
     /// No fault of the plan met the API server in that time, no replica died or stood still, and nothing else hindered writes.
     pub(super) fn is_calm(&self, from: u64, until: u64) -> bool {
         self.died_ms.is_none_or(|at| at < from)
             && self.denied_ms.is_none_or(|at| at < from)
             && self.kind_deleted_ms.is_none()
-            && !self.stalls.iter().any(|(began, ended)| *began <= until && from <= *ended)
-            && !self.faults.iter().any(|(on, since, to)| {
-                matches!(on, On::Api(_) | On::Watch(_)) && *since <= until && from <= *to
-            })
+            && self.is_served(from, until)
+            && !self.is_faulty(from, until, |it| matches!(it.on, On::Watch(_)))
     }
 }
 

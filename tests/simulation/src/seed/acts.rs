@@ -1,17 +1,17 @@
 //! What people do.
 //!
-//! Each kind of act takes part in half of the plans.
+//! Each kind of act takes part in half of the plans, or in one of eight of those in which people do little.
 
 use zenlayer_port_operator::api::DeletionPolicy;
 
-use super::{Cast, HOUR, MINUTE, SECOND};
+use super::{Cast, HOUR, MINUTE, SECOND, SELDOM, USUAL};
 use crate::chance::Dice;
 use crate::plan::{Act, HOME, Name, Plan, Port, Timed};
 
 impl Cast {
     pub(super) fn act(&mut self, plan: &mut Plan) {
         let mut dice = Dice::new(self.seed, "deletions");
-        let at_once = dice.percent(30).then(|| dice.between(MINUTE, plan.busy_ms * 3 / 4));
+        let at_once = dice.percent(40).then(|| dice.between(MINUTE, plan.busy_ms * 3 / 4));
         for object in &self.names {
             if dice.percent(85) {
                 let spread = dice.between(MINUTE, plan.busy_ms * 3 / 4);
@@ -19,17 +19,21 @@ impl Cast {
                 plan.acts.push(Timed { at_ms, act: Act::Delete { object: object.clone() } });
             }
         }
+        let share = *Dice::new(self.seed, "share").pick(&[USUAL, USUAL, USUAL, SELDOM]);
         for kind in KINDS {
             let mut dice = Dice::new(self.seed, format!("act {}", kind.0));
-            if !dice.percent(50) {
+            if !dice.percent(share) {
                 continue;
             }
             let times = dice.between(1, kind.1 * (1 + plan.busy_ms / (3 * HOUR)));
             for _ in 0..times {
-                let at_ms = dice.between(MINUTE, plan.busy_ms - 1);
                 let together = self.acts(kind.0, &mut dice, plan.config.replicas);
-                let together = together.or_else(|| self.scene(kind.0, &mut dice, plan));
-                for (after_ms, act) in together.unwrap_or_default() {
+                let together = together.or_else(|| self.scene(kind.0, &mut dice, plan)).unwrap_or_default();
+                // People act until the end of what they began, if there is the time.
+                let lasts = together.iter().map(|(after_ms, _)| *after_ms).max().unwrap_or_default();
+                let latest = (plan.busy_ms - 1).saturating_sub(lasts).max(MINUTE);
+                let at_ms = dice.between(MINUTE, latest);
+                for (after_ms, act) in together {
                     plan.acts.push(Timed { at_ms: (at_ms + after_ms).min(plan.busy_ms - 1), act });
                 }
             }
@@ -100,6 +104,20 @@ impl Cast {
         let namespace = object.namespace.clone();
         let policy = *dice.pick(&DeletionPolicy::ALL);
         Some(match kind {
+            // Something uses the port of an object that is deleted, and goes later.
+            "users" if dice.percent(50) => {
+                let (object, port) = Self::newcomer("used", &namespace, plan, dice);
+                if let Some(made) = plan.ports.iter_mut().find(|it| it.id == port) {
+                    made.in_use = true;
+                }
+                let deleted = dice.between(10 * SECOND, 3 * MINUTE);
+                let free = deleted + dice.between(MINUTE, 12 * MINUTE);
+                vec![
+                    (0, Act::Create { object: object.clone(), port: port.clone(), policy }),
+                    (deleted, Act::Delete { object }),
+                    (free, Act::RecycleUsers { port }),
+                ]
+            }
             "users" | "detach" => {
                 let used: Vec<&Port> = plan.ports.iter().filter(|port| port.in_use).collect();
                 if used.is_empty() {
@@ -111,10 +129,16 @@ impl Cast {
             // Another namespace with the same key takes the port over.
             "hand over" => {
                 let guest = format!("guest-of-{namespace}");
-                plan.guests.insert(guest.clone(), namespace);
+                plan.guests.insert(guest.clone(), namespace.clone());
                 let heir = Name::new(guest, object.name.clone());
-                let soon = dice.between(100, 5 * SECOND);
-                vec![(0, Act::Create { object: heir, port, policy }), (soon, Act::Delete { object })]
+                let soon = 5 * MINUTE + dice.between(100, 5 * SECOND);
+                let mut acts = vec![
+                    (5 * MINUTE, Act::Create { object: heir, port, policy }),
+                    (soon, Act::Delete { object }),
+                ];
+                // Perhaps that one keeps the older of two keys.
+                acts.extend(dice.percent(50).then_some((0, Act::Rotate { namespace })));
+                acts
             }
             // Somebody knows another's key id, and names its ports.
             "hostile" => {
@@ -164,13 +188,16 @@ impl Cast {
         Some(match kind {
             // `kubectl delete -f` with a Secret and objects in one file.
             "file" => {
-                let own = self.names.iter().filter(|name| name.namespace == namespace);
-                let mut acts: Vec<_> = own
-                    .filter_map(|object| {
-                        let after = dice.between(100, SECOND);
-                        dice.percent(70).then(|| (after, Act::Delete { object: object.clone() }))
-                    })
-                    .collect();
+                let (namespace, own) = if dice.percent(50) {
+                    Self::file(plan, dice)
+                } else {
+                    let own =
+                        self.names.iter().filter(|name| name.namespace == namespace && dice.percent(70));
+                    (namespace.clone(), own.cloned().collect())
+                };
+                let deleted =
+                    own.into_iter().map(|object| (dice.between(100, SECOND), Act::Delete { object }));
+                let mut acts: Vec<_> = deleted.collect();
                 let secret = *dice.pick(&[0, 200, 2 * SECOND, 5 * SECOND]);
                 acts.push((secret, Act::DeleteSecret { namespace: namespace.clone() }));
                 acts.extend(dice.percent(30).then_some((15 * MINUTE, Act::PutSecret { namespace })));
@@ -212,13 +239,42 @@ impl Cast {
                 vec![(0, Act::Reissue { port }), (soon, Act::Delete { object })]
             }
             "reissue twice" => {
-                let again = 6 * MINUTE + dice.between(10 * SECOND, 2 * MINUTE);
+                let (object, port) = Self::newcomer("reissued", &namespace, plan, dice);
+                let policy = *dice.pick(&[DeletionPolicy::Destroy, DeletionPolicy::TerminateAndDestroy]);
+                let again = 8 * MINUTE + dice.between(10 * SECOND, 2 * MINUTE);
                 vec![
-                    (0, Act::Reissue { port: port.clone() }),
-                    (6 * MINUTE, Act::Approve { object: object.clone() }),
+                    (0, Act::Create { object: object.clone(), port: port.clone(), policy }),
+                    (2 * MINUTE, Act::Reissue { port: port.clone() }),
+                    (8 * MINUTE, Act::Approve { object: object.clone() }),
                     (again, Act::Reissue { port }),
                     (again + dice.between(SECOND, 2 * MINUTE), Act::Delete { object }),
                 ]
+            }
+            // An object is made by mistake, and deleted again at once.
+            "mistake" => {
+                let (object, port) = Self::newcomer("mistake", &namespace, plan, dice);
+                let soon = dice.between(50, 4 * SECOND);
+                vec![
+                    (0, Act::Create { object: object.clone(), port, policy }),
+                    (soon, Act::Delete { object }),
+                ]
+            }
+            // All of a namespace is deleted, and somebody takes the ports out of the bin again.
+            "regret" => {
+                let of_it = |(name, _): &(&Name, &String)| name.namespace == namespace;
+                let own: Vec<_> = self.names.iter().zip(&self.ports).filter(of_it).collect();
+                let mut acts = Vec::new();
+                for (object, _) in &own {
+                    let object = (*object).clone();
+                    acts.push((dice.between(0, SECOND), Act::Delete { object }));
+                }
+                for (_, port) in own {
+                    for _ in 0..3 {
+                        let at = dice.between(5 * SECOND, 90 * SECOND);
+                        acts.push((at, Act::Restore { port: port.clone() }));
+                    }
+                }
+                acts
             }
             // Nobody works for a while, and people go on.
             "down" => {
@@ -233,8 +289,30 @@ impl Cast {
     }
 }
 
+impl Cast {
+    /// An object that is made later, with a port of its own.
+    fn newcomer(what: &str, namespace: &str, plan: &mut Plan, dice: &mut Dice) -> (Name, String) {
+        let port = Self::port(namespace, plan, dice);
+        (Name::new(namespace, format!("{what}-{}", plan.ports.len())), port)
+    }
+
+    /// A namespace of its own, and what a file has made there at the beginning.
+    fn file(plan: &mut Plan, dice: &mut Dice) -> (String, Vec<Name>) {
+        let namespace = format!("file-{}", plan.ports.len());
+        let mut objects = Vec::new();
+        for number in 0..dice.between(1, 3) {
+            let (object, policy) =
+                (Name::new(namespace.clone(), format!("edge-{number}")), *dice.pick(&DeletionPolicy::ALL));
+            let port = Self::port(&namespace, plan, dice);
+            plan.acts.push(Timed { at_ms: 0, act: Act::Create { object: object.clone(), port, policy } });
+            objects.push(object);
+        }
+        (namespace, objects)
+    }
+}
+
 /// The kinds of acts, and how many of each there are at most in three hours.
-const KINDS: [(&str, u64); 34] = [
+const KINDS: [(&str, u64); 36] = [
     ("policy", 4),
     ("protect", 3),
     ("approve", 8),
@@ -268,5 +346,7 @@ const KINDS: [(&str, u64); 34] = [
     ("tug", 1),
     ("reissue, delete", 1),
     ("reissue twice", 1),
+    ("regret", 2),
+    ("mistake", 2),
     ("down", 1),
 ];

@@ -4,20 +4,28 @@ use std::time::Duration;
 
 use zenlayer_simulator::{Answer, Apply, ListFault, Rule};
 
-use super::{MINUTE, SECOND};
+use super::{MINUTE, SECOND, SELDOM, USUAL};
 use crate::chance::Dice;
-use crate::plan::{Fault, On, Plan, Trouble};
+use crate::plan::{Act, Fault, On, Plan, Trouble};
 
 /// So many plans in a hundred are without faults.
 const CALM: u64 = 12;
 /// So many are that, or have one kind of fault.
-const ALONE: u64 = 40;
+const ALONE: u64 = 35;
+/// So many are one of these, or have few kinds.
+const FEW: u64 = 60;
 
 /// What can go wrong, and where.
-fn troubles() -> Vec<(&'static str, Vec<On>, Vec<Trouble>)> {
+fn troubles() -> Vec<Kind> {
+    [troubles_of_api(), troubles_of_zenlayer()].concat()
+}
+
+/// Its name, and of where and what one each is picked.
+type Kind = (&'static str, Vec<On>, Vec<Trouble>);
+
+fn troubles_of_api() -> Vec<Kind> {
     let api = |what: &str| On::Api(what.to_owned());
     let watch = || vec![On::Watch("zenlayerports".to_owned())];
-    let zenlayer = |what: &str| On::Zenlayer(what.to_owned());
     let anywhere = vec![
         api(""),
         api("PUT zenlayerports"),
@@ -28,11 +36,6 @@ fn troubles() -> Vec<(&'static str, Vec<On>, Vec<Trouble>)> {
         api("GET customresourcedefinitions"),
         api("PUT leases"),
     ];
-    let calls =
-        vec![zenlayer(""), zenlayer("DescribePorts"), zenlayer("TerminatePort"), zenlayer("DestroyPort")];
-    let changes = vec![zenlayer("TerminatePort"), zenlayer("DestroyPort")];
-    let rule = |rule: Rule| Trouble::Rule(Box::new(rule));
-    let seconds = Duration::from_secs;
     vec![
         ("api lost", anywhere.clone(), vec![Trouble::LostBefore, Trouble::LostAfter]),
         (
@@ -53,8 +56,19 @@ fn troubles() -> Vec<(&'static str, Vec<On>, Vec<Trouble>)> {
         ),
         ("api twice", anywhere, vec![Trouble::Twice { after_ms: 20 }, Trouble::Twice { after_ms: 2000 }]),
         ("watch ends", watch(), vec![Trouble::Ends, Trouble::Breaks]),
-        ("watch late", watch(), vec![Trouble::Slow { ms: 2000 }, Trouble::Slow { ms: 20_000 }]),
+        ("watch late", watch(), [2000, 20_000, 60_000].map(|ms| Trouble::Slow { ms }).to_vec()),
         ("watch silent", watch(), vec![Trouble::Silence { carried_out: true }]),
+    ]
+}
+
+fn troubles_of_zenlayer() -> Vec<Kind> {
+    let zenlayer = |what: &str| On::Zenlayer(what.to_owned());
+    let calls =
+        vec![zenlayer(""), zenlayer("DescribePorts"), zenlayer("TerminatePort"), zenlayer("DestroyPort")];
+    let changes = vec![zenlayer("TerminatePort"), zenlayer("DestroyPort")];
+    let rule = |rule: Rule| Trouble::Rule(Box::new(rule));
+    let seconds = Duration::from_secs;
+    vec![
         ("calls lost", calls.clone(), vec![Trouble::LostBefore, Trouble::LostAfter]),
         (
             "calls silent",
@@ -65,6 +79,11 @@ fn troubles() -> Vec<(&'static str, Vec<On>, Vec<Trouble>)> {
             "calls late",
             calls.clone(),
             vec![Trouble::Late { ms: 5000 }, Trouble::Late { ms: 19_000 }, Trouble::Slow { ms: 15_000 }],
+        ),
+        (
+            "status checks late",
+            vec![zenlayer("DescribePorts")],
+            [4000, 9000, 15_000].map(|ms| Trouble::Slow { ms }).to_vec(),
         ),
         (
             "calls twice",
@@ -78,8 +97,12 @@ fn troubles() -> Vec<(&'static str, Vec<On>, Vec<Trouble>)> {
                 rule(Rule::any().throttle(None)),
                 rule(Rule::any().throttle(Some("7"))),
                 rule(Rule::any().refuse(429, "SOMETHING_LIKE_TOO_MANY_REQUESTS")),
-                rule(Rule::any().throttle(Some("240"))),
             ],
+        ),
+        (
+            "paused",
+            calls.clone(),
+            ["20", "60", "240"].map(|seconds| rule(Rule::any().throttle(Some(seconds)))).to_vec(),
         ),
         (
             "refused",
@@ -125,65 +148,83 @@ fn lies() -> Vec<ListFault> {
 }
 
 pub(super) fn faults(seed: u64, plan: &mut Plan) {
-    let mut id = 0;
     let kinds = troubles();
-    // In some plans nothing goes wrong, in some one thing, and in most each of them may.
+    let deletions: Vec<u64> = plan
+        .acts
+        .iter()
+        .filter(|timed| matches!(timed.act, Act::Delete { .. }))
+        .map(|timed| timed.at_ms)
+        .collect();
+    // In some plans nothing goes wrong, in some one thing, in some a few, and in most each of them may.
     let mut mood = Dice::new(seed, "mood");
     let (mood, alone) = (mood.between(0, 99), mood.between(0, kinds.len() as u64 - 1));
     for (number, (name, places, troubles)) in (0..).zip(kinds) {
         let mut dice = Dice::new(seed, format!("fault {name}"));
-        let takes_part = dice.percent(50);
+        let takes_part = dice.percent(if mood < FEW { SELDOM } else { USUAL });
         if mood < CALM || (mood < ALONE && number != alone) || (mood >= ALONE && !takes_part) {
             continue;
         }
         let (on, trouble) = (dice.pick(&places).clone(), dice.pick(&troubles).clone());
         let replica = (plan.config.replicas > 1 && dice.percent(30)).then_some(0);
-        // Over the whole time, in short bursts, or all at once for a while.
-        let windows: Vec<(u64, u64, u64)> = match dice.between(0, 2) {
-            0 => vec![(0, plan.busy_ms, dice.between(10, 40))],
-            1 => (0..dice.between(1, 4))
-                .map(|_| {
-                    let from = dice.between(0, plan.busy_ms - 4 * MINUTE);
-                    (from, from + dice.between(20 * SECOND, 3 * MINUTE), 2)
-                })
-                .collect(),
-            _ => {
-                let from = dice.between(0, plan.busy_ms - 14 * MINUTE);
-                vec![(from, from + dice.between(3 * MINUTE, 13 * MINUTE), 1)]
-            }
-        };
-        for (from_ms, until_ms, one_in) in windows {
-            id += 1;
-            plan.faults.push(Fault {
-                id,
-                from_ms,
-                until_ms,
-                replica,
-                on: on.clone(),
-                trouble: trouble.clone(),
-                one_in,
-            });
+        for window in windows(&mut dice, plan.busy_ms, &deletions) {
+            add(plan, &window, replica, &on, trouble.clone());
         }
     }
     let mut dice = Dice::new(seed, "fault lies");
-    if dice.percent(50) && mood >= ALONE {
-        let mut from_ms = dice.between(0, 20 * MINUTE);
-        while from_ms + LIE_MS < plan.busy_ms {
-            id += 1;
+    if dice.percent(USUAL) && mood >= FEW {
+        let on = On::Zenlayer("DescribePorts".to_owned());
+        for window in windows_of_lies(&mut dice, plan.busy_ms) {
             let trouble = Trouble::Rule(Box::new(Rule::any().list([dice.pick(&lies()).clone()])));
-            let on = On::Zenlayer("DescribePorts".to_owned());
-            plan.faults.push(Fault {
-                id,
-                from_ms,
-                until_ms: from_ms + LIE_MS,
-                replica: None,
-                on,
-                trouble,
-                one_in: 1,
-            });
-            from_ms += LIE_MS + dice.between(BETWEEN_LIES_MS, 4 * BETWEEN_LIES_MS);
+            add(plan, &window, None, &on, trouble);
         }
     }
+}
+
+/// When a fault is on, and that it meets one of so many requests.
+struct Window {
+    from_ms: u64,
+    until_ms: u64,
+    one_in: u64,
+}
+
+fn add(plan: &mut Plan, window: &Window, replica: Option<u8>, on: &On, trouble: Trouble) {
+    let id = plan.faults.len() as u64 + 1;
+    let Window { from_ms, until_ms, one_in } = *window;
+    plan.faults.push(Fault { id, from_ms, until_ms, replica, on: on.clone(), trouble, one_in });
+}
+
+/// Over the whole time, in short bursts, or all at once for a while. Some bursts come when something is deleted.
+fn windows(dice: &mut Dice, busy_ms: u64, deletions: &[u64]) -> Vec<Window> {
+    match dice.between(0, 2) {
+        0 => vec![Window { from_ms: 0, until_ms: busy_ms, one_in: dice.between(3, 40) }],
+        1 => (0..dice.between(1, 4))
+            .map(|_| {
+                let any = dice.between(0, busy_ms - 4 * MINUTE);
+                let from_ms = match deletions {
+                    [] => any,
+                    _ if dice.percent(50) => any,
+                    _ => (dice.pick(deletions) + dice.between(0, 20 * SECOND)).min(busy_ms - 4 * MINUTE),
+                };
+                let until_ms = from_ms + dice.between(20 * SECOND, 3 * MINUTE);
+                Window { from_ms, until_ms, one_in: 2 }
+            })
+            .collect(),
+        _ => {
+            let from_ms = dice.between(0, busy_ms - 14 * MINUTE);
+            let until_ms = from_ms + dice.between(3 * MINUTE, 13 * MINUTE);
+            vec![Window { from_ms, until_ms, one_in: 1 }]
+        }
+    }
+}
+
+fn windows_of_lies(dice: &mut Dice, busy_ms: u64) -> Vec<Window> {
+    let mut windows = Vec::new();
+    let mut from_ms = dice.between(0, 20 * MINUTE);
+    while from_ms + LIE_MS < busy_ms {
+        windows.push(Window { from_ms, until_ms: from_ms + LIE_MS, one_in: 1 });
+        from_ms += LIE_MS + dice.between(BETWEEN_LIES_MS, 4 * BETWEEN_LIES_MS);
+    }
+    windows
 }
 
 /// Zenlayer lists falsely for so short a time that one status check of a port sees it, and then not again for so long.

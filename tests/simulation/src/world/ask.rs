@@ -18,9 +18,20 @@ pub(super) struct Ask {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    Api { kind: String, reads: bool },
-    Watch { kind: String },
-    Zenlayer { action: String, port: Option<String>, key: String },
+    Api {
+        kind: String,
+        reads: bool,
+    },
+    Watch {
+        kind: String,
+    },
+    /// With the port that it changes, or those that it asks about.
+    Zenlayer {
+        action: String,
+        port: Option<String>,
+        asks_about: Vec<String>,
+        key: String,
+    },
 }
 
 impl Ask {
@@ -43,14 +54,19 @@ impl Ask {
         let port = json["portId"].as_str().map(str::to_owned);
         let key = header("authorization").split_once("Credential=").map_or("", |(_, rest)| rest);
         let key = key.split([',', '/']).next().unwrap_or_default().to_owned();
-        let ids = json["portIds"].as_array().map_or(0, Vec::len);
-        let what = match (&port, ids) {
+        let ids = json["portIds"].as_array().into_iter().flatten();
+        let ids: Vec<String> = ids.filter_map(|id| id.as_str()).map(str::to_owned).collect();
+        let what = match (&port, ids.as_slice()) {
             (Some(port), _) => format!("{action} {port} by {key}"),
-            (None, 0) => format!("{action} by {key}"),
-            (None, 1) => format!("{action} {} by {key}", json["portIds"][0].as_str().unwrap_or_default()),
-            (None, ids) => format!("{action} of {ids} by {key}"),
+            (None, []) => format!("{action} by {key}"),
+            (None, [id]) => format!("{action} {id} by {key}"),
+            (None, ids) => format!("{action} of {} by {key}", ids.len()),
         };
-        Self { what, target: Target::Zenlayer { action, port, key }, digest: digest(body.as_bytes()) }
+        Self {
+            what,
+            target: Target::Zenlayer { action, port, asks_about: ids, key },
+            digest: digest(body.as_bytes()),
+        }
     }
 
     /// Whether it may change something, or tells the replica what its port is like. The Lease is left out, as it is renewed

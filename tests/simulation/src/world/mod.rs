@@ -67,7 +67,8 @@ fn play(plan: &Plan, expected: Option<Arc<Vec<String>>>) -> Run {
         let (cloud, stop) = (people::cloud(&plan, &keys, time), CancellationToken::new());
         let longest = Duration::from_millis(plan.busy_ms + plan.quiet_ms) + Duration::from_mins(1);
         let state = State::new(plan, time, cloud, Journal::new(expected), stop.clone());
-        let world = World { state: Arc::new(Mutex::new(state)), deaths, ends };
+        let under_way = Arc::default();
+        let world = World { state: Arc::new(Mutex::new(state)), deaths, ends, under_way };
         let _log = trace::into(&world);
         let mut driver = Driver {
             world: world.clone(),
@@ -98,6 +99,8 @@ pub(crate) struct World {
     state: Arc<Mutex<State>>,
     deaths: mpsc::UnboundedSender<(Life, Duration)>,
     ends: mpsc::UnboundedSender<End>,
+    /// How many calls each process makes now by each key.
+    under_way: Arc<Mutex<BTreeMap<(Life, String), u32>>>,
 }
 
 impl World {

@@ -22,6 +22,9 @@ use crate::plan::{Config, Crash, Name, Phase, Plan, Trouble};
 /// So many lines within one millisecond mean that time stands still.
 const MOST_AT_ONCE: u64 = 50_000;
 
+/// The answer to a write has come after that, beside its way and its request's, if nothing goes wrong.
+const KNOWN_BY_ITSELF: Duration = Duration::from_secs(2);
+
 /// When a row or a reason was seen.
 pub const CALM: &str = "calm";
 pub const IN_FAULT: &str = "during a fault";
@@ -67,7 +70,7 @@ impl Time {
 }
 
 /// One life of a replica, from its start to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Life {
     pub(super) replica: u8,
     pub(super) number: u32,
@@ -120,6 +123,8 @@ pub(super) struct State {
     asked: BTreeMap<(u8, String), u64>,
     seen_version: u64,
     seen_transitions: usize,
+    /// Who wrote each object last, and when, unless it was a person.
+    writers: BTreeMap<String, (Life, Duration)>,
     /// How many lines were written at this time.
     at_once: (Duration, u64),
     crashed_at: Option<Duration>,
@@ -148,6 +153,7 @@ impl State {
             alive: BTreeMap::new(),
             asked: BTreeMap::new(),
             seen_transitions: 0,
+            writers: BTreeMap::new(),
             at_once: (Duration::ZERO, 0),
             crashed_at: None,
             plan,
@@ -243,7 +249,7 @@ impl State {
         if let Some(trouble) = &passage.trouble {
             *self.counts.troubles.entry((name_of(trouble), ask.class())).or_default() += 1;
         }
-        if let Target::Zenlayer { action, port: Some(port), key } = &ask.target
+        if let Target::Zenlayer { action, port: Some(port), key, .. } = &ask.target
             && passage.crash.is_none_or(|crash| crash.phase != Phase::Before)
         {
             let call = Call { action: action.clone(), port: port.clone(), key: key.clone() };
@@ -264,6 +270,9 @@ impl State {
         let status = answer.status().as_u16();
         self.tell(&format!("{life}: {} #{:08x} ⇒ {status}", ask.what, ask.digest));
         self.see_changes(Some(life));
+        if let Some(object) = ask.written_port().filter(|_| status == 409) {
+            self.is_overtaken(object, life);
+        }
         if let Some(object) = ask.written_port().filter(|_| matches!(status, 403 | 422)) {
             let found = self.oracle.refuses(object, millis(self.time.elapsed()));
             self.violate(found);
@@ -300,8 +309,23 @@ impl State {
                 self.tell(&line);
             }
             self.count_reason(&change);
+            if change.place.starts_with("zenlayerports.") {
+                self.writers.remove(change.path);
+                let by = by.map(|life| (change.path.to_owned(), (life, self.time.elapsed())));
+                self.writers.extend(by);
+            }
             let now = millis(self.time.elapsed());
             let found = self.oracle.object_changes(&change, by.is_some(), now);
+            self.violate(found);
+        }
+    }
+
+    /// A write of this process came too late after another of its own.
+    fn is_overtaken(&mut self, object: &str, life: Life) {
+        let now = self.time.elapsed();
+        let known = KNOWN_BY_ITSELF + Duration::from_millis(2 * self.config().latency_ms);
+        if self.writers.get(object).is_some_and(|(writer, at)| *writer == life && now > *at + known) {
+            let found = self.oracle.writes_outdated(object, millis(now));
             self.violate(found);
         }
     }
@@ -373,6 +397,21 @@ impl State {
             let now = millis(self.time.elapsed());
             self.oracle.zenlayer_answers(key, port.as_deref(), status, is_clear, now);
         }
+    }
+
+    /// Zenlayer tells what ports are like.
+    pub(super) fn zenlayer_shows(&mut self, ask: &Ask) {
+        if let Target::Zenlayer { asks_about, key, .. } = &ask.target {
+            let now = millis(self.time.elapsed());
+            let found = self.oracle.zenlayer_shows(key, asks_about, now);
+            self.violate(found);
+        }
+    }
+
+    /// A process makes so many calls by this key at a time.
+    pub(super) fn calls_at_once(&mut self, key: &str, calls: u32) {
+        let found = self.oracle.calls_at_once(key, calls);
+        self.violate(found);
     }
 
     /// Zenlayer asks for a pause of so many seconds.

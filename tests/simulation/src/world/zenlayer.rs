@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::pending;
+use std::sync::PoisonError;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -11,7 +12,7 @@ use tokio::time::{Duration, sleep};
 use zenlayer_port_operator::zenlayer::{Failure, HttpClient, Post, Reply};
 use zenlayer_simulator::{Answer as Rules, Body, Severed};
 
-use super::ask::Ask;
+use super::ask::{Ask, Target};
 use super::state::{Life, Passage};
 use super::{World, hold};
 use crate::plan::{Phase, Trouble};
@@ -40,8 +41,9 @@ impl ZenlayerLink {
     async fn exchange(self, post: Post, longest: usize) -> Answer {
         let ask = Ask::zenlayer(&post.headers, &post.body);
         let Some(passage) = self.world.depart(self.life, &ask) else { return pending().await };
+        let _under_way = UnderWay::begin(&self.world, self.life, &ask);
         let (answer, waits) = oneshot::channel();
-        tokio::spawn(self.carry(ask, passage, post, longest, answer));
+        tokio::spawn(self.clone().carry(ask, passage, post, longest, answer));
         waits.await.unwrap_or_else(|_| Err(lost()))
     }
 
@@ -105,6 +107,9 @@ impl ZenlayerLink {
                 state.zenlayer_pauses(&ask, seconds.parse().unwrap_or_default());
             }
             let (in_time, is_clear) = what_comes(passage.trouble.as_ref());
+            if in_time && is_clear && is_whole && status == Some(200) {
+                state.zenlayer_shows(&ask);
+            }
             state.zenlayer_answers(
                 &ask,
                 status.filter(|_| in_time && is_whole),
@@ -139,6 +144,36 @@ impl ZenlayerLink {
             state.pass_time();
             let _ = state.cloud.answer(exchange);
         });
+    }
+}
+
+/// A call that its sender waits for.
+struct UnderWay {
+    world: World,
+    of: (Life, String),
+}
+
+impl UnderWay {
+    fn begin(world: &World, life: Life, ask: &Ask) -> Option<Self> {
+        let Target::Zenlayer { port: Some(_), key, .. } = &ask.target else { return None };
+        let of = (life, key.clone());
+        let calls = {
+            let mut under_way = world.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let calls = under_way.entry(of.clone()).or_default();
+            *calls += 1;
+            *calls
+        };
+        world.lock().calls_at_once(key, calls);
+        Some(Self { world: world.clone(), of })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut under_way = self.world.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(calls) = under_way.get_mut(&self.of) {
+            *calls -= 1;
+        }
     }
 }
 

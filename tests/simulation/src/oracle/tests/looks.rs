@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use zenlayer_simulator::{Cause, PortStatus, Transition};
 
-use super::{MINUTE, Scene, deleted, recorded};
-use crate::plan::Act;
+use super::{MINUTE, Scene, deleted, fault, recorded};
+use crate::plan::{Act, On, Trouble};
 
 #[test]
 fn a_record_rests_on_what_the_port_was_after_the_grace() {
@@ -67,6 +67,69 @@ fn a_record_for_a_port_that_got_the_id_before_the_end_of_the_grace_is_wrong_unle
 }
 
 #[test]
+fn an_object_takes_over_no_port_that_nobody_has_given_to_it() {
+    let takes_over = |approved: bool, made_at: &str| {
+        let mut scene = Scene::new(|_| ());
+        let step = Transition {
+            at_ms: 0,
+            port_id: "port-1".into(),
+            from: None,
+            to: Some(PortStatus::Recycled),
+            cause: Cause::Control,
+        };
+        let _ = scene.oracle.port_changes(&step, Timestamp::from_second(2_000).ok());
+        let mut object = deleted("edge", "Destroy");
+        object["status"]["identity"] = json!({ "createdTime": "1970-01-01T00:16:40Z", "seenBy": ["a"] });
+        scene.change(None, Some(&object), 0);
+        if approved {
+            object["metadata"]["annotations"] =
+                json!({ "sdn.zenlayer.com/approve": "IdentityChanged-uid-of-e-01234567" });
+            scene.change(Some(&object.clone()), Some(&object), 1_000);
+        }
+        let before = object.clone();
+        object["status"]["identity"]["createdTime"] = json!(made_at);
+        scene.change(Some(&before), Some(&object), 2_000);
+        scene
+    };
+    let (given, another) = ("1970-01-01T00:33:20Z", "1970-01-01T00:50:00Z");
+    assert_eq!(takes_over(true, given).found, []);
+    takes_over(false, given).finds("takes over a port that nobody has given to it");
+    takes_over(true, another).finds("takes over a port that nobody has given to it");
+}
+
+#[test]
+fn a_restoration_that_a_status_check_of_the_deletion_tells_of_stops_the_next_terminate() {
+    let records = |shown_at: u64, action: &str| {
+        let mut scene = Scene::new(|_| ());
+        scene.secret(true, 0);
+        let object = deleted("edge", "TerminateAndDestroy");
+        scene.change(None, Some(&object), 0);
+        assert_eq!(scene.oracle.zenlayer_shows("KEY-team-a-1", &["port-1".to_owned()], shown_at), []);
+        let _ = scene.oracle.act(&Act::Restore { port: "port-1".to_owned() }, MINUTE);
+        scene.port_at(MINUTE, Some(PortStatus::Recycled), Some(PortStatus::Running), Cause::Control);
+        scene.change(Some(&object), Some(&recorded(&object, action)), MINUTE + 20_000);
+        scene
+    };
+    records(30_000, "TerminatePort").finds("somebody has restored the port");
+    assert_eq!(records(1_000, "TerminatePort").found, [], "the deletion may not have been known");
+    assert_eq!(records(30_000, "DestroyPort").found, [], "it was restored just now");
+}
+
+#[test]
+fn a_port_is_not_read_for_an_object_that_is_long_gone() {
+    let read_at = |now: u64, is_gone: bool| {
+        let mut scene = Scene::new(|_| ());
+        let object = deleted("edge", "Retain");
+        scene.change(None, Some(&object), 0);
+        if is_gone {
+            scene.change(Some(&object), None, MINUTE);
+        }
+        scene.oracle.zenlayer_shows("KEY-team-a-1", &["port-1".to_owned()], now).len()
+    };
+    assert_eq!([read_at(2 * MINUTE, true), read_at(6 * MINUTE, true), read_at(6 * MINUTE, false)], [0, 1, 0]);
+}
+
+#[test]
 fn a_terminate_that_was_accepted_is_not_called_again_without_a_person() {
     let mut scene = Scene::new(|_| ());
     scene.port(Some(PortStatus::Recycled), Some(PortStatus::Running), Cause::Control);
@@ -84,9 +147,10 @@ fn a_terminate_that_was_accepted_is_not_called_again_without_a_person() {
 
 #[test]
 fn an_object_of_another_namespace_with_the_same_key_that_was_there_before_the_deletion_must_be_known() {
-    let records = |made_ms: u64, has_secret: bool| {
+    let records_with = |made_ms: u64, has_secret: bool, trouble: Option<Trouble>| {
         let mut scene = Scene::new(|plan| {
             plan.guests.insert("guest".to_owned(), "team-a".to_owned());
+            plan.faults.extend(trouble.map(|trouble| fault(On::Zenlayer(String::new()), trouble)));
         });
         if has_secret {
             scene.other("secrets", "guest/zenlayer", Some(&json!({})), 0);
@@ -101,7 +165,10 @@ fn an_object_of_another_namespace_with_the_same_key_that_was_there_before_the_de
         scene.change(Some(&object), Some(&recorded(&object, "DestroyPort")), 15_000);
         scene
     };
+    let records = |made_ms: u64, has_secret: bool| records_with(made_ms, has_secret, None);
     records(0, true).finds("guest/heir has the same port and stays");
+    records_with(0, true, Some(Trouble::Slow { ms: 9_000 })).finds("guest/heir has the same port and stays");
+    assert_eq!(records_with(0, true, Some(Trouble::LostAfter)).found, [], "its status checks fail");
     assert_eq!(records(0, false).found, [], "it cannot look");
     assert_eq!(records(1_000, true).found, [], "it came later");
 }

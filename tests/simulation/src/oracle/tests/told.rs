@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::Call;
 use super::{MINUTE, Scene, deleted};
+use crate::plan::{On, Trouble};
 
 const KEY: &str = "KEY-team-a-1";
 
@@ -57,6 +58,32 @@ fn what_zenlayer_did_not_do_is_not_the_cause_of_anything() {
     let unclear = |why: &str| json!({ "unclear": { "why": why } });
     shows("Confirming", &unclear("something"), answers(502, false)).finds("not that the answer was 502");
     assert_eq!(shows("Confirming", &unclear("502 with a body"), answers(502, false)).found, []);
+}
+
+#[test]
+fn a_call_that_a_pause_kept_back_is_not_explained_by_the_answer_to_another_call() {
+    let kept_back = json!({ "notSent": { "cause": "Throttled", "why": "a pause" } });
+    let answer = |call_of: Option<&'static str>| {
+        move |scene: &mut Scene| scene.oracle.zenlayer_answers(KEY, call_of, None, false, 1)
+    };
+    shows("CloudUnavailable", &kept_back, answer(Some("port-1"))).finds("its call waits for a pause");
+    assert_eq!(shows("CloudUnavailable", &kept_back, answer(None)).found, [], "a status check failed");
+}
+
+#[test]
+fn a_pause_is_known_soon_if_nothing_goes_wrong_and_later_while_a_fault_lasts() {
+    let queued = |change: fn(&mut crate::plan::Plan)| {
+        let mut scene = Scene::new(change);
+        let object = deleted("edge", "Destroy");
+        scene.secret(true, 0);
+        scene.change(None, Some(&object), 0);
+        scene.oracle.zenlayer_pauses(KEY, MINUTE, 3 * MINUTE);
+        scene.change(Some(&object), Some(&showing(&object, "Queued", "")), MINUTE + 3_000);
+        scene
+    };
+    queued(|_| ()).finds("Zenlayer asked for a pause that lasts");
+    let late = queued(|plan| plan.faults.push(super::fault(On::Api(String::new()), Trouble::LostAfter)));
+    assert_eq!(late.found, []);
 }
 
 #[test]
