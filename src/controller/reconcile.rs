@@ -77,9 +77,6 @@ impl Reconciler {
         let clock = self.observer.clock;
         let began = clock.monotonic();
         let result = in_time(self.run(Arc::clone(&object))).await;
-        if result.is_ok() {
-            self.observer.index.succeeded(&object);
-        }
         let class = result.as_ref().err().map_or(ReconcileResult::Ok, ReconcileError::class);
         self.metrics.count_reconcile(class, clock.monotonic().since(began));
         self.registrations.after_reconcile(&object);
@@ -111,16 +108,21 @@ impl Reconciler {
             span: Span::default(),
         };
         let ended = Box::pin(driver.effects()).await;
-        let ended = ended.and_then(|end| self.ended(&driver.reference, end));
+        let ended = ended.and_then(|end| self.ended(&driver.object, end));
         driver.span.set_error(ended.as_ref().err().map(|error| error.class().as_str()));
         ended
     }
 
-    fn ended(&self, reference: &Reference, end: End) -> Result<Option<Duration>, ReconcileError> {
+    fn ended(&self, object: &ZenlayerPort, end: End) -> Result<Option<Duration>, ReconcileError> {
         match end {
-            End::Settled { again } => Ok(Some(again.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE))),
+            End::Settled { again } => {
+                self.observer.index.succeeded(object);
+                Ok(Some(again.unwrap_or(SAFETY_REQUEUE).min(SAFETY_REQUEUE)))
+            }
+            // What failed before the wait may fail after it: the failures count on.
+            End::Queued { again } => Ok(Some(again)),
             End::Gone => {
-                self.registrations.end(reference);
+                self.registrations.end(&Reference::of(object));
                 Ok(None)
             }
             End::Contended => Err(ReconcileError::Contended),

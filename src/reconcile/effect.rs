@@ -97,6 +97,10 @@ pub enum End {
     Settled {
         again: Option<Duration>,
     },
+    /// The object shows that it waits for its turn. Whether what comes then ends well is not known.
+    Queued {
+        again: Duration,
+    },
     /// The finalizer is off, or the object is gone.
     Gone,
     /// The object changed again and again.

@@ -63,7 +63,7 @@ enum Stage<T> {
 enum Write<T> {
     Status {
         event: Option<Announcement>,
-        again: Option<Duration>,
+        end: End,
     },
     StatusBeforeRemoval {
         reason: Reason,
@@ -169,8 +169,11 @@ impl<T> Reconcile<T> {
         }
         match action {
             Action::None => {
-                let again = if *turn == Turn::Free { deadline } else { Some(QUEUED_RECHECK) };
-                self.write_status(object, status, Write::Status { event, again })
+                let end = match turn {
+                    Turn::Free => End::Settled { again: deadline },
+                    Turn::BehindOthers | Turn::Paused(_) => End::Queued { again: QUEUED_RECHECK },
+                };
+                self.write_status(object, status, Write::Status { event, end })
             }
             Action::AddFinalizer => self.add_finalizer(object),
             Action::RemoveFinalizer(reason) if display.is_some() => {
@@ -248,7 +251,7 @@ impl<T> Reconcile<T> {
 
     fn after(&mut self, object: &ZenlayerPort, write: Write<T>) -> Effect<T> {
         match write {
-            Write::Status { event, again } => self.announce([event, None], Then::End(End::Settled { again })),
+            Write::Status { event, end } => self.announce([event, None], Then::End(end)),
             Write::StatusBeforeRemoval { reason, event } => self.remove_finalizer(object, reason, event),
             Write::Refusal { event, end } => self.announce([event, None], Then::End(end)),
             Write::Record { call, ticket } => {

@@ -89,6 +89,20 @@ fn calls_of_others(stage: &Stage, account: &Arc<Account<Client>>, number: usize)
 }
 
 #[tokio::test]
+async fn whoever_waits_for_its_turn_between_two_failures_has_failed_twice_in_a_row() {
+    let mut stage = Stage::new();
+    let account = about_to_be_released(&mut stage).await;
+    let _others = calls_of_others(&stage, &account, 8);
+    let edge = stage.get("edge").expect("it is there");
+    let failed = |stage: &Stage| stage.reconciler.pause_after(&edge, &ReconcileError::Contended);
+    let first = failed(&stage);
+    stage.reconcile_until_shown("edge", "Queued").await;
+    stage.reconcile("edge").await.expect("it waits, and there is nothing to write");
+    let second = failed(&stage);
+    assert!(second > first, "{second:?} after {first:?}");
+}
+
+#[tokio::test]
 async fn a_turn_that_comes_during_a_pause_is_followed_by_no_record() {
     let mut stage = Stage::new();
     let account = about_to_be_released(&mut stage).await;

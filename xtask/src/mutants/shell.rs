@@ -227,8 +227,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failed reconciles are counted on after one that succeeded",
         file: RECONCILE,
-        search: "            self.observer.index.succeeded(&object);\n",
+        search: "                self.observer.index.succeeded(object);\n",
         replacement: "",
+    },
+    Mutant {
+        name: "whoever waits for its turn has not failed before",
+        file: RECONCILE,
+        search: "            End::Queued { again } => Ok(Some(again)),\n",
+        replacement: "            End::Queued { again } => {\n                self.observer.index.succeeded(object);\n                \
+                      Ok(Some(again))\n            }\n",
     },
     Mutant {
         name: "the pause after failed reconciles does not grow",
