@@ -11,8 +11,8 @@ use crate::{cargo, root};
 
 /// Test the decision function with every possible input, explore the state model, and print how many states there were.
 ///
-/// `cargo test --test model` does the same with smaller bounds, in seconds. This takes about five minutes on two cores, and a
-/// release build before that.
+/// `cargo test --test model` does the same with smaller bounds, in seconds. This takes about five minutes on two cores, and an
+/// optimized build before that.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Explore only the scenarios whose names contain this, such as `faults` or `keys`.
@@ -24,7 +24,7 @@ pub async fn run(options: Options) -> Result<()> {
     let filter = options.scenario.map(|name| format!("world::{name}"));
     println!("| scenario | beginnings | faults | slips | acts | states | transitions | events | seconds |");
     let walk = Command::new(cargo())
-        .args(["test", "--release", "--test", "model", "--", "--nocapture", "--test-threads=1"])
+        .args(["test", "--profile", "simulate", "--test", "model", "--", "--nocapture", "--test-threads=1"])
         .args(filter)
         .env("ZENLAYER_MODEL", "deep")
         .current_dir(root())
