@@ -83,7 +83,7 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event<Received>, watcher::E
 }
 
 /// Takes what a watch shows into the index.
-struct Intake {
+pub(super) struct Intake {
     registrations: Arc<Registrations>,
     clock: Clock,
     /// The only one that the watch shows; none: it shows all.
@@ -100,7 +100,7 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(
+    pub(super) fn new(
         registrations: Arc<Registrations>,
         namespace: Option<String>,
         clock: Clock,
@@ -110,7 +110,7 @@ impl Intake {
         Self { registrations, clock, namespace, unlisted, first, list_began, readiness: Some(readiness) }
     }
 
-    fn take_in(&mut self, event: Event<Received>) {
+    pub(super) fn take_in(&mut self, event: Event<Received>) {
         let now = self.clock.monotonic();
         let index = &self.registrations.index;
         let change = match event {

@@ -98,6 +98,22 @@ fn an_outcome_is_written_again_after_a_conflict_but_not_onto_the_record_of_anoth
 }
 
 #[test]
+fn an_object_that_changes_before_every_write_is_left_to_a_later_reconcile() {
+    let (object, plan) = due();
+    let (mut reconcile, mut effect) = Reconcile::begin(None);
+    for _ in 0..100 {
+        let event = match effect {
+            Effect::End(end) => return assert_eq!(end, End::Contended),
+            Effect::Decide { .. } => Event::Decided(Box::new(plan.clone())),
+            Effect::TakeTurn(_) => Event::HasTurn(TICKET),
+            _ => Event::Written(WriteResult::Overtaken),
+        };
+        effect = reconcile.next(&object, event);
+    }
+    panic!("it goes on: {effect:#?}");
+}
+
+#[test]
 fn what_cannot_be_written_because_the_api_server_refuses_it_is_told_and_ends_the_reconcile() {
     let (mut reconcile, object, _) = recording();
     let effect = reconcile.next(&object, Event::Written(rejected()));

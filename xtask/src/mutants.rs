@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, value_enum)]
     part: Option<Part>,
 
-    /// Only the mutants that no test noticed, according to docs/mutants.md. Their rows are replaced there.
+    /// Only the mutants that no test noticed, according to docs/mutants.md, and those that are new. Their rows are replaced there.
     #[arg(long, conflicts_with_all = ["only", "part"])]
     survivors: bool,
 }
@@ -109,11 +109,11 @@ pub async fn run(options: Options) -> Result<()> {
         options.part.is_none_or(|only| only == *part)
             && options.only.as_ref().is_none_or(|only| mutant.name.contains(only))
             && (!options.survivors
-                || rows(&before).any(|row| name_of(row) == mutant.name && !is_noticed(row)))
+                || rows(&before).find(|row| name_of(row) == mutant.name).is_none_or(|row| !is_noticed(row)))
     };
     let chosen: Vec<(Part, &Mutant)> = all().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no mutant is called so");
-    let began = Instant::now();
+    let (began, commit) = (Instant::now(), commit().await?);
     let copy = Copy::new().await?;
     let mut interrupt = Interrupt::listen()?;
     let mut tried = Vec::new();
@@ -128,9 +128,9 @@ pub async fn run(options: Options) -> Result<()> {
     }
     println!("{} mutants in {} s", tried.len(), began.elapsed().as_secs());
     let tried_rows: Vec<String> = tried.iter().map(|(mutant, verdicts)| row(mutant, verdicts)).collect();
-    let commit = commit().await?;
     if options.survivors {
-        fs::write(&document, report(&replaced(&before, &tried_rows), &since(&before, &commit)))?;
+        let names = all().map(|(_, mutant)| mutant.name);
+        fs::write(&document, report(&replaced(&before, &tried_rows, names), &since(&before, &commit)))?;
     } else if options.only.is_none() && options.part.is_none() {
         fs::write(&document, report(&tried_rows, &format!("at commit {commit}")))?;
     }
@@ -224,17 +224,17 @@ fn is_noticed(row: &str) -> bool {
     (0..SUITES.len()).any(|column| is_noticed_by(row, column))
 }
 
-/// The rows of a document, those that were tried again replaced.
-fn replaced(document: &str, again: &[String]) -> Vec<String> {
-    let newest = |row: &str| again.iter().find(|newer| name_of(newer) == name_of(row)).cloned();
-    rows(document).map(|row| newest(row).unwrap_or_else(|| row.to_owned())).collect()
+/// The rows of a document, those that were tried again replaced, in the order of the names.
+fn replaced<'a>(document: &str, again: &[String], names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let newest_first = || again.iter().map(String::as_str).chain(rows(document));
+    names.filter_map(|name| newest_first().find(|row| name_of(row) == name)).map(str::to_owned).collect()
 }
 
-/// When the rows of a document were made, and that those which survived were tried again.
+/// When the rows of a document were made, and when those which survived or were new.
 fn since(document: &str, commit: &str) -> String {
     let before =
         document.split("`cargo xtask mutants` ").nth(1).and_then(|rest| rest.split(". Do not").next());
-    format!("{}, those that survived again at commit {commit}", before.unwrap_or("earlier"))
+    format!("{}, those that survived or are new at commit {commit}", before.unwrap_or("earlier"))
 }
 
 fn report(rows: &[String], when: &str) -> String {
@@ -298,9 +298,13 @@ mod tests {
         );
         let survivors: Vec<_> = rows(&document).filter(|row| !is_noticed(row)).map(name_of).collect();
         assert_eq!(survivors, ["no end"]);
-        let again = replaced(&document, &[row("no end", ["", "", "", "1: it ends"])]);
+        let tried = [row("no end", ["", "", "", "1: it ends"]), row("new", ["", "", "", "1: it is new"])];
+        let again = replaced(&document, &tried, ["no grace", "new", "no end"].into_iter());
         let document = report(&again, &since(&document, "two"));
-        assert!(document.contains("at commit one, those that survived again at commit two."), "{document}");
-        assert!(document.contains("2 of 2 are noticed") && document.contains("1 by shell"), "{document}");
+        assert!(
+            document.contains("at commit one, those that survived or are new at commit two."),
+            "{document}"
+        );
+        assert!(document.contains("3 of 3 are noticed") && document.contains("2 by shell"), "{document}");
     }
 }

@@ -4,13 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::http::Method;
+use kube::runtime::watcher::Event;
 use zenlayer_simulator::PortStatus;
 
 use super::api_server::Failure;
 use super::stage::{NAMESPACE, Stage, object, port_of};
 use crate::api::ZenlayerPort;
-use crate::controller::streams::{self, Watch};
-use crate::index::Reference;
+use crate::controller::streams::{self, Intake, Watch};
+use crate::index::{Received, Reference};
 use crate::server::Readiness;
 
 /// Follows the objects until one is woken.
@@ -41,6 +42,20 @@ async fn a_list_that_fails_is_counted_once_and_made_again() {
     assert_eq!(first_woken(&mut stage).await, Reference::of(&object("edge")));
     assert_eq!(stage.metrics.watch_errors.get(), 1);
     assert_eq!(stage.api.requests_for(&Method::GET, "/zenlayerports").len(), 2, "{:#?}", stage.api);
+}
+
+#[tokio::test]
+async fn what_a_later_list_does_not_show_is_gone() {
+    let stage = Stage::new();
+    let index = &stage.registrations.index;
+    let mut intake = Intake::new(Arc::clone(&stage.registrations), None, stage.clock, Readiness::after(1));
+    for list in [&["edge-1", "edge-2"][..], &["edge-2"]] {
+        intake.take_in(Event::Init);
+        list.iter().for_each(|name| intake.take_in(Event::InitApply(Received(Ok(Box::new(object(name)))))));
+        intake.take_in(Event::InitDone);
+    }
+    let is_known = |name| index.newest(&Reference::of(&object(name))).is_some();
+    assert_eq!(["edge-1", "edge-2"].map(is_known), [false, true]);
 }
 
 #[tokio::test]

@@ -151,11 +151,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replacement: "self.monotonic().since(reading.at) <= self.input.timing.reading_valid && not_before == not_before",
     },
     Mutant {
-        name: "a call that takes its turn drops what was learnt",
-        file: "src/decision/outcome.rs",
-        search: "let Self { want, deadline, .. } = outcome;",
-        replacement: "let Self { want, deadline, reason, .. } = outcome;\n        if reason == Reason::Queued {\n            \
-                      return Plan { display, action, want, deadline, event, ..plan };\n        }",
+        name: "a call that waits for its turn drops what was learnt",
+        file: "src/decision/mod.rs",
+        search: "Plan { facts: Facts::if_new(known), ..plan }",
+        replacement: "{ let waits = plan.row == Some(23); Plan { facts: Facts::if_new(known).filter(|_| !waits), ..plan } }",
     },
     Mutant {
         name: "what was learnt and is not written yet is lost",
