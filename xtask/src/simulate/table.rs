@@ -223,7 +223,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "a cache that lags behind counts as the newest",
         file: INDEX,
         search: "&entry.written",
-        replacement: "&None",
+        replacement: "entry.written.as_ref().filter(|_| false)",
     },
     Mutant {
         name: "a write that is refused counts as one that came too late",
@@ -320,6 +320,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
 
 /// Why the simulation does not notice some of them.
 pub(super) const WHY_NOT: &[(&str, &str)] = &[
+    (
+        "what is learnt while a call waits for its turn is lost",
+        "a second rule holds the port: a TerminatePort that was accepted is not called again without a person. \
+         `the_port_of_the_newest_reading_is_in_the_status` (`src/decision/tests/properties.rs`) notices it",
+    ),
+    (
+        "a call that a pause kept back is shown as CloudUnavailable",
+        "it needs a pause that begins between the permit for a call and the call, which are a moment apart. \
+         `a_call_that_was_not_sent_is_shown_with_its_cause` (`src/decision/tests/record.rs`) notices it",
+    ),
+    (
+        "one account may have all calls that there may be",
+        "it needs more than eight calls of one key that take longer than the pause between two permits. \
+         `those_beyond_eight_are_woken_in_the_order_in_which_they_asked` (`src/dispatch/turns/tests.rs`) notices it",
+    ),
+    (
+        "what a late reconcile registers stays",
+        "it needs an object that goes within a reconcile of its own, and no other object of its port. \
+         `nothing_stays_registered_for_an_object_that_is_gone` (`src/controller/tests/registrations.rs`) notices it",
+    ),
+    (
+        "an object that has not looked at its port yet claims nothing",
+        "it needs an object that is made, and another that is deleted, within the grace and before the first status check of the \
+         one. `a_claim_is_waited_for_until_the_other_object_has_looked` (`src/index/claims/tests.rs`) notices it",
+    ),
     (
         "a status check counts from when it is due, not from when it leaves",
         "such a check counts as older than it is, so it delays a call and justifies none; a later check ends the delay. \
