@@ -321,6 +321,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
 /// Why the simulation does not notice some of them.
 pub(super) const WHY_NOT: &[(&str, &str)] = &[
     (
+        "a copy stays bound to the namespace that it was first made for",
+        "it needs a namespace that is made again with its Secret, and an object there that lives to the end: the plans seldom have \
+         both. `a_copy_is_of_the_namespace_that_its_secret_is_in_now` (`src/credentials/custody/tests.rs`) notices it",
+    ),
+    (
+        "what was read is forgotten before the finalizer is off",
+        "it needs others that write an object in the moment of its end; the plans have few who write so often. \
+         `what_was_read_of_a_port_is_kept_until_the_finalizer_is_off` (`src/controller/tests/writes.rs`) notices it",
+    ),
+    (
         "what is learnt while a call waits for its turn is lost",
         "a second rule holds the port: a TerminatePort that was accepted is not called again without a person. \
          `the_port_of_the_newest_reading_is_in_the_status` (`src/decision/tests/properties.rs`) notices it",
