@@ -51,7 +51,9 @@ async fn what_a_later_list_does_not_show_is_gone() {
     let mut intake = Intake::new(Arc::clone(&stage.registrations), None, stage.clock, Readiness::after(1));
     for list in [&["edge-1", "edge-2"][..], &["edge-2"]] {
         intake.take_in(Event::Init);
-        list.iter().for_each(|name| intake.take_in(Event::InitApply(Received(Ok(Box::new(object(name)))))));
+        for name in list {
+            intake.take_in(Event::InitApply(Received(Ok(Box::new(object(name))))));
+        }
         intake.take_in(Event::InitDone);
     }
     let is_known = |name| index.newest(&Reference::of(&object(name))).is_some();
