@@ -333,7 +333,7 @@ pub(super) const WHY_NOT: &[(&str, &str)] = &[
     (
         "what is learnt while a call waits for its turn is lost",
         "a second rule holds the port: a TerminatePort that was accepted is not called again without a person. \
-         `the_port_of_the_newest_reading_is_in_the_status` (`src/decision/tests/properties.rs`) notices it",
+         A property of `src/decision/tests/properties.rs` notices it",
     ),
     (
         "a call that a pause kept back is shown as CloudUnavailable",
@@ -348,7 +348,7 @@ pub(super) const WHY_NOT: &[(&str, &str)] = &[
     (
         "what a late reconcile registers stays",
         "it needs an object that goes within a reconcile of its own, and no other object of its port. \
-         `nothing_stays_registered_for_an_object_that_is_gone` (`src/controller/tests/registrations.rs`) notices it",
+         A property of `src/controller/tests/registrations.rs` notices it",
     ),
     (
         "an object that has not looked at its port yet claims nothing",
